@@ -1,0 +1,66 @@
+//! What a token must and must not be, as a service sees it.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
+use ring::{rand::SystemRandom, signature::Ed25519KeyPair, signature::KeyPair as _};
+use shop_auth::{Role, Signer, Verifier};
+use uuid::Uuid;
+
+struct Keys {
+    pem: String,
+    jwks: String,
+}
+
+fn keys(kid: &str) -> Keys {
+    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8(der.as_ref()).unwrap();
+    let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+    let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    Keys {
+        pem: format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"),
+        jwks: format!(
+            r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","use":"sig","kid":"{kid}","x":"{x}"}}]}}"#
+        ),
+    }
+}
+
+fn mint(keys: &Keys, kid: &str, now: Timestamp) -> String {
+    let signer = Signer::new(keys.pem.as_bytes(), kid, "iss", "aud").unwrap();
+    signer.mint(Uuid::from_u128(7), &[Role::Buyer, Role::Seller], Uuid::from_u128(1), now).unwrap()
+}
+
+#[test]
+fn a_fresh_token_names_its_user_and_roles() {
+    let keys = keys("a");
+    let verifier = Verifier::new(&keys.jwks, "iss", "aud").unwrap();
+    let token = mint(&keys, "a", Timestamp::now());
+    let caller = verifier.verify_header(Some(&format!("bearer {token}"))).unwrap();
+    assert_eq!(caller.id, Uuid::from_u128(7));
+    assert!(caller.is(Role::Seller) && !caller.is(Role::Admin));
+}
+
+#[test]
+fn a_token_is_refused_when_spent_early_foreign_or_for_somebody_else() {
+    let (ours, theirs) = (keys("a"), keys("a"));
+    let verifier = Verifier::new(&ours.jwks, "iss", "aud").unwrap();
+    let now = Timestamp::now();
+    let hour = SignedDuration::from_hours(1);
+    let other_audience = Verifier::new(&ours.jwks, "iss", "other").unwrap();
+    assert!(verifier.verify(&mint(&ours, "a", now - hour)).is_err(), "expired");
+    assert!(verifier.verify(&mint(&ours, "a", now + hour)).is_err(), "not yet valid");
+    assert!(verifier.verify(&mint(&theirs, "a", now)).is_err(), "another key under our kid");
+    assert!(verifier.verify(&mint(&ours, "b", now)).is_err(), "unknown kid");
+    assert!(other_audience.verify(&mint(&ours, "a", now)).is_err(), "another audience");
+}
+
+#[test]
+fn a_token_that_chooses_its_own_algorithm_is_refused() {
+    let keys = keys("a");
+    let verifier = Verifier::new(&keys.jwks, "iss", "aud").unwrap();
+    let token = mint(&keys, "a", Timestamp::now());
+    let (_, rest) = token.split_once('.').unwrap();
+    for algorithm in ["none", "HS256", "RS256"] {
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm}","typ":"JWT","kid":"a"}}"#));
+        assert!(verifier.verify(&format!("{header}.{rest}")).is_err(), "{algorithm}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Settings from the environment: `SHOP_` first, `__` between a section and its field.
+//!
+//! `SHOP_POSTGRES__URL` is the field `url` of the section `postgres`. Each service composes its own `Config` from the
+//! sections here, so one setting has one name everywhere.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+/// A setting that is missing or cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment is not complete: {0} (settings are variables such as SHOP_POSTGRES__URL)")]
+pub struct ConfigError(#[from] config::ConfigError);
+
+/// Reads a service's settings.
+pub fn load<T: DeserializeOwned>() -> Result<T, ConfigError> {
+    from_source(config::Environment::with_prefix("SHOP").prefix_separator("_").separator("__"))
+}
+
+fn from_source<T: DeserializeOwned>(source: config::Environment) -> Result<T, ConfigError> {
+    Ok(config::Config::builder().add_source(source).build()?.try_deserialize()?)
+}
+
+/// Where the server listens: on every interface unless told otherwise.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default)]
+pub struct Listeners {
+    /// The public API.
+    pub listen_http: SocketAddr,
+    /// Probes and metrics.
+    pub listen_admin: SocketAddr,
+    /// gRPC, where the service has it.
+    pub listen_grpc: SocketAddr,
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        let on = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Self { listen_http: on(8080), listen_admin: on(8081), listen_grpc: on(9090) }
+    }
+}
+
+impl Listeners {
+    /// Free ports of the loopback interface, for tests.
+    #[must_use]
+    pub fn loopback() -> Self {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listen_http: free, listen_admin: free, listen_grpc: free }
+    }
+}
+
+/// Who verifies access tokens, and against what.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Auth {
+    /// The public keys, a JWK set (RFC 7517).
+    pub jwks_file: PathBuf,
+    /// Expected `iss`.
+    pub issuer: String,
+    /// Expected `aud`.
+    pub audience: String,
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Postgres {
+    /// `postgres://user:password@host:port/database`.
+    pub url: SecretString,
+    /// The superuser's URL; only the migration Job has it.
+    pub admin_url: Option<SecretString>,
+    /// Most connections at once.
+    #[serde(default = "default_pool")]
+    pub pool: u32,
+}
+
+fn default_pool() -> u32 {
+    6
+}
+
+/// A store that is one URL.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Url {
+    /// With user and password.
+    pub url: SecretString,
+}
+
+/// Another service's gRPC address.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Peer {
+    /// `http://host:port`; the host is a headless Service, every address of it is used.
+    pub url: String,
+}
+
+/// A length of time as people write it: `30s`, `10m`, `500ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let span: jiff::SignedDuration = text.parse().map_err(|_| {
+            serde::de::Error::custom(format!("`{text}` is not a length of time: write for instance 30s, 10m or 500ms"))
+        })?;
+        Duration::try_from(span)
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("a length of time must not be negative"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Sample {
+        postgres: Postgres,
+        expiry: Span,
+    }
+
+    fn environment(pairs: &[(&str, &str)]) -> config::Environment {
+        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        config::Environment::with_prefix("SHOP").prefix_separator("_").separator("__").source(Some(pairs))
+    }
+
+    #[test]
+    fn sections_and_lengths_of_time_are_read_from_the_environment() {
+        let source = environment(&[
+            ("SHOP_POSTGRES__URL", "postgres://u:123@h/d"),
+            ("SHOP_EXPIRY", "10m"),
+            ("SHOP_LISTEN_HTTP", "127.0.0.1:1"),
+        ]);
+        let sample: Sample = from_source(source.clone()).unwrap();
+        let listeners: Listeners = from_source(source).unwrap();
+        assert_eq!(sample.postgres.url.expose_secret(), "postgres://u:123@h/d");
+        assert_eq!(sample.expiry, Span(Duration::from_secs(600)));
+        assert_eq!(listeners.listen_http.port(), 1);
+        assert_eq!(listeners.listen_grpc.port(), 9090);
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_read_is_named_with_what_to_write() {
+        let source = environment(&[("SHOP_POSTGRES__URL", "postgres://u@h/d"), ("SHOP_EXPIRY", "soon")]);
+        let error = from_source::<Sample>(source).err().unwrap().to_string();
+        assert!(error.contains("`soon` is not a length of time: write for instance 30s"), "{error}");
+    }
+}

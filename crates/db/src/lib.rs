@@ -1,0 +1,41 @@
+//! PostgreSQL: pools that wait for no one, migrations that first create their own role and database, database errors as
+//! faults, and workers on rows that are due.
+
+mod error;
+mod migrate;
+mod worker;
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use shop_config::Postgres;
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+pub use error::{DbError, on_constraint};
+pub use migrate::migrate;
+pub use worker::{Wake, Work, Worker};
+
+/// A request that cannot get a connection within this time is better refused.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longer than any statement of ours; a lock held by somebody else ends here and not in the client's patience.
+const STATEMENT_TIMEOUT: &str = "5s";
+
+/// A pool that connects when it is first used.
+pub fn pool(config: &Postgres, service: &str) -> Result<PgPool, sqlx::Error> {
+    let options: PgConnectOptions = config.url.expose_secret().parse()?;
+    let options = options.application_name(service).options([("statement_timeout", STATEMENT_TIMEOUT)]);
+    Ok(PgPoolOptions::new()
+        .max_connections(config.pool)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A ping before each use would double the round trips; a broken connection shows in the query itself.
+        .test_before_acquire(false)
+        .connect_lazy_with(options))
+}
+
+/// Whether the database answers, for readiness.
+pub async fn ping(pool: PgPool) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(&pool).await.map(|_| ())
+}

@@ -1,0 +1,203 @@
+//! Rows that are work: the column `due_at` says when the next step of a row is to be done.
+//!
+//! A claim moves `due_at` to the end of a lease and commits, so no transaction is open while a step runs and talks to somebody
+//! outside. A step that succeeds sets `due_at` itself, to NULL when nothing is left. One that fails comes up again after a
+//! back-off, and one whose process died when its lease ends, in whichever replica looks first: a step may run twice.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use shop_core::{Fault, World};
+use sqlx::{AssertSqlSafe, FromRow, PgPool, postgres::PgRow};
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Steps at once: they mostly wait for somebody outside, and hold no connection meanwhile.
+const CONCURRENCY: usize = 512;
+const SHORTEST_POLL: Duration = Duration::from_millis(20);
+/// How late a row is found that another replica wrote and did not live to work on.
+const LONGEST_POLL: Duration = Duration::from_secs(1);
+/// What a lease has beyond the longest step, for the claim and the commit around it.
+const MARGIN: Duration = Duration::from_secs(10);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+/// What is done with the rows of one table.
+pub trait Work: Send + Sync + 'static {
+    /// A table with the columns `id uuid`, `due_at timestamptz` (NULL: nothing to do; indexed where it is not) and
+    /// `attempts integer NOT NULL`, which counts the claims since it was last set to zero.
+    const TABLE: &'static str;
+    /// A row of it.
+    type Row: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static;
+
+    /// Does the next step of a row that is due. It may have been done before, up to any point but its commit.
+    fn step(&self, row: Self::Row) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// Tells a worker of this process that a row is due; a clone wakes the same worker.
+#[derive(Clone, Debug, Default)]
+pub struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// To be called after the commit.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Works on the due rows of one table. Any number of replicas may run at once.
+pub struct Worker<W> {
+    /// What is done with a row.
+    pub work: W,
+    /// The table's database.
+    pub pool: PgPool,
+    /// Whose clock `due_at` follows.
+    pub world: Arc<dyn World>,
+    /// Woken by this.
+    pub wake: Wake,
+    /// A step that takes longer is given up, and tried again.
+    pub patience: Duration,
+}
+
+#[derive(FromRow)]
+struct Claimed<T> {
+    id: Uuid,
+    attempts: i32,
+    due_at: jiff_sqlx::Timestamp,
+    #[sqlx(flatten)]
+    row: T,
+}
+
+impl<W: Work> Worker<W> {
+    /// Works until `shutdown`; steps that run then are finished first.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let worker = Arc::new(self);
+        let mut steps = JoinSet::new();
+        while !shutdown.is_cancelled() {
+            let free = CONCURRENCY - steps.len();
+            let claimed = worker.claim(free).await.unwrap_or_else(|error| {
+                tracing::warn!(error.cause = %error, table = W::TABLE, "due rows cannot be claimed");
+                Vec::new()
+            });
+            let found = claimed.len();
+            for row in claimed {
+                let worker = Arc::clone(&worker);
+                steps.spawn(async move { worker.run_step(row).await });
+            }
+            if found > 0 && found == free {
+                continue;
+            }
+            let pause = if found > 0 { SHORTEST_POLL } else { worker.until_due().await };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = worker.wake.0.notified() => {}
+                () = sleep(pause) => {}
+            }
+            while let Some(ended) = steps.try_join_next() {
+                log_panic::<W>(ended);
+            }
+            if steps.len() == CONCURRENCY
+                && let Some(ended) = steps.join_next().await
+            {
+                log_panic::<W>(ended);
+            }
+        }
+        while let Some(ended) = steps.join_next().await {
+            log_panic::<W>(ended);
+        }
+    }
+
+    async fn run_step(&self, claimed: Claimed<W::Row>) {
+        let Claimed { id, attempts, due_at, row } = claimed;
+        let outcome = match timeout(self.patience, self.work.step(row)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                Err(Fault::unavailable("Somebody outside").caused_by(format!("no end within {:?}", self.patience)))
+            }
+        };
+        let Err(fault) = outcome else { return };
+        let cause = fault.cause().unwrap_or_default();
+        tracing::warn!(table = W::TABLE, row = %id, attempts, error.cause = cause, "{fault}; the step is tried again");
+        if let Err(error) = self.postpone(id, due_at, back_off(attempts)).await {
+            tracing::warn!(table = W::TABLE, row = %id, error.cause = %error, "tried again when the lease ends");
+        }
+    }
+
+    async fn claim(&self, limit: usize) -> sqlx::Result<Vec<Claimed<W::Row>>> {
+        let sql = format!(
+            "UPDATE {table} SET due_at = $2, attempts = attempts + 1
+             WHERE id = ANY(ARRAY(
+                 SELECT id FROM {table} WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
+             RETURNING *",
+            table = W::TABLE,
+        );
+        let now = self.world.now();
+        sqlx::query_as(AssertSqlSafe(sql))
+            .bind(now.to_sqlx())
+            .bind((now + self.patience + MARGIN).to_sqlx())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+    }
+
+    /// Time until the next row is due, as far as the database knows today.
+    async fn until_due(&self) -> Duration {
+        let sql = format!("SELECT min(due_at) FROM {} WHERE due_at IS NOT NULL", W::TABLE);
+        let next: sqlx::Result<Option<jiff_sqlx::Timestamp>> =
+            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await;
+        match next {
+            Ok(Some(next)) => until(self.world.now(), next.to_jiff()),
+            // The claim has already said why the database does not answer.
+            Ok(None) | Err(_) => LONGEST_POLL,
+        }
+    }
+
+    /// Puts off a row that nobody else has touched since it was claimed.
+    async fn postpone(&self, id: Uuid, lease: jiff_sqlx::Timestamp, by: Duration) -> sqlx::Result<()> {
+        let sql = format!("UPDATE {} SET due_at = $3 WHERE id = $1 AND due_at = $2", W::TABLE);
+        let due = self.world.now() + by;
+        sqlx::query(AssertSqlSafe(sql)).bind(id).bind(lease).bind(due.to_sqlx()).execute(&self.pool).await.map(|_| ())
+    }
+}
+
+fn until(now: Timestamp, next: Timestamp) -> Duration {
+    // What is due already is locked by somebody at this moment.
+    Duration::try_from(next.duration_since(now)).unwrap_or_default().clamp(SHORTEST_POLL, LONGEST_POLL)
+}
+
+fn back_off(attempts: i32) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or_default().min(6);
+    Duration::from_secs(1 << doublings).min(LONGEST_BACK_OFF)
+}
+
+fn log_panic<W: Work>(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error.cause = %error, table = W::TABLE, "a step panicked; its row comes up again when its lease ends");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_keeps_failing_is_tried_less_and_less_often() {
+        let pauses: Vec<u64> = [1, 2, 3, 6, 7, 50].map(|attempts| back_off(attempts).as_secs()).to_vec();
+        assert_eq!(pauses, [1, 2, 4, 32, 60, 60]);
+    }
+
+    #[test]
+    fn the_worker_sleeps_until_a_row_is_due_and_never_longer_than_a_second() {
+        let now = Timestamp::UNIX_EPOCH;
+        let after = |millis| until(now, now + Duration::from_millis(millis));
+        assert_eq!(after(0), SHORTEST_POLL);
+        assert_eq!(after(300), Duration::from_millis(300));
+        assert_eq!(after(5_000), LONGEST_POLL);
+        assert_eq!(until(now + Duration::from_secs(1), now), SHORTEST_POLL);
+    }
+}

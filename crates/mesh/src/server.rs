@@ -1,0 +1,87 @@
+//! Server side: a tonic server whose calls continue the caller's trace.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use shop_telemetry::Carrier;
+use tonic::transport::Server;
+use tower::{
+    Layer, Service,
+    layer::util::{Identity, Stack},
+};
+use tracing::{
+    Span,
+    instrument::{Instrument as _, Instrumented},
+};
+
+/// A client reconnects after this long, and finds pods that came since.
+const MAX_CONNECTION_AGE: Duration = Duration::from_mins(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// No call of ours takes longer; a client that went away without a word does not keep its work alive.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A tonic server with the mesh's layers.
+pub type GrpcServer = Server<Stack<TraceLayer, Identity>>;
+
+/// The server every service adds its gRPC services to.
+#[must_use]
+pub fn server() -> GrpcServer {
+    Server::builder()
+        .max_connection_age(MAX_CONNECTION_AGE)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        .timeout(REQUEST_TIMEOUT)
+        .layer(TraceLayer)
+}
+
+/// Runs each call in a span that continues the caller's trace.
+#[derive(Clone, Copy, Debug)]
+pub struct TraceLayer;
+
+/// See [`TraceLayer`].
+#[derive(Clone, Debug)]
+pub struct Trace<S>(S);
+
+impl<S> Layer<S> for TraceLayer {
+    type Service = Trace<S>;
+
+    fn layer(&self, inner: S) -> Trace<S> {
+        Trace(inner)
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Trace<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Instrumented<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let span = server_span(&request);
+        let call = span.in_scope(|| self.0.call(request));
+        call.instrument(span)
+    }
+}
+
+fn server_span<B>(request: &Request<B>) -> Span {
+    let method = request.uri().path().trim_start_matches('/');
+    let span = tracing::info_span!(
+        "grpc",
+        otel.name = method,
+        otel.kind = "server",
+        rpc.system.name = "grpc",
+        rpc.method = method,
+    );
+    let headers = request.headers();
+    Carrier::read(|name| headers.get(name).and_then(|value| value.to_str().ok())).parent_of(&span);
+    span
+}

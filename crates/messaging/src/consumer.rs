@@ -1,0 +1,223 @@
+//! From the broker to a handler. A message is acknowledged only after the handler's own commit; one that fails is published
+//! to a retry queue, confirmed, and only then acknowledged.
+
+use std::{future::Future, pin::pin, sync::Arc};
+
+use futures::StreamExt as _;
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions},
+    types::FieldTable,
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+use shop_config::Url;
+use shop_core::{Fault, Kind};
+use shop_telemetry::metrics::Metrics;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span, field::Empty};
+
+use crate::{
+    Incoming,
+    broker::{BrokerError, keep_connected},
+    event,
+    topology::{self, MAX_ATTEMPTS, Names},
+};
+
+/// Messages in hand at once; handlers work on all of them concurrently.
+const PREFETCH: u16 = 64;
+
+/// What a service does with its events.
+pub trait Handler: Send + Sync + 'static {
+    /// Handles one event, once or more often; when it returns `Ok`, its effects are committed. A fault of kind
+    /// [`Kind::Invalid`] will never go away and makes the message a dead letter; any other is tried again later.
+    fn handle(&self, event: &Incoming) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// Everything a consumer needs.
+pub struct Consumer<H> {
+    /// The service: names its queues, and its row in the table of events.
+    pub service: &'static str,
+    /// The broker.
+    pub amqp: Url,
+    /// What happens to each event.
+    pub handler: H,
+    /// Called each time the queues are declared and messages flow.
+    pub on_ready: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    event: String,
+    outcome: &'static str,
+}
+
+struct Run<H> {
+    service: &'static str,
+    names: Names,
+    handler: H,
+    processed: Family<Labels, Counter>,
+}
+
+/// Consumes until `shutdown`; what is in hand then is finished first.
+pub async fn consume<H: Handler>(consumer: Consumer<H>, metrics: Metrics, shutdown: CancellationToken) {
+    let Consumer { service, amqp, handler, on_ready } = consumer;
+    let processed = Family::default();
+    metrics.register(|registry| {
+        registry.register("messages_processed", "Events handled, by outcome", Family::clone(&processed));
+    });
+    let run = Arc::new(Run { service, names: Names::of(service), handler, processed });
+    keep_connected(&amqp.url, service, &shutdown, |connection| {
+        let run = Arc::clone(&run);
+        let (on_ready, shutdown) = (&on_ready, &shutdown);
+        async move { run.until_lost(connection, on_ready, shutdown).await }
+    })
+    .await;
+}
+
+impl<H: Handler> Run<H> {
+    async fn until_lost(
+        &self,
+        connection: Connection,
+        on_ready: &(dyn Fn() + Send + Sync),
+        shutdown: &CancellationToken,
+    ) -> Result<(), BrokerError> {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        topology::declare_consumer(&channel, self.service, &self.names).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let deliveries = channel
+            .basic_consume(
+                self.names.queue.as_str().into(),
+                "".into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        on_ready();
+        let outcomes = deliveries
+            .take_until(shutdown.cancelled())
+            .map(|delivery| async { self.process(&channel, delivery?).await })
+            .buffer_unordered(usize::from(PREFETCH));
+        let mut outcomes = pin!(outcomes);
+        while let Some(outcome) = outcomes.next().await {
+            outcome?;
+        }
+        if shutdown.is_cancelled() {
+            connection.close(200, "bye".into()).await?;
+            return Ok(());
+        }
+        Err(BrokerError::ConsumerClosed)
+    }
+
+    async fn process(&self, channel: &Channel, delivery: Delivery) -> Result<(), BrokerError> {
+        let Delivery { properties, data, acker, routing_key, .. } = delivery;
+        let (kind, outcome) = match Incoming::read(&properties, data.clone()) {
+            Ok(event) => {
+                let span = self.span(&event);
+                let handled = self.handler.handle(&event).instrument(span.clone()).await;
+                let outcome = match handled {
+                    Ok(()) => "handled",
+                    Err(fault) => {
+                        let disposal = Disposal::of(&fault, event.attempt);
+                        span.in_scope(|| disposal.log(&fault, &event));
+                        self.dispose(channel, disposal, &data, properties).await?
+                    }
+                };
+                (event.kind, outcome)
+            }
+            Err(fault) => {
+                tracing::error!(error.cause = %fault, routing_key = %routing_key, "a message that is no event of ours was parked");
+                ("unreadable".to_owned(), self.dispose(channel, Disposal::Park, &data, properties).await?)
+            }
+        };
+        acker.ack(BasicAckOptions::default()).await?;
+        self.processed.get_or_create(&Labels { event: kind, outcome }).inc();
+        Ok(())
+    }
+
+    /// Names and attributes follow OpenTelemetry's semantic conventions for messaging (development). The producer is the
+    /// parent, not a link: one order is one trace.
+    fn span(&self, event: &Incoming) -> Span {
+        let span = tracing::info_span!(
+            "process",
+            otel.name = format!("process {}", event.kind),
+            otel.kind = "consumer",
+            otel.status_code = Empty,
+            messaging.system = "rabbitmq",
+            messaging.operation.name = "process",
+            messaging.operation.type = "process",
+            messaging.destination.name = self.names.queue,
+            messaging.rabbitmq.destination.routing_key = event.kind,
+            messaging.message.id = %event.id,
+        );
+        event.trace.parent_of(&span);
+        span
+    }
+
+    /// Puts a message that failed where it belongs; the caller then acknowledges the original.
+    async fn dispose(
+        &self,
+        channel: &Channel,
+        disposal: Disposal,
+        payload: &[u8],
+        properties: BasicProperties,
+    ) -> Result<&'static str, BrokerError> {
+        let (exchange, key, properties, outcome) = match disposal {
+            Disposal::Retry { attempt } => {
+                let queue = self.names.retry_queue(attempt);
+                (&self.names.retry, queue, event::with_attempt(properties, attempt), "retried")
+            }
+            Disposal::Park => (&self.names.dead_exchange, String::new(), properties, "parked"),
+        };
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let confirm =
+            channel.basic_publish(exchange.as_str().into(), key.as_str().into(), options, payload, properties).await?;
+        match confirm.await? {
+            Confirmation::Ack(None) => Ok(outcome),
+            // Not acknowledged: the broker gives it to us again after the reconnect.
+            _ => Err(BrokerError::ConsumerClosed),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disposal {
+    Retry { attempt: u32 },
+    Park,
+}
+
+impl Disposal {
+    fn of(fault: &Fault, failed_before: u32) -> Self {
+        let attempt = failed_before + 1;
+        if fault.kind() == Kind::Invalid || attempt >= MAX_ATTEMPTS { Self::Park } else { Self::Retry { attempt } }
+    }
+
+    fn log(self, fault: &Fault, event: &Incoming) {
+        Span::current().record("otel.status_code", "ERROR");
+        let cause = fault.cause().unwrap_or_default();
+        match self {
+            Self::Retry { attempt } => {
+                tracing::warn!(event.kind = event.kind, event.id = %event.id, attempt, error.cause = cause, "{fault}; tried again later");
+            }
+            Self::Park => {
+                tracing::error!(event.kind = event.kind, event.id = %event.id, error.cause = cause, "{fault}; parked as a dead letter");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_can_never_be_handled_is_parked_at_once_and_others_after_ten_tries() {
+        assert_eq!(Disposal::of(&Fault::invalid("bad"), 0), Disposal::Park);
+        assert_eq!(Disposal::of(&Fault::unavailable("x"), 0), Disposal::Retry { attempt: 1 });
+        assert_eq!(Disposal::of(&Fault::unavailable("x"), 9), Disposal::Park);
+    }
+}

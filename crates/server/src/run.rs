@@ -1,0 +1,160 @@
+//! From `main` to the end of the process: serve until a signal, drain, flush.
+
+use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
+
+use axum::{Router, extract::Request};
+use serde::de::DeserializeOwned;
+use shop_config::Listeners;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{Host, http};
+
+/// In-flight work gets this long after the signal; Kubernetes kills after 30 s, of which preStop takes 3.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// One of the shop's services.
+pub trait Service: 'static {
+    /// Its name: in traces, logs, and queues.
+    const NAME: &'static str;
+    /// Its settings.
+    type Config: DeserializeOwned + Send;
+
+    /// Creates or upgrades what the service stores. Runs in a Job before the rollout, and may run twice.
+    fn migrate(config: Self::Config, host: &Host) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// Wires the service together. Does not wait for stores: readiness does.
+    fn build(config: Self::Config, host: &Host) -> impl Future<Output = anyhow::Result<Edge>> + Send;
+}
+
+/// What a service answers to.
+#[derive(Default)]
+pub struct Edge {
+    /// The public API with its OpenAPI description.
+    pub http: OpenApiRouter,
+    /// gRPC services, for the neighbours.
+    pub grpc: Option<Routes>,
+}
+
+/// Where a started service listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The public API.
+    pub http: SocketAddr,
+    /// Probes and metrics.
+    pub admin: SocketAddr,
+    /// gRPC, where the service has it.
+    pub grpc: Option<SocketAddr>,
+}
+
+/// The whole of a service's `main`: `serve` (the default) or `migrate`.
+#[must_use]
+pub fn main<S: Service>() -> ExitCode {
+    // redis and lapin ask the process for its TLS provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    shop_auth::install_crypto();
+    let command = std::env::args().nth(1);
+    let outcome = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let telemetry = shop_telemetry::init(S::NAME)?;
+            let outcome = match command.as_deref() {
+                None | Some("serve") => serve::<S>().await,
+                Some("migrate") => migrate::<S>().await,
+                Some(other) => Err(anyhow::anyhow!("unknown command `{other}`: write `serve` or `migrate`")),
+            };
+            if let Err(error) = &outcome {
+                tracing::error!(error.cause = format!("{error:#}"), "the service ends");
+            }
+            telemetry.shutdown();
+            outcome
+        })
+    });
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn migrate<S: Service>() -> anyhow::Result<()> {
+    S::migrate(shop_config::load()?, &Host::system()).await?;
+    tracing::info!("migrated");
+    Ok(())
+}
+
+async fn serve<S: Service>() -> anyhow::Result<()> {
+    let host = Host::system();
+    let edge = S::build(shop_config::load()?, &host).await?;
+    let addresses = start(edge, &host, &shop_config::load()?).await?;
+    tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving");
+    ended().await?;
+    host.health.drain();
+    if timeout(DRAIN, host.stop()).await.is_err() {
+        tracing::warn!("in-flight work was cut off after {DRAIN:?}");
+    }
+    Ok(())
+}
+
+/// Binds the listeners and serves `edge` in the background until the host stops.
+pub async fn start(edge: Edge, host: &Host, listeners: &Listeners) -> anyhow::Result<Addresses> {
+    let (public, openapi) = http::public(edge.http, &host.metrics);
+    let admin = http::admin(host, &openapi)?;
+    let http = bind(listeners.listen_http).await?;
+    let probes = bind(listeners.listen_admin).await?;
+    let grpc = match edge.grpc {
+        Some(routes) => Some((bind(listeners.listen_grpc).await?, routes)),
+        None => None,
+    };
+    let addresses = Addresses {
+        http: http.local_addr()?,
+        admin: probes.local_addr()?,
+        grpc: grpc.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
+    };
+    serve_http(host, http, public);
+    serve_http(host, probes, admin);
+    if let Some((listener, routes)) = grpc {
+        serve_grpc(host, listener, routes);
+    }
+    Ok(addresses)
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))
+}
+
+fn serve_http(host: &Host, listener: TcpListener, router: Router) {
+    let shutdown = host.shutdown.clone();
+    // Outside the router, so that a path with a trailing slash is matched like the one without.
+    let service = http::without_trailing_slash(router);
+    host.spawn(async move {
+        let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
+        let server = axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned());
+        if let Err(error) = server.await {
+            tracing::error!(error.cause = %error, "the HTTP server ended");
+        }
+    });
+}
+
+fn serve_grpc(host: &Host, listener: TcpListener, routes: Routes) {
+    let shutdown = host.shutdown.clone();
+    host.spawn(async move {
+        let server = shop_mesh::server()
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned());
+        if let Err(error) = server.await {
+            tracing::error!(error.cause = %error, "the gRPC server ended");
+        }
+    });
+}
+
+async fn ended() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

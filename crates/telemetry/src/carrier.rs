@@ -1,0 +1,94 @@
+//! W3C Trace Context (<https://www.w3.org/TR/trace-context/>) of a span, as text that any transport or table row can hold.
+
+use opentelemetry::{
+    Context,
+    propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::TraceContextExt as _,
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use serde::{Deserialize, Serialize};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// `traceparent` and `tracestate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Carrier {
+    /// Trace id, parent span id and flags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// Vendors' additions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+}
+
+impl Carrier {
+    /// The context of the current span, for whatever leaves this process now.
+    #[must_use]
+    pub fn current() -> Self {
+        Self::of(&Span::current())
+    }
+
+    /// The context of `span`.
+    #[must_use]
+    pub fn of(span: &Span) -> Self {
+        let mut carrier = Self::default();
+        TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
+        carrier.tracestate = carrier.tracestate.filter(|state| !state.is_empty());
+        carrier
+    }
+
+    /// Reads the two headers through `get`.
+    #[must_use]
+    pub fn read<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
+        Self { traceparent: get("traceparent").map(str::to_owned), tracestate: get("tracestate").map(str::to_owned) }
+    }
+
+    /// Makes `span` a child of this context. Only a span that has not been entered can still change its parent.
+    pub fn parent_of(&self, span: &Span) {
+        if self.traceparent.is_some() {
+            let context = TraceContextPropagator::new().extract_with_context(&Context::new(), self);
+            // The only failures are a disabled span and telemetry that is off; both have no parent to set.
+            let _ = span.set_parent(context);
+        }
+    }
+
+    /// Links `span` to this context: related work that is not its parent, for instance a retry.
+    pub fn link_to(&self, span: &Span) {
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), self);
+        span.add_link(context.span().span_context().clone());
+    }
+}
+
+impl Injector for Carrier {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            "traceparent" => self.traceparent = Some(value),
+            "tracestate" => self.tracestate = Some(value),
+            _ => {}
+        }
+    }
+}
+
+impl Extractor for Carrier {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            "traceparent" => self.traceparent.as_deref(),
+            "tracestate" => self.tracestate.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent", "tracestate"]
+    }
+}
+
+/// The trace id of the current span, 32 hexadecimal digits; `None` outside a trace.
+#[must_use]
+pub fn trace_id() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| span.trace_id().to_string())
+}

@@ -1,0 +1,71 @@
+//! Traces, logs and metrics: one initialisation, and W3C trace context in and out of anything that carries text.
+//!
+//! Spans go to the OTLP endpoint of the standard `OTEL_*` variables; without one nothing is exported, and trace ids still
+//! exist, so answers and logs can name them. Logs are JSON lines on stdout.
+
+mod carrier;
+mod json;
+pub mod metrics;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+pub use carrier::{Carrier, trace_id};
+
+/// Why telemetry could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The OTLP endpoint's address or options cannot be used.
+    #[error("the trace exporter cannot be built; check OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// `SHOP_LOG` is not a filter.
+    #[error("SHOP_LOG is not a log filter (write for instance `info` or `info,shop_order=debug`): {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// Somebody installed a subscriber before.
+    #[error("telemetry was started twice: {0}")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Running telemetry. [`Telemetry::shutdown`] sends what is still buffered.
+#[derive(Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+}
+
+/// Starts logs and traces for `service`. Must be called inside a Tokio runtime.
+pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
+    let mut provider =
+        SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(service).build());
+    if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+        provider = provider.with_batch_exporter(SpanExporter::builder().with_tonic().build()?);
+    }
+    let provider = provider.build();
+
+    let filter = std::env::var("SHOP_LOG").unwrap_or_else(|_| "info".to_owned());
+    let logs = tracing_subscriber::fmt::layer()
+        .event_format(json::JsonLines { service })
+        .with_filter(EnvFilter::builder().parse(filter)?);
+    // Only our own spans become traces: the exporter's HTTP/2 client has spans too, and would trace itself.
+    let traces = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(service))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("shop")));
+    tracing_subscriber::registry().with(traces).with(logs).try_init()?;
+    Ok(Telemetry { provider })
+}
+
+impl Telemetry {
+    /// Sends what is buffered and stops. A collector that is away costs a log line, not an error.
+    pub fn shutdown(self) {
+        if let Err(error) = self.provider.shutdown() {
+            tracing::warn!(error.cause = %error, "some spans were not exported");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The project's rules about itself, as tests: see `tests/`.

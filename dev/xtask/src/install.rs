@@ -1,0 +1,191 @@
+//! What goes into a cluster: its add-ons, the operator, the example Shop; and waiting until each is ready.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::cluster::network;
+use crate::diagnosis;
+use crate::kubectl::Kubectl;
+use crate::paths::Paths;
+use crate::shell;
+use crate::target::Target;
+
+/// The example Shop's namespace.
+pub const SHOP_NAMESPACE: &str = "shop";
+/// The example Shop's name.
+pub const SHOP: &str = "demo";
+/// The operator's namespace.
+pub const OPERATOR_NAMESPACE: &str = "shopkeeper-system";
+
+const SHOP_PATIENCE: Duration = Duration::from_mins(5);
+const NAMESPACES: &str = include_str!("../../cluster/namespaces.yaml");
+const COREDNS: &str = include_str!("../../cluster/addons/coredns.yaml");
+const TRAEFIK: &str = include_str!("../../cluster/addons/traefik.yaml");
+const LOCAL_PATH: &str = include_str!("../../cluster/addons/local-path.yaml");
+
+/// Names, routes and volumes: what every Kubernetes that people use has.
+pub fn add_ons(paths: &Paths, target: &Target) -> Result<()> {
+    let kubectl = target.kubectl(paths);
+    let state = target.state().to_string_lossy();
+    let (manifests, deployments) = match target {
+        Target::Local(_) => (
+            [COREDNS, &published_traefik(), &LOCAL_PATH.replace("{{state}}", &state)].join("---\n"),
+            &["coredns", "traefik", "local-path"][..],
+        ),
+        Target::Kind(_) => (TRAEFIK.to_owned(), &["traefik"][..]),
+    };
+    kubectl.apply(&manifests)?;
+    for deployment in deployments {
+        rolled_out(&kubectl, "kube-system", &format!("deployment/{deployment}"))?;
+    }
+    Ok(())
+}
+
+/// Traefik that writes the node's address into each Ingress, so that a Shop knows where it answers.
+fn published_traefik() -> String {
+    let endpoint = format!("--providers.kubernetesingress.ingressendpoint.ip={}", network::NODE);
+    TRAEFIK.replace("--providers.kubernetesingress=true", &endpoint)
+}
+
+/// Starts the pods of every workload again that uses one of these images: a tag that stays the same does not do it.
+pub fn restart_users_of(kubectl: &Kubectl, images: &[String]) -> Result<()> {
+    let mut restarted = Vec::new();
+    for kind in ["deployment", "statefulset"] {
+        for workload in kubectl.list(&[kind, "--all-namespaces"])? {
+            let containers = workload["spec"]["template"]["spec"]["containers"].as_array().cloned().unwrap_or_default();
+            let uses = |image: &str| {
+                images.iter().any(|changed| changed.strip_suffix(image).is_some_and(|rest| rest.ends_with('/')))
+            };
+            if containers.iter().any(|container| container["image"].as_str().is_some_and(uses)) {
+                let (name, namespace) = (text(&workload["metadata"]["name"]), text(&workload["metadata"]["namespace"]));
+                let workload = format!("{kind}/{name}");
+                kubectl.run(&["rollout", "restart", &workload, "--namespace", namespace])?;
+                restarted.push((namespace.to_owned(), workload));
+            }
+        }
+    }
+    restarted.iter().try_for_each(|(namespace, workload)| rolled_out(kubectl, namespace, workload))
+}
+
+/// Installs or updates the operator from the charts.
+pub fn operator(paths: &Paths, target: &Target) -> Result<()> {
+    let kubectl = target.kubectl(paths);
+    kubectl.apply(NAMESPACES)?;
+    let helm = |release: &str, more: &[&str]| {
+        let chart = paths.source.join("charts").join(release).to_string_lossy().into_owned();
+        let common = ["upgrade", "--install", release, &chart, "--namespace", OPERATOR_NAMESPACE];
+        shell::run(&mut kubectl.tool("helm", &[&common[..], more].concat()))
+    };
+    helm("shopkeeper-crds", &[])?;
+    let values = paths.source.join("dev/cluster/values.yaml").to_string_lossy().into_owned();
+    let settings: &[&str] = match target {
+        Target::Local(_) => &["--values", &values],
+        // Tests of the operator run their own in other namespaces.
+        Target::Kind(_) => &["--set", "watchNamespaces={shop}"],
+    };
+    helm("shopkeeper", settings)?;
+    for deployment in kubectl.list(&["deployments", "--namespace", OPERATOR_NAMESPACE])? {
+        rolled_out(&kubectl, OPERATOR_NAMESPACE, &format!("deployment/{}", text(&deployment["metadata"]["name"])))?;
+    }
+    Ok(())
+}
+
+/// Applies the example Shop and waits until it is ready, saying what it waits for.
+pub fn shop(paths: &Paths, target: &Target) -> Result<()> {
+    let kubectl = target.kubectl(paths);
+    let example = paths.source.join("examples/shop.yaml").to_string_lossy().into_owned();
+    kubectl.run(&["apply", "--namespace", SHOP_NAMESPACE, "-f", &example])?;
+    let deadline = Instant::now() + SHOP_PATIENCE;
+    let mut shown = BTreeSet::new();
+    loop {
+        let shop = kubectl.json(&["get", "shop", SHOP, "--namespace", SHOP_NAMESPACE])?;
+        if is_ready(&shop) {
+            return Ok(());
+        }
+        for reason in unready(&shop) {
+            if shown.insert(reason.clone()) {
+                println!("    {reason}");
+            }
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "the Shop was not ready after {} s\n{}\n{}",
+                SHOP_PATIENCE.as_secs(),
+                unready(&shop).join("\n"),
+                diagnosis::namespace(&kubectl, SHOP_NAMESPACE)
+            );
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// Walks one purchase through the Shop's front door; it prints the order's timeline and its trace.
+pub fn purchase(paths: &Paths, target: &Target) -> Result<()> {
+    let status =
+        Command::new(paths.built("shop-purchase")).envs(target.environment(paths)).stdin(Stdio::null()).status()?;
+    if !status.success() {
+        bail!(
+            "the purchase did not go through ({status})\n{}",
+            diagnosis::namespace(&target.kubectl(paths), SHOP_NAMESPACE)
+        );
+    }
+    Ok(())
+}
+
+fn rolled_out(kubectl: &Kubectl, namespace: &str, workload: &str) -> Result<()> {
+    let result = kubectl.run(&["rollout", "status", workload, "--namespace", namespace, "--timeout=120s"]);
+    result.map_err(|error| error.context(diagnosis::namespace(kubectl, namespace)))
+}
+
+/// Ready, and said so about the Shop as it is written now.
+fn is_ready(shop: &Value) -> bool {
+    let current = shop["status"]["observedGeneration"] == shop["metadata"]["generation"];
+    current && conditions(shop).any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// Why a Shop is not ready: one line a condition. What goes well when it is false is not among them.
+fn unready(shop: &Value) -> Vec<String> {
+    conditions(shop)
+        .filter(|condition| condition["status"] != "True")
+        .map(|condition| {
+            format!("{}: {} {}", text(&condition["type"]), text(&condition["reason"]), text(&condition["message"]))
+        })
+        .collect()
+}
+
+fn conditions(shop: &Value) -> impl Iterator<Item = &Value> {
+    shop["status"]["conditions"].as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shop(observed: u64, ready: &str) -> Value {
+        let conditions = json!([{"type": "Ready", "status": ready, "reason": "Waiting", "message": "for postgres"}]);
+        json!({"metadata": {"generation": 2}, "status": {"observedGeneration": observed, "conditions": conditions}})
+    }
+
+    #[test]
+    fn an_answer_about_an_older_shop_is_not_ready() {
+        assert!(is_ready(&shop(2, "True")));
+        assert!(!is_ready(&shop(1, "True")));
+        assert!(!is_ready(&json!({"metadata": {"generation": 1}})));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_one_line_a_condition() {
+        assert_eq!(unready(&shop(2, "False")), ["Ready: Waiting for postgres"]);
+    }
+}

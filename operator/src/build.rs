@@ -1,0 +1,94 @@
+//! Pure: from a [`ValidShop`] to every object it needs. One file per kind or concern; `stores` has one per store.
+
+mod config_map;
+mod deployment;
+mod env;
+mod ingress;
+mod meta;
+mod migration;
+mod pod;
+mod secret;
+mod service;
+mod stores;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::marker::PhantomData;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use sha2::{Digest, Sha256};
+
+use crate::names;
+use crate::objects::{Desired, Objects};
+use crate::validate::ValidShop;
+
+/// What builders of pods read: the Shop, and the hashes of what pods take in at start.
+struct Inputs<'a> {
+    shop: &'a ValidShop,
+    hashes: BTreeMap<String, String>,
+}
+
+/// Builds everything a Shop needs.
+#[must_use]
+pub fn build(shop: &ValidShop) -> Objects<Desired> {
+    let secrets = secret::build(shop);
+    let config_maps = config_map::build(shop);
+    let inputs = Inputs { shop, hashes: hashes(&secrets, &config_maps) };
+    let budgets = |s: &_| deployment::disruption_budget(shop, s);
+    let pod_disruption_budgets: Vec<PodDisruptionBudget> = shop.services.iter().filter_map(budgets).collect();
+    let services = shop.services.iter();
+    Objects {
+        service_accounts: meta::service_accounts(shop),
+        stateful_sets: stores::stateful_sets(&inputs),
+        jobs: services.clone().filter(|s| s.service.migrates).map(|s| migration::job(&inputs, s)).collect(),
+        deployments: services.map(|s| deployment::build(&inputs, s)).chain(stores::traces::deployment(shop)).collect(),
+        services: service::build(shop),
+        pod_disruption_budgets,
+        ingresses: ingress::build(shop).into_iter().collect(),
+        secrets,
+        config_maps,
+        stage: PhantomData,
+    }
+}
+
+impl Inputs<'_> {
+    /// One hash over the named Secrets and `ConfigMap`s, for an annotation that makes pods follow their content.
+    fn hash(&self, names: &[String]) -> String {
+        let known: Vec<&str> = names.iter().filter_map(|name| self.hashes.get(name)).map(String::as_str).collect();
+        short_hash(known.join(" ").as_bytes())
+    }
+}
+
+/// The start of a SHA-256, enough to notice a change and short enough for a name.
+pub(crate) fn short_hash(content: &[u8]) -> String {
+    hex(&Sha256::digest(content)[..5])
+}
+
+/// Bytes in hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn hashes(secrets: &[Secret], config_maps: &[ConfigMap]) -> BTreeMap<String, String> {
+    let secrets = secrets.iter().map(|secret| (&secret.metadata.name, format!("{:?}", secret.data)));
+    let config_maps = config_maps.iter().map(|map| (&map.metadata.name, format!("{:?}", map.data)));
+    secrets
+        .chain(config_maps)
+        .map(|(name, content)| (name.clone().unwrap_or_default(), short_hash(content.as_bytes())))
+        .collect()
+}
+
+/// Owned strings from literals, which is what the Kubernetes types want everywhere.
+fn strings<const N: usize>(items: [&str; N]) -> Vec<String> {
+    items.map(str::to_owned).into()
+}
+
+/// Name of a component's object of this Shop.
+fn component_name(shop: &ValidShop, component: &str) -> String {
+    names::component(&shop.name, component)
+}

@@ -1,0 +1,155 @@
+//! The Deployment of a service.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, Container, ContainerPort, EnvFromSource, Lifecycle, LifecycleHandler, PodTemplateSpec,
+    SecretEnvSource, SecretVolumeSource, SleepAction, TopologySpreadConstraint, Volume, VolumeMount,
+};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::pod::{self, Pod};
+use super::{Inputs, component_name, env, meta, strings};
+use crate::catalog::Tokens;
+use crate::names;
+use crate::validate::{ValidService, ValidShop};
+
+/// Pods leave the endpoints while they still answer, for this long.
+const LEAVE_SECONDS: i64 = 3;
+
+pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
+    let shop = inputs.shop;
+    let name = service.service.name;
+    Deployment {
+        metadata: meta::versioned(shop, name, component_name(shop, name), &service.version),
+        spec: Some(DeploymentSpec {
+            replicas: Some(service.replicas),
+            selector: meta::selector(shop, name),
+            // A pod that does not become ready, whatever the reason, never replaces one that is.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_unavailable: Some(IntOrString::Int(0)),
+                    max_surge: Some(IntOrString::Int(1)),
+                }),
+            }),
+            revision_history_limit: Some(3),
+            progress_deadline_seconds: Some(300),
+            template: template(inputs, service),
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// Limits evictions to one pod at a time, where there is more than one.
+pub(super) fn disruption_budget(shop: &ValidShop, service: &ValidService) -> Option<PodDisruptionBudget> {
+    let name = service.service.name;
+    (service.replicas >= 2).then(|| PodDisruptionBudget {
+        metadata: meta::metadata(shop, name, component_name(shop, name)),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(meta::selector(shop, name)),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        status: None,
+    })
+}
+
+fn template(inputs: &Inputs<'_>, service: &ValidService) -> PodTemplateSpec {
+    let shop = inputs.shop;
+    let (volumes, mounts) = volumes(shop, service);
+    let mut template = pod::template(
+        shop,
+        Pod {
+            component: service.service.name,
+            version: service.version.clone(),
+            user: pod::SERVICE_USER,
+            pull_policy: shop.pull_policy,
+            inputs: Some(inputs.hash(&reads(shop, service))),
+            container: container(shop, service, mounts),
+            volumes,
+            grace_seconds: 30,
+            restart_policy: None,
+        },
+    );
+    if let Some(spec) = template.spec.as_mut().filter(|_| service.replicas >= 2) {
+        spec.topology_spread_constraints = Some(vec![TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".to_owned(),
+            when_unsatisfiable: "ScheduleAnyway".to_owned(),
+            label_selector: Some(meta::selector(shop, service.service.name)),
+            ..TopologySpreadConstraint::default()
+        }]);
+    }
+    template
+}
+
+fn container(shop: &ValidShop, service: &ValidService, mounts: Vec<VolumeMount>) -> Container {
+    let port = |name: &str, number| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    };
+    let grpc = service.service.grpc.then(|| port("grpc", 9090));
+    let sleep = SleepAction { seconds: LEAVE_SECONDS };
+    Container {
+        name: service.service.name.to_owned(),
+        image: Some(service.image.clone()),
+        args: Some(strings(["serve"])),
+        env: Some(env::of(shop, service)),
+        env_from: secret_env(shop, service),
+        ports: Some([port("http", 8080), port("admin", 8081)].into_iter().chain(grpc).collect()),
+        startup_probe: Some(pod::every(1, 120, pod::http_probe("/readyz", "admin"))),
+        readiness_probe: Some(pod::every(5, 2, pod::http_probe("/readyz", "admin"))),
+        liveness_probe: Some(pod::every(10, 3, pod::http_probe("/livez", "admin"))),
+        resources: Some(pod::resources(&service.resources)),
+        volume_mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler { sleep: Some(sleep), ..LifecycleHandler::default() }),
+            ..Lifecycle::default()
+        }),
+        ..Container::default()
+    }
+}
+
+/// The Secret with the addresses of the service's stores, as variables.
+pub(super) fn secret_env(shop: &ValidShop, service: &ValidService) -> Option<Vec<EnvFromSource>> {
+    let source = || EnvFromSource {
+        secret_ref: Some(SecretEnvSource { name: component_name(shop, service.service.name), optional: None }),
+        ..EnvFromSource::default()
+    };
+    (!service.service.stores.is_empty()).then(|| vec![source()])
+}
+
+/// Secrets and `ConfigMap`s that the pod reads once, at its start.
+pub(super) fn reads(shop: &ValidShop, service: &ValidService) -> Vec<String> {
+    let mut names = vec![component_name(shop, service.service.name)];
+    match service.service.tokens {
+        Tokens::Ignores => {}
+        Tokens::Verifies => names.push(names::jwks(&shop.name)),
+        Tokens::Signs => {
+            names.extend([names::jwks(&shop.name), names::signing(&shop.name), names::admin(&shop.name)]);
+        }
+    }
+    names
+}
+
+/// The key files of a service and where they appear.
+pub(super) fn volumes(shop: &ValidShop, service: &ValidService) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let mut volumes = Vec::new();
+    let mut mounts = Vec::new();
+    if service.service.verifies_tokens() {
+        let source = ConfigMapVolumeSource { name: names::jwks(&shop.name), ..ConfigMapVolumeSource::default() };
+        volumes.push(Volume { name: "auth".to_owned(), config_map: Some(source), ..Volume::default() });
+        mounts.push(pod::read_only_mount("auth", env::AUTH_FOLDER));
+    }
+    if service.service.tokens == Tokens::Signs {
+        let secret_name = Some(names::signing(&shop.name));
+        let source = SecretVolumeSource { secret_name, ..SecretVolumeSource::default() };
+        volumes.push(Volume { name: "signing".to_owned(), secret: Some(source), ..Volume::default() });
+        mounts.push(pod::read_only_mount("signing", env::SIGNING_FOLDER));
+    }
+    (volumes, mounts)
+}

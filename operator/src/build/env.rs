@@ -1,0 +1,113 @@
+//! The environment of a service: every setting that is no secret, and where the secret ones come from.
+
+use k8s_openapi::api::core::v1::EnvVar;
+
+use super::component_name;
+use super::pod::{field_variable, secret_variable, variable};
+use crate::catalog::{SERVICES, TRACES, Tokens};
+use crate::names;
+use crate::validate::{Traces, ValidService, ValidShop};
+
+/// Folder of the keys that verify tokens.
+pub(super) const AUTH_FOLDER: &str = "/etc/shopkeeper/auth";
+/// File in it.
+pub(super) const JWKS_FILE: &str = "jwks.json";
+/// Folder of the key that signs tokens.
+pub(super) const SIGNING_FOLDER: &str = "/etc/shopkeeper/signing";
+/// File in it.
+pub(super) const SIGNING_FILE: &str = "signing.pem";
+
+/// Variables of a service's container and of its migration.
+pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
+    let mut env = vec![
+        field_variable("POD_NAME", "metadata.name"),
+        variable("OTEL_SERVICE_NAME", service.service.name),
+        variable("OTEL_RESOURCE_ATTRIBUTES", resource_attributes(shop, service)),
+        variable("SHOP_LOG", &service.log_level),
+    ];
+    env.extend(tracing(shop));
+    env.extend(tokens(shop, service));
+    for peer in service.service.peers {
+        env.push(variable(peer.variable, format!("http://{}:9090", names::grpc(&shop.name, peer.service))));
+    }
+    env.extend(particular(shop, service));
+    env
+}
+
+fn resource_attributes(shop: &ValidShop, service: &ValidService) -> String {
+    // The pod's name is put in by the kubelet, which knows the variables above this one.
+    format!(
+        "service.namespace={},service.version={},k8s.namespace.name={},k8s.pod.name=$(POD_NAME)",
+        shop.name, service.version, shop.namespace
+    )
+}
+
+fn tracing(shop: &ValidShop) -> Vec<EnvVar> {
+    let endpoint = match &shop.traces {
+        Traces::Embedded { .. } => format!("http://{}:4317", component_name(shop, TRACES)),
+        Traces::Otlp { endpoint } => endpoint.clone(),
+        Traces::Disabled => return Vec::new(),
+    };
+    vec![
+        variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        variable("OTEL_TRACES_SAMPLER_ARG", &shop.sampling),
+    ]
+}
+
+fn tokens(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
+    let authority = format!("shopkeeper://{}/{}", shop.namespace, shop.name);
+    let verify = [
+        variable("SHOP_AUTH__JWKS_FILE", format!("{AUTH_FOLDER}/{JWKS_FILE}")),
+        variable("SHOP_AUTH__ISSUER", &authority),
+        variable("SHOP_AUTH__AUDIENCE", &authority),
+    ];
+    let sign = [
+        variable("SHOP_SIGNING__KEY_FILE", format!("{SIGNING_FOLDER}/{SIGNING_FILE}")),
+        variable("SHOP_SIGNING__KID", &shop.signing.kid),
+    ];
+    match service.service.tokens {
+        Tokens::Ignores => Vec::new(),
+        Tokens::Verifies => verify.into(),
+        Tokens::Signs => verify.into_iter().chain(sign).collect(),
+    }
+}
+
+/// Settings that only one service has.
+fn particular(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
+    let currency = || variable("SHOP_CURRENCY", &shop.currency);
+    let latency = |latency: &str| variable("SHOP_PROVIDER__LATENCY", latency);
+    match service.service.name {
+        "user" => user(shop),
+        "product" => vec![currency(), variable("SHOP_RESERVATION", &shop.reservation)],
+        "cart" => vec![currency()],
+        "order" => vec![currency(), variable("SHOP_UNPAID_EXPIRY", &shop.unpaid_expiry)],
+        "payment" => vec![currency(), latency(&shop.latencies.payment)],
+        "delivery" => vec![latency(&shop.latencies.delivery)],
+        "docs" => vec![variable("SHOP_UPSTREAMS", upstreams(shop))],
+        _ => Vec::new(),
+    }
+}
+
+fn user(shop: &ValidShop) -> Vec<EnvVar> {
+    let limits = &shop.users.rate_limits;
+    let limit = |name: &str, per_minute: i32| variable(&format!("SHOP_RATE_LIMITS__{name}"), per_minute.to_string());
+    vec![
+        variable("SHOP_PUBLIC_URL", &shop.public_url),
+        secret_variable("SHOP_ADMIN_USER__EMAIL", names::admin(&shop.name), "email"),
+        secret_variable("SHOP_ADMIN_USER__PASSWORD", names::admin(&shop.name), "password"),
+        variable("SHOP_MAIL__KIND", "log"),
+        variable("SHOP_TRUSTED_PROXY_HOPS", shop.users.trusted_proxy_hops.to_string()),
+        limit("LOGINS_PER_ACCOUNT", limits.logins_per_account),
+        limit("LOGINS_PER_ADDRESS", limits.logins_per_address),
+        limit("REGISTRATIONS_PER_ADDRESS", limits.registrations_per_address),
+    ]
+}
+
+/// Where the docs service finds the API description of the other six.
+fn upstreams(shop: &ValidShop) -> String {
+    let others = SERVICES.iter().filter(|service| service.name != "docs");
+    let addresses =
+        others.map(|service| format!("{}=http://{}:8081", service.name, component_name(shop, service.name)));
+    addresses.collect::<Vec<_>>().join(",")
+}

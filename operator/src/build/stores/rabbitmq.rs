@@ -1,0 +1,59 @@
+//! RabbitMQ. Users and permissions come from a definitions file; services declare their exchanges and queues.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Container;
+
+use super::{DATA_VOLUME, Parts, config_volume, secret_volume};
+use crate::build::pod::{every, mount, read_only_mount, scratch, store_resources, tcp_probe, variable};
+use crate::build::secret::DEFINITIONS_FILE;
+use crate::build::{Inputs, component_name};
+use crate::catalog::RABBITMQ;
+
+/// The configuration file in its `ConfigMap`.
+pub(crate) const CONFIG_FILE: &str = "10-shop.conf";
+
+const CONFIG_FOLDER: &str = "/etc/rabbitmq/conf.d";
+const DEFINITIONS_FOLDER: &str = "/etc/rabbitmq-definitions";
+/// The Erlang cookie must be readable by its owner alone; on the volume the fsGroup would open it to the group.
+const HOME: &str = "/var/lib/rabbitmq-home";
+
+/// Text of the configuration file.
+pub(crate) fn config() -> String {
+    format!(
+        "load_definitions = {DEFINITIONS_FOLDER}/{DEFINITIONS_FILE}\nlog.console = true\n\
+         vm_memory_high_watermark.absolute = 320MiB\ndisk_free_limit.absolute = 100MB\n"
+    )
+}
+
+pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
+    let shop = inputs.shop;
+    let name = component_name(shop, RABBITMQ);
+    let container = Container {
+        name: RABBITMQ.to_owned(),
+        image: Some(shop.rabbitmq.image.clone()),
+        env: Some(vec![variable("HOME", HOME)]),
+        ports: Some(vec![super::port("amqp", 5672)]),
+        // The listener opens last, after the definitions; rabbitmq-diagnostics would start a second Erlang VM each time.
+        startup_probe: Some(every(2, 150, tcp_probe("amqp"))),
+        readiness_probe: Some(every(10, 3, tcp_probe("amqp"))),
+        liveness_probe: Some(every(20, 6, tcp_probe("amqp"))),
+        resources: Some(store_resources("100m", "192Mi", "640Mi")),
+        volume_mounts: Some(vec![
+            mount(DATA_VOLUME, "/var/lib/rabbitmq"),
+            mount("home", HOME),
+            mount("log", "/var/log/rabbitmq"),
+            mount("tmp", "/tmp"),
+            read_only_mount("config", CONFIG_FOLDER),
+            read_only_mount("definitions", DEFINITIONS_FOLDER),
+        ]),
+        ..Container::default()
+    };
+    let volumes = vec![
+        scratch("home"),
+        scratch("log"),
+        scratch("tmp"),
+        config_volume("config", name.clone()),
+        secret_volume("definitions", name),
+    ];
+    super::stateful_set(inputs, Parts { component: RABBITMQ, store: &shop.rabbitmq, container, volumes })
+}

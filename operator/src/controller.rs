@@ -1,0 +1,282 @@
+//! The driver: one reconcile as a table of contents, and the watches that start it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt, stream};
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, watcher};
+use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, predicates};
+use kube::{Api, Client, CustomResourceExt, Resource, ResourceExt};
+use ring::rand::SystemRandom;
+use serde_json::json;
+
+use crate::crd::{Shop, ShopStatus};
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::{apply, build, credentials, names, observe, rollout, status, validate};
+
+/// A Shop that nothing happened to is looked at this often: Secrets are not watched.
+const REQUEUE: Duration = Duration::from_mins(5);
+/// What only another Shop's end can change is looked at this often.
+const BLOCKED_REQUEUE: Duration = Duration::from_secs(20);
+/// A predecessor is usually collected within seconds.
+const LEFTOVER_REQUEUE: Duration = Duration::from_secs(2);
+/// Longest pause after errors.
+const MAX_BACKOFF: Duration = Duration::from_mins(1);
+/// A rollout changes many objects at once; one reconcile answers them all.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Reconciles that run at the same time.
+const CONCURRENCY: u16 = 4;
+
+/// What every reconcile needs.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The operator's settings.
+    pub settings: Settings,
+    /// Counters and durations.
+    pub metrics: Metrics,
+    /// Every Shop that is watched, to know who has a route already.
+    pub shops: Vec<Store<Shop>>,
+    random: SystemRandom,
+    failures: Mutex<HashMap<ObjectRef<Shop>, u32>>,
+}
+
+impl Context {
+    /// A context without watched Shops.
+    #[must_use]
+    pub fn new(client: Client, settings: Settings) -> Self {
+        Self {
+            client,
+            settings,
+            metrics: Metrics::default(),
+            shops: Vec::new(),
+            random: SystemRandom::new(),
+            failures: Mutex::default(),
+        }
+    }
+
+    fn count_failure(&self, shop: &Shop) -> u32 {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(ObjectRef::from_obj(shop)).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn forget_failures(&self, shop: &Shop) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&ObjectRef::from_obj(shop));
+    }
+}
+
+/// A reconcile that did not get to its end: one variant per step that talks to the API server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The cluster could not be read.
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+    /// The credentials could not be made sure of.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
+    /// An object could not be written.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    /// The status could not be written.
+    #[error("writing the status: {0}")]
+    Status(#[source] kube::Error),
+}
+
+impl Error {
+    /// A word for metrics and conditions.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Observe(_) => "ObserveFailed",
+            Self::Credentials(_) => "CredentialsFailed",
+            Self::Apply(apply::Error::Foreign { .. }) => "NameTaken",
+            Self::Apply(_) => "ApplyFailed",
+            Self::Status(_) => "StatusFailed",
+        }
+    }
+}
+
+/// Brings one Shop a step closer to its spec, and says in its status how far it is.
+pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> {
+    if shop.metadata.deletion_timestamp.is_some() {
+        // Owner references collect what belongs to the Shop; making things now would only be in the way.
+        return Ok(Action::await_change());
+    }
+    let outcome = converge(context, shop).await;
+    let (status, next) = match outcome {
+        Ok((status, requeue)) => (status, Ok(Action::requeue(requeue))),
+        Err(error) => (blocked(shop, error.reason(), &error.to_string()), Err(error)),
+    };
+    write_status(&context.client, shop, status).await?;
+    next
+}
+
+async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duration), Error> {
+    let observed = observe::observe(&context.client, shop).await?; // IO
+    if let Some(leftover) = observed.leftover(shop) {
+        return Ok((waiting_for(shop, &leftover), LEFTOVER_REQUEUE));
+    }
+    let Ok(found) = credentials::judge(observed.credentials, shop) else {
+        return Ok((waiting_for(shop, "its credentials"), LEFTOVER_REQUEUE));
+    };
+    let credentials = credentials::ensure(&context.client, &context.random, shop, found).await?; // IO
+    let others: Vec<Arc<Shop>> = context.shops.iter().flat_map(Store::state).collect();
+    let valid = match validate::validate(shop, &others, &context.settings, credentials) {
+        Ok(valid) => valid,
+        Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
+    };
+    let desired = build::build(&valid);
+    let rollout = rollout::plan(desired, &observed.objects);
+    let migrations = rollout.migrations.clone();
+    let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
+    let status = status::compute(&status::Facts {
+        shop: &valid,
+        generation: shop.metadata.generation,
+        applied: &applied,
+        migrations: &migrations,
+        pods: &observed.pods,
+        ingress_classes: &observed.ingress_classes,
+        previous: shop.status.as_ref(),
+        now: Timestamp::now(),
+    });
+    Ok((status, if valid.route.taken_by.is_some() { BLOCKED_REQUEUE } else { REQUEUE }))
+}
+
+fn blocked(shop: &Shop, reason: &str, message: &str) -> ShopStatus {
+    status::blocked(shop.status.as_ref(), shop.metadata.generation, reason, message, Timestamp::now())
+}
+
+fn waiting_for(shop: &Shop, leftover: &str) -> ShopStatus {
+    let message = format!("a deleted Shop of this name is still being collected: {leftover}");
+    blocked(shop, "PreviousShopLeaving", &message)
+}
+
+/// Writes the status if it says anything new.
+async fn write_status(client: &Client, shop: &Shop, status: ShopStatus) -> Result<(), Error> {
+    if shop.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
+    let api: Api<Shop> = Api::namespaced(client.clone(), &shop.namespace().unwrap_or_default());
+    let name = shop.name_any();
+    let kind = Shop::api_resource();
+    let patch = json!({
+        "apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}, "status": status,
+    });
+    let params = PatchParams::apply(names::MANAGER).force();
+    match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
+        // Deleted in the meantime: there is nobody left to tell.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        outcome => outcome.map(drop).map_err(Error::Status),
+    }
+}
+
+/// One controller per scope, with the Shops it has seen.
+pub struct Watch {
+    controller: Controller<Shop>,
+    /// The Shops of the scope.
+    pub shops: Store<Shop>,
+}
+
+impl Watch {
+    /// Watches the Shops of one namespace, or of all, with everything made for them.
+    #[must_use]
+    pub fn new(client: &Client, namespace: Option<&str>) -> Self {
+        let (shops, writer) = reflector::store();
+        let changes = watcher(scope::<Shop>(client, namespace), watcher::Config::default())
+            .default_backoff()
+            .modify(|shop| shop.metadata.managed_fields = None)
+            .reflect(writer)
+            .applied_objects()
+            // The operator's own status writes do not start another reconcile.
+            .predicate_filter(predicates::generation, PredicateConfig::default());
+        let ours = || watcher::Config::default().labels(names::MANAGED_SELECTOR);
+        let pods =
+            watcher(scope::<PartialObjectMeta<Pod>>(client, namespace), ours()).default_backoff().touched_objects();
+        let controller = Controller::for_stream(changes, shops.clone())
+            .with_config(Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
+            .owns(scope::<ServiceAccount>(client, namespace), ours())
+            .owns(scope::<ConfigMap>(client, namespace), ours())
+            .owns(scope::<Service>(client, namespace), ours())
+            .owns(scope::<StatefulSet>(client, namespace), ours())
+            .owns(scope::<Job>(client, namespace), ours())
+            .owns(scope::<Deployment>(client, namespace), ours())
+            .owns(scope::<PodDisruptionBudget>(client, namespace), ours())
+            .owns(scope::<Ingress>(client, namespace), ours())
+            .watches_stream(pods, |pod| shop_of(&pod))
+            .shutdown_on_signal();
+        Self { controller, shops }
+    }
+
+    /// Runs until the process is asked to stop.
+    pub fn run(self, context: Arc<Context>) -> impl Stream<Item = ()> {
+        let retry = |shop: Arc<Shop>, error: &Error, context: Arc<Context>| retry(&shop, error, &context);
+        self.controller.run(observed_reconcile, retry, context).map(|outcome| {
+            if let Err(error) = outcome {
+                // Failed reconciles were logged where they failed; what is left are watches.
+                tracing::debug!(%error, "watching");
+            }
+        })
+    }
+}
+
+/// Runs all watches until the process is asked to stop.
+pub async fn run(watches: Vec<Watch>, context: Arc<Context>) {
+    let streams = watches.into_iter().map(|watch| watch.run(context.clone()).boxed());
+    stream::select_all(streams).collect::<()>().await;
+}
+
+fn scope<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Pods belong to their Deployment, so the Shop is found by its label.
+fn shop_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Shop>> {
+    let shop = pod.labels().get(names::INSTANCE_LABEL)?;
+    Some(ObjectRef::new(shop).within(&pod.namespace()?))
+}
+
+#[tracing::instrument(name = "reconcile", skip_all, fields(k8s.namespace.name = shop.namespace(), shop = shop.name_any()))]
+async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Action, Error> {
+    let start = Instant::now();
+    let outcome = reconcile(&context, &shop).await;
+    context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
+    if outcome.is_ok() {
+        context.forget_failures(&shop);
+    }
+    outcome
+}
+
+/// One second after the first failure, doubling up to a minute.
+fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
+    let failures = context.count_failure(shop);
+    let pause = Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(MAX_BACKOFF);
+    tracing::warn!(
+        k8s.namespace.name = shop.namespace(),
+        shop = shop.name_any(),
+        failures,
+        error = error as &dyn std::error::Error,
+        "reconcile failed, trying again in {}s",
+        pause.as_secs()
+    );
+    Action::requeue(pause)
+}

@@ -1,0 +1,140 @@
+//! The way of an order: its time limits, its providers, its trace, and what stays when the Shop goes.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DURATION_HELP, DURATION_RULE, Empty};
+
+/// Orders and the stock they reserve.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("duration(self.reservation) > duration(self.unpaidExpiry)").message(
+    "orders.reservation must be longer than orders.unpaidExpiry, or stock is sold again while an order can still be paid"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct OrdersSpec {
+    /// How long an order waits for its payment before it is canceled.
+    #[serde(default = "default_unpaid_expiry")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new(DURATION_RULE).message(DURATION_HELP))]
+    pub unpaid_expiry: String,
+
+    /// How long stock stays reserved for an order.
+    #[serde(default = "default_reservation")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new(DURATION_RULE).message(DURATION_HELP))]
+    pub reservation: String,
+}
+
+impl Default for OrdersSpec {
+    fn default() -> Self {
+        Self { unpaid_expiry: default_unpaid_expiry(), reservation: default_reservation() }
+    }
+}
+
+fn default_unpaid_expiry() -> String {
+    "10m".to_owned()
+}
+
+fn default_reservation() -> String {
+    "30m".to_owned()
+}
+
+/// A provider outside the shop.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("has(self.mock)").message(
+    "name the provider: `mock: {latency: 2s}` is a built-in one for development, the only one there is in this version"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderSpec {
+    /// A built-in provider that always succeeds, for development.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mock: Option<ProviderMock>,
+}
+
+/// A built-in provider.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderMock {
+    /// How long the provider takes for each order, `0s` for none.
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new(DURATION_RULE).message(DURATION_HELP))]
+    pub latency: String,
+}
+
+pub(super) fn default_payment() -> ProviderSpec {
+    ProviderSpec { mock: Some(ProviderMock { latency: "2s".to_owned() }) }
+}
+
+pub(super) fn default_delivery() -> ProviderSpec {
+    ProviderSpec { mock: Some(ProviderMock { latency: "5s".to_owned() }) }
+}
+
+/// Where traces go.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.embedded), has(self.otlp), has(self.disabled)].exists_one(chosen, chosen)").message(
+    "telemetry has exactly one of `embedded: {}`, `otlp: {endpoint: http://collector:4317}` and `disabled: {}`"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct TelemetrySpec {
+    /// A trace store inside the Shop. It keeps the latest traces in memory: for development.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedded: Option<Empty>,
+
+    /// An OpenTelemetry collector or back end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<OtlpSpec>,
+
+    /// No traces leave the services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<Empty>,
+
+    /// Share of requests that are traced, from 0 to 1.
+    #[serde(default = "default_sampling")]
+    #[x_kube(validation = Rule::new("self >= 0.0 && self <= 1.0").message(
+        "sampling is the share of requests that are traced, from 0 (none) to 1 (all)"
+    ))]
+    pub sampling: f64,
+}
+
+impl Default for TelemetrySpec {
+    fn default() -> Self {
+        Self { embedded: Some(Empty {}), otlp: None, disabled: None, sampling: default_sampling() }
+    }
+}
+
+fn default_sampling() -> f64 {
+    1.0
+}
+
+/// An OpenTelemetry collector or back end.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct OtlpSpec {
+    /// Address of its OTLP gRPC receiver, for example `http://collector.observability:4317`.
+    #[schemars(length(max = 300))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[A-Za-z0-9.-]+:[0-9]{1,5}$')").message(
+        "endpoint is scheme, host and port of an OTLP gRPC receiver, for example http://collector.observability:4317"
+    ))]
+    pub endpoint: String,
+}
+
+/// What happens to the Shop over its life.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LifecycleSpec {
+    /// What happens to the volumes of the stores, and to the credentials that open them, when the Shop is deleted.
+    /// A new Shop of the same name takes up what `Retain` left.
+    #[serde(default)]
+    pub data_on_delete: DataOnDelete,
+}
+
+/// What happens to the data of a deleted Shop.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
+pub enum DataOnDelete {
+    /// Volumes and credentials stay.
+    #[default]
+    Retain,
+    /// Volumes and credentials go with the Shop.
+    Delete,
+}

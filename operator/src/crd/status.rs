@@ -1,0 +1,87 @@
+//! What the operator reports about a Shop.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator last saw of a Shop.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ShopStatus {
+    /// Generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Where the Shop is on its way, in one word; the conditions say why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+
+    /// Version that all services run. During a rollout it is the previous one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+
+    /// Address of the shop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+
+    /// Services that are ready, of all services, for example `7/7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services_ready: Option<String>,
+
+    /// Each service.
+    #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub services: Vec<ServiceStatus>,
+
+    /// Each store.
+    #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub stores: Vec<StoreStatus>,
+
+    /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`, `RouteReady`.
+    /// `Progressing` says whether the operator is still getting there, `DevelopmentOnly` what is not fit for production.
+    #[serde(default)]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Where a Shop is on its way.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq)]
+pub enum Phase {
+    /// Something must be changed by a person, or go away, before the operator goes on.
+    Blocked,
+    /// The stores are starting.
+    Preparing,
+    /// The databases are being migrated.
+    Migrating,
+    /// The services are being brought to the wanted state.
+    RollingOut,
+    /// Everything is as wanted.
+    Ready,
+}
+
+/// One service of a Shop.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceStatus {
+    /// Its name, for example `order`.
+    pub name: String,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Pods that are wanted.
+    pub desired: i32,
+    /// Version that its pods run. During a rollout it is the previous one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// One store of a Shop.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// Its name, for example `postgres`.
+    pub name: String,
+    /// Whether it takes connections.
+    pub ready: bool,
+}

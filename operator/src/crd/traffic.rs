@@ -1,0 +1,102 @@
+//! How requests reach the shop, and what is asked of those who send them.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// The Ingress that leads to the shop.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct IngressSpec {
+    /// Name of an `IngressClass` of the cluster. Default: the cluster's default class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub class_name: Option<String>,
+
+    /// Annotations for the Ingress, for what only its controller understands.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+
+    /// HTTPS for the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
+}
+
+/// HTTPS for the host.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsSpec {
+    /// Name of a Secret of type kubernetes.io/tls in the Shop's namespace. Default: the ingress controller's own
+    /// certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+}
+
+/// Accounts and log-in.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UsersSpec {
+    /// Proxies in front of the services that append to `X-Forwarded-For`, the ingress controller included. The client's
+    /// address is the entry just before theirs, so a number that is too large lets clients choose their address.
+    #[serde(default = "default_hops")]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 10").message(
+        "trustedProxyHops counts the proxies in front of the services, 0 to 10; 1 is the ingress controller alone"
+    ))]
+    pub trusted_proxy_hops: i32,
+
+    /// How often one account or address can try.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
+}
+
+impl Default for UsersSpec {
+    fn default() -> Self {
+        Self { trusted_proxy_hops: default_hops(), rate_limits: RateLimits::default() }
+    }
+}
+
+fn default_hops() -> i32 {
+    1
+}
+
+/// Requests a minute, shared by all replicas.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimits {
+    /// Log-ins a minute for one account.
+    #[serde(default = "default_logins_per_account")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub logins_per_account: i32,
+    /// Log-ins a minute from one client address.
+    #[serde(default = "default_logins_per_address")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub logins_per_address: i32,
+    /// Registrations a minute from one client address.
+    #[serde(default = "default_registrations_per_address")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub registrations_per_address: i32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            logins_per_account: default_logins_per_account(),
+            logins_per_address: default_logins_per_address(),
+            registrations_per_address: default_registrations_per_address(),
+        }
+    }
+}
+
+fn default_logins_per_account() -> i32 {
+    10
+}
+
+fn default_logins_per_address() -> i32 {
+    300
+}
+
+fn default_registrations_per_address() -> i32 {
+    60
+}

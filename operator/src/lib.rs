@@ -1,0 +1,31 @@
+//! The operator: from one `Shop` to everything that makes it run.
+//!
+//! A reconcile is a pipeline, and the modules are its steps in reading order:
+//!
+//! ```text
+//! Shop -> observe (IO) -> credentials (IO) -> validate -> build -> rollout -> apply (IO) -> status -> write (IO)
+//! ```
+//!
+//! Steps without "(IO)" are pure, which is why `shopkeeper-operator render` can print every object without a cluster and
+//! why the golden files in `tests/golden` cover all of them. Deliberately absent: waiting, finalizers, and caches of
+//! child objects. "Not ready yet" is a condition in the status, and a watch brings the operator back.
+
+pub mod catalog;
+pub mod crd;
+pub mod names;
+pub mod settings;
+
+pub mod apply;
+pub mod build;
+pub mod controller;
+pub mod credentials;
+pub mod keys;
+pub mod objects;
+pub mod observe;
+pub mod rollout;
+pub mod status;
+pub mod validate;
+
+pub mod health;
+pub mod metrics;
+pub mod render;

@@ -1,0 +1,99 @@
+//! Names and labels that must match in more than one place.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::{SERVICES, STORES};
+
+/// Field manager of everything the operator applies, and value of the `managed-by` label.
+pub const MANAGER: &str = "shopkeeper";
+
+/// Selects the objects of all Shops.
+pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=shopkeeper";
+
+/// Label with the Shop's name.
+pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+/// Label with the component, for example `order`.
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// Label with the version that an object belongs to.
+pub const VERSION_LABEL: &str = "app.kubernetes.io/version";
+const NAME_LABEL: &str = "app.kubernetes.io/name";
+const PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
+/// Label with what looks after an object.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// Annotation with the hash of what was applied: a field that left the wanted state is only visible through it.
+pub const APPLIED_ANNOTATION: &str = "shopkeeper.dev/applied";
+/// Annotation of pod templates with the hash of the Secrets and `ConfigMap`s that their pods read at start.
+pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
+
+/// Component of objects that belong to the Shop as a whole.
+pub const SHOP_COMPONENT: &str = "shop";
+
+/// Labels that find the pods of one component, and never change.
+#[must_use]
+pub fn selector(shop: &str, component: &str) -> BTreeMap<String, String> {
+    [(NAME_LABEL, "shop"), (INSTANCE_LABEL, shop), (COMPONENT_LABEL, component)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// All labels of an object. The Shop's own labels are not copied: tools that prune by label would take the children.
+#[must_use]
+pub fn labels(shop: &str, component: &str, version: &str) -> BTreeMap<String, String> {
+    let mut labels = selector(shop, component);
+    labels.extend(
+        [(PART_OF_LABEL, "shopkeeper"), (MANAGED_BY_LABEL, MANAGER), (VERSION_LABEL, version)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    labels
+}
+
+/// Selects what the operator made for one Shop.
+#[must_use]
+pub fn of_shop(shop: &str) -> String {
+    format!("{MANAGED_SELECTOR},{INSTANCE_LABEL}={shop}")
+}
+
+/// Name of the object for one component.
+#[must_use]
+pub fn component(shop: &str, component: &str) -> String {
+    format!("{shop}-{component}")
+}
+
+/// Name of the headless Service that gRPC clients resolve.
+#[must_use]
+pub fn grpc(shop: &str, service: &str) -> String {
+    format!("{shop}-{service}-grpc")
+}
+
+/// Name of the Secret with every generated password and key.
+#[must_use]
+pub fn credentials(shop: &str) -> String {
+    format!("{shop}-credentials")
+}
+
+/// Name of the Secret with the first admin's log-in.
+#[must_use]
+pub fn admin(shop: &str) -> String {
+    format!("{shop}-admin")
+}
+
+/// Name of the Secret with the key that signs access tokens.
+#[must_use]
+pub fn signing(shop: &str) -> String {
+    format!("{shop}-jwt-signing")
+}
+
+/// Name of the `ConfigMap` with the keys that verify access tokens.
+#[must_use]
+pub fn jwks(shop: &str) -> String {
+    format!("{shop}-jwt-keys")
+}
+
+/// Names of the Secrets made from the credentials. They are fetched by name, because listing Secrets would need the
+/// right to read all of them.
+#[must_use]
+pub fn derived_secrets(shop: &str) -> Vec<String> {
+    let services = SERVICES.iter().filter(|service| !service.stores.is_empty()).map(|service| service.name);
+    services.chain(STORES).map(|name| component(shop, name)).chain([admin(shop), signing(shop)]).collect()
+}

@@ -1,0 +1,191 @@
+//! IO in: everything on the cluster that a reconcile looks at, fetched at once.
+//!
+//! Lists by label, Secrets by name: the operator never asks for the right to list Secrets. Nothing is cached between
+//! reconciles, so the operator's memory does not grow with what Shops consist of.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::networking::v1::IngressClass;
+use kube::api::ListParams;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::crd::Shop;
+use crate::names;
+use crate::objects::{Live, Objects};
+
+/// Requests for single Secrets that run at the same time.
+const SECRETS_AT_ONCE: usize = 4;
+
+/// A namespaced kind that the operator makes.
+pub trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+
+impl<K> Child for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+
+/// What is on the cluster for one Shop.
+pub struct Observed {
+    /// The objects that the operator made earlier.
+    pub objects: Objects<Live>,
+    /// The Secret with the generated values.
+    pub credentials: Option<Secret>,
+    /// The Shop's pods.
+    pub pods: Vec<Pod>,
+    /// The cluster's ingress classes.
+    pub ingress_classes: Vec<IngressClass>,
+    /// The volumes of the Shop's stores.
+    pub volume_claims: Vec<PersistentVolumeClaim>,
+}
+
+/// Something could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("reading {what}: {source}")]
+pub struct Error {
+    /// What could not be read.
+    what: String,
+    /// What the API server said.
+    source: kube::Error,
+}
+
+/// Fetches what is on the cluster for a Shop.
+pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
+    let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };
+    let (service_accounts, config_maps, services, stateful_sets) =
+        futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list())?;
+    let (jobs, deployments, pod_disruption_budgets, ingresses) =
+        futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list())?;
+    let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
+        reader.list(),
+        reader.volume_claims(),
+        reader.ingress_classes(),
+        reader.secrets(),
+        reader.secret(names::credentials(&reader.shop)),
+    )?;
+    Ok(Observed {
+        objects: Objects {
+            service_accounts,
+            secrets,
+            config_maps,
+            services,
+            stateful_sets,
+            jobs,
+            deployments,
+            pod_disruption_budgets,
+            ingresses,
+            stage: PhantomData,
+        },
+        credentials,
+        pods,
+        ingress_classes,
+        volume_claims,
+    })
+}
+
+struct Reader<'a> {
+    client: &'a Client,
+    namespace: String,
+    shop: String,
+}
+
+impl Reader<'_> {
+    async fn list<K: Child>(&self) -> Result<Vec<K>, Error> {
+        self.list_by(&names::of_shop(&self.shop)).await
+    }
+
+    async fn list_by<K: Child>(&self, selector: &str) -> Result<Vec<K>, Error> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = api.list(&ListParams::default().labels(selector)).await;
+        let mut items = list.map_err(|source| Error { what: K::plural(&()).into_owned(), source })?.items;
+        for item in &mut items {
+            item.meta_mut().managed_fields = None;
+        }
+        Ok(items)
+    }
+
+    /// Claims carry the labels of their template, which has no label that could change.
+    async fn volume_claims(&self) -> Result<Vec<PersistentVolumeClaim>, Error> {
+        self.list_by(&format!("app.kubernetes.io/name=shop,{}={}", names::INSTANCE_LABEL, self.shop)).await
+    }
+
+    async fn ingress_classes(&self) -> Result<Vec<IngressClass>, Error> {
+        let api: Api<IngressClass> = Api::all(self.client.clone());
+        let list = api.list(&ListParams::default()).await;
+        list.map(|list| list.items).map_err(|source| Error { what: "ingressclasses".to_owned(), source })
+    }
+
+    async fn secrets(&self) -> Result<Vec<Secret>, Error> {
+        let names = names::derived_secrets(&self.shop);
+        let found = stream::iter(names).map(|name| self.secret(name)).buffered(SECRETS_AT_ONCE);
+        found.try_filter_map(|secret| async { Ok(secret) }).try_collect().await
+    }
+
+    async fn secret(&self, name: String) -> Result<Option<Secret>, Error> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut found = api.get_opt(&name).await.map_err(|source| Error { what: format!("Secret {name}"), source })?;
+        if let Some(secret) = &mut found {
+            secret.metadata.managed_fields = None;
+        }
+        Ok(found)
+    }
+}
+
+impl Observed {
+    /// An object of a deleted Shop of the same name that the garbage collector has not taken yet. Building on it would
+    /// mean standing on ground that is about to go.
+    #[must_use]
+    pub fn leftover(&self, shop: &Shop) -> Option<String> {
+        let uid = shop.uid().unwrap_or_default();
+        let Objects {
+            service_accounts,
+            secrets,
+            config_maps,
+            services,
+            stateful_sets,
+            jobs,
+            deployments,
+            pod_disruption_budgets,
+            ingresses,
+            stage: PhantomData,
+        } = &self.objects;
+        first_of_another(service_accounts, &uid)
+            .or_else(|| first_of_another(secrets, &uid))
+            .or_else(|| first_of_another(config_maps, &uid))
+            .or_else(|| first_of_another(services, &uid))
+            .or_else(|| first_of_another(stateful_sets, &uid))
+            .or_else(|| first_of_another(jobs, &uid))
+            .or_else(|| first_of_another(deployments, &uid))
+            .or_else(|| first_of_another(pod_disruption_budgets, &uid))
+            .or_else(|| first_of_another(ingresses, &uid))
+            .or_else(|| self.leaving_volume())
+    }
+
+    /// A volume that is being deleted, or that belongs to a StatefulSet which is gone.
+    fn leaving_volume(&self) -> Option<String> {
+        let live: Vec<Option<String>> = self.objects.stateful_sets.iter().map(ResourceExt::uid).collect();
+        let leaving = |claim: &&PersistentVolumeClaim| {
+            let mut sets = claim.owner_references().iter().filter(|owner| owner.kind == StatefulSet::kind(&()));
+            claim.metadata.deletion_timestamp.is_some() || sets.any(|owner| !live.contains(&Some(owner.uid.clone())))
+        };
+        let found = self.volume_claims.iter().find(leaving);
+        found.map(|claim| format!("PersistentVolumeClaim {}", claim.name_any()))
+    }
+}
+
+fn first_of_another<K: Child>(objects: &[K], uid: &str) -> Option<String> {
+    let other = |object: &&K| {
+        let mut shops = object.owner_references().iter().filter(|owner| owner.kind == Shop::kind(&()));
+        shops.any(|owner| owner.uid != uid)
+    };
+    objects.iter().find(other).map(|object| format!("{} {}", K::kind(&()), object.name_any()))
+}

@@ -1,0 +1,81 @@
+//! Pure: what of the wanted state can be applied now. Stores first, then migrations, then the services.
+//!
+//! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
+//! running until the migrations of the new one are complete, and stay when one of them fails.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+
+use crate::catalog::TRACES;
+use crate::names::COMPONENT_LABEL;
+use crate::objects::{Desired, Live, Objects};
+
+/// The wanted state, without what has to wait.
+#[derive(Debug)]
+pub struct Rollout {
+    /// What can be applied now.
+    pub objects: Objects<Desired>,
+    /// Names of the Jobs and Deployments that have to wait.
+    pub held: BTreeSet<String>,
+    /// Names of all migrations of the wanted state.
+    pub migrations: Vec<String>,
+}
+
+/// Takes out what has to wait.
+#[must_use]
+pub fn plan(mut desired: Objects<Desired>, live: &Objects<Live>) -> Rollout {
+    let mut held = BTreeSet::new();
+    let migrations: Vec<String> = desired.jobs.iter().map(ResourceExt::name_any).collect();
+    let job = |name: &String| live.jobs.iter().find(|job| job.name_any() == *name);
+
+    let stores_ready = desired.stateful_sets.iter().all(|wanted| {
+        let found = live.stateful_sets.iter().find(|found| found.name_any() == wanted.name_any());
+        found.is_some_and(store_ready)
+    });
+    if !stores_ready {
+        // A migration that has been started keeps its Job: without it the next reconcile would not know its outcome.
+        hold(&mut desired.jobs, &mut held, |wanted| job(&wanted.name_any()).is_none());
+    }
+    if !migrations.iter().all(|name| job(name).is_some_and(complete)) {
+        let is_service = |wanted: &Deployment| wanted.labels().get(COMPONENT_LABEL).is_none_or(|name| name != TRACES);
+        hold(&mut desired.deployments, &mut held, is_service);
+    }
+    Rollout { objects: desired, held, migrations }
+}
+
+/// Whether a store takes connections.
+#[must_use]
+pub fn store_ready(found: &StatefulSet) -> bool {
+    let Some(status) = &found.status else { return false };
+    status.observed_generation >= found.metadata.generation && status.ready_replicas.unwrap_or(0) >= 1
+}
+
+/// Whether a Job has done its work.
+#[must_use]
+pub fn complete(job: &Job) -> bool {
+    has_condition(job, "Complete")
+}
+
+/// Whether a Job has given up.
+#[must_use]
+pub fn failed(job: &Job) -> bool {
+    has_condition(job, "Failed")
+}
+
+fn has_condition(job: &Job, type_: &str) -> bool {
+    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+fn hold<K: ResourceExt>(objects: &mut Vec<K>, held: &mut BTreeSet<String>, waits: impl Fn(&K) -> bool) {
+    objects.retain(|object| {
+        let waits = waits(object);
+        if waits {
+            held.insert(object.name_any());
+        }
+        !waits
+    });
+}

@@ -1,0 +1,155 @@
+//! Pure: what a Shop's status says, from what was applied and what its pods report.
+//!
+//! Only [`Objects<Applied>`] can be turned into a status, so it never speaks about objects that were not applied. "Not yet"
+//! is a condition here and never an error elsewhere.
+
+mod conditions;
+mod pods;
+mod route;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::networking::v1::IngressClass;
+use kube::ResourceExt;
+
+use self::conditions::Verdict;
+use self::pods::Problem;
+use crate::catalog::TRACES;
+use crate::crd::{Phase, ServiceStatus, ShopStatus, StoreStatus};
+use crate::names;
+use crate::objects::{Applied, Objects};
+use crate::rollout;
+use crate::validate::{Traces, ValidShop};
+
+/// What a status is computed from.
+pub struct Facts<'a> {
+    /// What was wanted.
+    pub shop: &'a ValidShop,
+    /// Generation of the spec that was read.
+    pub generation: Option<i64>,
+    /// What is there.
+    pub applied: &'a Objects<Applied>,
+    /// Names of the migrations that the wanted state needs.
+    pub migrations: &'a [String],
+    /// The Shop's pods.
+    pub pods: &'a [Pod],
+    /// The cluster's ingress classes.
+    pub ingress_classes: &'a [IngressClass],
+    /// The status so far, for what must not change without a reason.
+    pub previous: Option<&'a ShopStatus>,
+    /// The time of this reconcile.
+    pub now: Timestamp,
+}
+
+/// Computes the status of a Shop that was applied.
+#[must_use]
+pub fn compute(facts: &Facts<'_>) -> ShopStatus {
+    let problems = pods::problems(facts.pods);
+    let services = services(facts);
+    let stores = stores(facts);
+    let verdicts = conditions::Parts {
+        dependencies: conditions::dependencies(&stores, &problems),
+        migrated: conditions::migrated(&facts.applied.jobs, facts.migrations, &problems),
+        services: conditions::services(facts, &services, &problems),
+        route: route::verdict(facts.shop, facts.ingress_classes),
+        development: conditions::development(facts.shop),
+    };
+    let ready = services.iter().filter(|service| service.desired > 0 && service.ready >= service.desired).count();
+    ShopStatus {
+        observed_generation: facts.generation,
+        phase: Some(verdicts.phase()),
+        version: version(facts, &services),
+        url: route::url(facts.shop, &facts.applied.ingresses),
+        services_ready: Some(format!("{ready}/{}", services.len())),
+        conditions: stamp(verdicts.all(), facts.generation, facts.previous, facts.now),
+        services,
+        stores,
+    }
+}
+
+/// The status of a Shop that was not applied: what is known stays, and the conditions say what is in the way.
+#[must_use]
+pub fn blocked(
+    previous: Option<&ShopStatus>,
+    generation: Option<i64>,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> ShopStatus {
+    let known = previous.cloned().unwrap_or_default();
+    let verdicts = vec![Verdict::no("Ready", reason, message), Verdict::no("Progressing", reason, message)];
+    let mut conditions = stamp(verdicts, generation, previous, now);
+    let others = known.conditions.iter().filter(|condition| !["Ready", "Progressing"].contains(&&*condition.type_));
+    conditions.extend(others.cloned());
+    ShopStatus { observed_generation: generation, phase: Some(Phase::Blocked), conditions, ..known }
+}
+
+/// Turns verdicts into conditions; the time of a condition changes only when its status does.
+fn stamp(
+    verdicts: Vec<Verdict>,
+    generation: Option<i64>,
+    previous: Option<&ShopStatus>,
+    now: Timestamp,
+) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+    let before = |type_: &str| previous?.conditions.iter().find(|condition| condition.type_ == type_);
+    verdicts.into_iter().map(|verdict| verdict.into_condition(generation, &before, now)).collect()
+}
+
+fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
+    let of = |name: &'static str, replicas: i32| {
+        let object = names::component(&facts.shop.name, name);
+        let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
+        let before = facts.previous.and_then(|status| status.services.iter().find(|before| before.name == name));
+        let running = deployment.filter(|found| rolled_out(found)).and_then(version_label);
+        ServiceStatus {
+            name: name.to_owned(),
+            ready: deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0),
+            desired: replicas,
+            version: running.or_else(|| before?.version.clone()),
+        }
+    };
+    facts.shop.services.iter().map(|service| of(service.service.name, service.replicas)).collect()
+}
+
+fn stores(facts: &Facts<'_>) -> Vec<StoreStatus> {
+    let sets = facts.applied.stateful_sets.iter().map(|set| (component(set), rollout::store_ready(set)));
+    let traces = matches!(facts.shop.traces, Traces::Embedded { .. }).then(|| {
+        let object = names::component(&facts.shop.name, TRACES);
+        let found = facts.applied.deployments.iter().find(|found| found.name_any() == object);
+        let ready = found.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0) >= 1;
+        (TRACES.to_owned(), ready)
+    });
+    sets.chain(traces).map(|(name, ready)| StoreStatus { name, ready }).collect()
+}
+
+/// The version that every service runs, as long as there is one.
+fn version(facts: &Facts<'_>, services: &[ServiceStatus]) -> Option<String> {
+    let wanted = facts.shop.services.iter().map(|service| Some(&service.version));
+    let there = services.iter().map(|service| service.version.as_ref());
+    if wanted.eq(there) { Some(facts.shop.version.clone()) } else { facts.previous?.version.clone() }
+}
+
+/// Whether all pods of a Deployment are of its current template, and ready.
+fn rolled_out(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let Some(status) = &deployment.status else { return false };
+    status.observed_generation >= deployment.metadata.generation
+        && status.updated_replicas.unwrap_or(0) == wanted
+        && status.replicas.unwrap_or(0) == wanted
+        && status.available_replicas.unwrap_or(0) == wanted
+}
+
+fn version_label(deployment: &Deployment) -> Option<String> {
+    deployment.labels().get(names::VERSION_LABEL).cloned()
+}
+
+fn component<K: ResourceExt>(object: &K) -> String {
+    object.labels().get(names::COMPONENT_LABEL).cloned().unwrap_or_default()
+}
+
+/// What is wrong with a component, in brackets after its name.
+fn detail(component: &str, problems: &[Problem]) -> String {
+    let found = problems.iter().find(|problem| problem.component == component);
+    found.map(|problem| format!(" ({})", problem.text())).unwrap_or_default()
+}

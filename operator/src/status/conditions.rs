@@ -1,0 +1,190 @@
+//! One function per condition, and what they add up to.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
+
+use super::pods::Problem;
+use super::{Facts, detail, rolled_out};
+use crate::crd::{Phase, ServiceStatus, StoreStatus};
+use crate::names;
+use crate::rollout::{complete, failed};
+use crate::validate::{Traces, ValidShop};
+
+/// A condition before it gets its time.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub type_: &'static str,
+    pub holds: bool,
+    pub reason: Cow<'static, str>,
+    pub message: String,
+    /// Whether time alone can change the verdict; if not, somebody must do something.
+    pub will_pass: bool,
+}
+
+/// What Ready consists of, in the order in which things happen.
+pub(super) struct Parts {
+    pub dependencies: Verdict,
+    pub migrated: Verdict,
+    pub services: Verdict,
+    pub route: Verdict,
+    pub development: Verdict,
+}
+
+impl Verdict {
+    pub fn yes(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, holds: true, reason: reason.into(), message: message.into(), will_pass: false }
+    }
+
+    pub fn no(type_: &'static str, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        let reason = Cow::Owned(reason.into());
+        Self { type_, holds: false, reason, message: message.into(), will_pass: false }
+    }
+
+    /// Not yet, without anything being wrong.
+    pub fn not_yet(type_: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, holds: false, reason: reason.into(), message: message.into(), will_pass: true }
+    }
+
+    pub fn into_condition<'a>(
+        self,
+        generation: Option<i64>,
+        before: &impl Fn(&str) -> Option<&'a Condition>,
+        now: Timestamp,
+    ) -> Condition {
+        let status = if self.holds { "True" } else { "False" };
+        let since = before(self.type_).filter(|before| before.status == status);
+        Condition {
+            type_: self.type_.to_owned(),
+            status: status.to_owned(),
+            reason: self.reason.into_owned(),
+            message: self.message,
+            observed_generation: generation,
+            last_transition_time: since.map_or(Time(now), |before| before.last_transition_time.clone()),
+        }
+    }
+}
+
+impl Parts {
+    /// The first thing that keeps the Shop from being ready.
+    fn obstacle(&self) -> Option<&Verdict> {
+        [&self.dependencies, &self.migrated, &self.services, &self.route].into_iter().find(|part| !part.holds)
+    }
+
+    pub fn phase(&self) -> Phase {
+        match self.obstacle() {
+            None => Phase::Ready,
+            Some(obstacle) if !obstacle.will_pass => Phase::Blocked,
+            Some(obstacle) => match obstacle.type_ {
+                "DependenciesReady" => Phase::Preparing,
+                "Migrated" => Phase::Migrating,
+                _ => Phase::RollingOut,
+            },
+        }
+    }
+
+    pub fn all(self) -> Vec<Verdict> {
+        let (ready, progressing) = match self.obstacle() {
+            None => {
+                let message = "stores, migrations, services and route are as wanted";
+                (Verdict::yes("Ready", "AsWanted", message), Verdict::no("Progressing", "AsWanted", message))
+            }
+            Some(obstacle) => (
+                Verdict { type_: "Ready", ..obstacle.clone() },
+                Verdict { type_: "Progressing", holds: obstacle.will_pass, ..obstacle.clone() },
+            ),
+        };
+        let Self { dependencies, migrated, services, route, development } = self;
+        vec![ready, progressing, dependencies, migrated, services, route, development]
+    }
+}
+
+pub(super) fn dependencies(stores: &[StoreStatus], problems: &[Problem]) -> Verdict {
+    const TYPE: &str = "DependenciesReady";
+    let missing: Vec<&str> = stores.iter().filter(|store| !store.ready).map(|store| store.name.as_str()).collect();
+    if missing.is_empty() {
+        return Verdict::yes(TYPE, "StoresReady", "every store takes connections");
+    }
+    let texts: Vec<String> =
+        missing.iter().map(|name| format!("{name} is not ready{}", detail(name, problems))).collect();
+    not_ready(TYPE, "StoreNotReady", texts.join("; "), &missing, problems)
+}
+
+pub(super) fn migrated(jobs: &[Job], wanted: &[String], problems: &[Problem]) -> Verdict {
+    const TYPE: &str = "Migrated";
+    let job = |name: &String| jobs.iter().find(|job| job.name_any() == *name);
+    if wanted.iter().all(|name| job(name).is_some_and(complete)) {
+        return Verdict::yes(TYPE, "MigrationsComplete", "the databases fit the version");
+    }
+    if let Some(failed) = wanted.iter().find(|name| job(name).is_some_and(failed)) {
+        let cause = problems.iter().find(|problem| problem.pod.starts_with(failed.as_str()));
+        let cause = cause.map(|problem| format!(": {}", problem.text())).unwrap_or_default();
+        let message = format!("Job {failed} failed{cause}; pods stay as they were; delete the Job to try again");
+        return Verdict::no(TYPE, "MigrationFailed", message);
+    }
+    let open: Vec<&String> = wanted.iter().filter(|name| !job(name).is_some_and(complete)).collect();
+    if open.iter().all(|name| job(name).is_none()) {
+        return Verdict::not_yet(TYPE, "WaitingForStores", "migrations start when every store is ready");
+    }
+    let stuck = problems.iter().find(|problem| open.iter().any(|name| problem.pod.starts_with(name.as_str())));
+    match stuck {
+        Some(problem) if problem.lasting => {
+            let message = format!("{}; pods stay as they were", problem.text());
+            Verdict::no(TYPE, problem.reason.clone(), message)
+        }
+        _ => {
+            let names: Vec<&str> = open.iter().map(|name| name.as_str()).collect();
+            Verdict::not_yet(TYPE, "MigrationsRunning", format!("running: {}", names.join(", ")))
+        }
+    }
+}
+
+pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: &[Problem]) -> Verdict {
+    const TYPE: &str = "ServicesReady";
+    let unfinished = |service: &&ServiceStatus| {
+        let object = names::component(&facts.shop.name, &service.name);
+        let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
+        !deployment.is_some_and(rolled_out)
+    };
+    let unfinished: Vec<&ServiceStatus> = services.iter().filter(unfinished).collect();
+    if unfinished.is_empty() {
+        return Verdict::yes(TYPE, "ServicesReady", "every service runs with all its pods");
+    }
+    let text = |service: &&ServiceStatus| {
+        format!("{} {}/{}{}", service.name, service.ready, service.desired, detail(&service.name, problems))
+    };
+    let texts: Vec<String> = unfinished.iter().map(text).collect();
+    let names: Vec<&str> = unfinished.iter().map(|service| service.name.as_str()).collect();
+    not_ready(TYPE, "ServicesNotReady", texts.join("; "), &names, problems)
+}
+
+/// Says what keeps the Shop from being fit for production.
+pub(super) fn development(shop: &ValidShop) -> Verdict {
+    let traces = matches!(shop.traces, Traces::Embedded { .. }).then_some("the trace store keeps traces in memory");
+    let used = [
+        Some("stores are embedded and have one instance each"),
+        Some("payment and delivery providers are mocks"),
+        Some("mails are written to the log of user"),
+        traces,
+    ];
+    let used: Vec<&str> = used.into_iter().flatten().collect();
+    Verdict::yes("DevelopmentOnly", "DevelopmentSettings", used.join("; "))
+}
+
+/// Not ready: for a reason that lasts when a pod reports one, else because it takes time.
+fn not_ready(
+    type_: &'static str,
+    reason: &'static str,
+    message: String,
+    components: &[&str],
+    problems: &[Problem],
+) -> Verdict {
+    let mut lasting = problems.iter().filter(|problem| problem.lasting);
+    match lasting.find(|problem| components.contains(&problem.component.as_str())) {
+        Some(problem) => Verdict::no(type_, problem.reason.clone(), message),
+        None => Verdict::not_yet(type_, reason, message),
+    }
+}

@@ -1,0 +1,296 @@
+//! Pure: a Shop and the operator's settings become a [`ValidShop`], in which nothing is optional that must be known.
+//!
+//! The API server has checked the spec against the rules of the CRD. What is left is what those rules cannot know: the
+//! settings of the operator, the other Shops, and objects that were stored before a rule existed.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
+
+use crate::catalog::{SERVICES, Service};
+use crate::crd::{Amounts, DataOnDelete, EmbeddedStore, PullPolicy, Resources, Shop, StoreSpec, UsersSpec};
+use crate::credentials::Credentials;
+use crate::keys::SigningKey;
+use crate::settings::Settings;
+
+/// A Shop of which every question is answered.
+pub struct ValidShop {
+    /// Its name, the beginning of all names.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What makes it the owner of its objects.
+    pub owner: OwnerReference,
+    /// Version of the services.
+    pub version: String,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Scheme and host for links.
+    pub public_url: String,
+    /// The e-mail address of the first admin.
+    pub admin_email: String,
+    /// How requests get in.
+    pub route: Route,
+    /// When images of services are pulled.
+    pub pull_policy: PullPolicy,
+    /// When images of stores are pulled: they are the operator's, and so is their policy.
+    pub store_pull_policy: PullPolicy,
+    /// Secrets for the registry.
+    pub pull_secrets: Vec<String>,
+    /// The seven services, in the catalog's order.
+    pub services: Vec<ValidService>,
+    /// PostgreSQL.
+    pub postgres: Store,
+    /// MongoDB.
+    pub mongodb: Store,
+    /// Redis.
+    pub redis: Store,
+    /// RabbitMQ.
+    pub rabbitmq: Store,
+    /// Where traces go.
+    pub traces: Traces,
+    /// Share of requests that are traced, as text.
+    pub sampling: String,
+    /// Proxies and rate limits.
+    pub users: UsersSpec,
+    /// How long an order waits for its payment.
+    pub unpaid_expiry: String,
+    /// How long stock is reserved.
+    pub reservation: String,
+    /// Latency of the mock providers.
+    pub latencies: Latencies,
+    /// What happens to volumes.
+    pub data_on_delete: DataOnDelete,
+    /// Passwords.
+    pub credentials: Credentials,
+    /// The key of access tokens.
+    pub signing: SigningKey,
+}
+
+/// How requests get in.
+#[derive(Debug)]
+pub struct Route {
+    /// The host, or every host.
+    pub host: Option<String>,
+    /// The ingress class, or the default one.
+    pub class_name: Option<String>,
+    /// Annotations of the Ingress.
+    pub annotations: BTreeMap<String, String>,
+    /// HTTPS: whether, and with which certificate.
+    pub tls: Option<Option<String>>,
+    /// The Shop that already has the route for every host of this class.
+    pub taken_by: Option<String>,
+}
+
+/// One service with its settings resolved.
+#[derive(Debug)]
+pub struct ValidService {
+    /// Its row in the catalog.
+    pub service: &'static Service,
+    /// The full image reference.
+    pub image: String,
+    /// The version of that image.
+    pub version: String,
+    /// Number of pods.
+    pub replicas: i32,
+    /// What it logs.
+    pub log_level: String,
+    /// CPU and memory.
+    pub resources: Quantities,
+}
+
+/// Resolved amounts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quantities {
+    /// What the scheduler keeps free.
+    pub requests: BTreeMap<String, String>,
+    /// What a pod can use at most.
+    pub limits: BTreeMap<String, String>,
+}
+
+/// One store.
+#[derive(Debug)]
+pub struct Store {
+    /// The full image reference.
+    pub image: String,
+    /// Size and class of its volume.
+    pub volume: EmbeddedStore,
+}
+
+/// Where traces go.
+#[derive(Debug, PartialEq)]
+pub enum Traces {
+    /// To the trace store of the Shop, an image.
+    Embedded {
+        /// The full image reference.
+        image: String,
+    },
+    /// To a collector.
+    Otlp {
+        /// Its address.
+        endpoint: String,
+    },
+    /// Nowhere.
+    Disabled,
+}
+
+/// Latency of the mock providers.
+#[derive(Debug)]
+pub struct Latencies {
+    /// Of the payment provider.
+    pub payment: String,
+    /// Of the delivery provider.
+    pub delivery: String,
+}
+
+/// A Shop that cannot be worked with, and what to write instead.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Invalid {
+    /// The field to change.
+    pub field: String,
+    /// What to write there.
+    pub message: String,
+}
+
+/// Answers every question about a Shop.
+pub fn validate(
+    shop: &Shop,
+    others: &[impl AsRef<Shop>],
+    settings: &Settings,
+    credentials: Credentials,
+) -> Result<ValidShop, Invalid> {
+    let spec = &shop.spec;
+    let missing = |field: &str| Invalid { field: field.to_owned(), message: "is not set".to_owned() };
+    let version = spec.version.clone().unwrap_or_else(|| settings.version.clone());
+    let signing = SigningKey::parse(credentials.signing_pem()).map_err(|error| Invalid {
+        field: format!("Secret {}", crate::names::credentials(&shop.name_any())),
+        message: format!("{error}; restore the Secret from a backup"),
+    })?;
+    Ok(ValidShop {
+        name: shop.name_any(),
+        namespace: shop.namespace().ok_or_else(|| missing("metadata.namespace"))?,
+        owner: shop.controller_owner_ref(&()).ok_or_else(|| missing("metadata.uid"))?,
+        currency: spec.currency.clone(),
+        public_url: public_url(shop),
+        admin_email: format!("admin@{}", spec.host.as_deref().unwrap_or("shop.local")),
+        route: route(shop, others),
+        pull_policy: spec.image.pull_policy.unwrap_or(settings.image_pull_policy),
+        store_pull_policy: settings.image_pull_policy,
+        pull_secrets: spec.image.pull_secrets.clone(),
+        services: SERVICES.iter().map(|service| valid_service(service, shop, settings, &version)).collect(),
+        version,
+        postgres: store("postgres", &spec.postgres, &settings.postgres_image)?,
+        mongodb: store("mongodb", &spec.mongodb, &settings.mongodb_image)?,
+        redis: store("redis", &spec.redis, &settings.redis_image)?,
+        rabbitmq: store("rabbitmq", &spec.rabbitmq, &settings.rabbitmq_image)?,
+        traces: traces(shop, settings),
+        sampling: spec.telemetry.sampling.to_string(),
+        users: spec.users.clone(),
+        unpaid_expiry: spec.orders.unpaid_expiry.clone(),
+        reservation: spec.orders.reservation.clone(),
+        latencies: Latencies {
+            payment: spec.payment.mock.as_ref().ok_or_else(|| missing("spec.payment.mock"))?.latency.clone(),
+            delivery: spec.delivery.mock.as_ref().ok_or_else(|| missing("spec.delivery.mock"))?.latency.clone(),
+        },
+        data_on_delete: spec.lifecycle.data_on_delete,
+        credentials,
+        signing,
+    })
+}
+
+/// The version that an image reference carries: its tag, or the start of its digest.
+#[must_use]
+pub fn image_version(image: &str) -> String {
+    if let Some((_, digest)) = image.split_once("@sha256:") {
+        return digest.chars().take(12).collect();
+    }
+    let after_path = image.rsplit('/').next().unwrap_or(image);
+    let tag = after_path.split_once(':').map_or("latest", |(_, tag)| tag);
+    // A tag can be longer than a label value, and end with what a label value must not end with.
+    let short: String = tag.chars().take(63).collect();
+    short.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
+}
+
+fn public_url(shop: &Shop) -> String {
+    let spec = &shop.spec;
+    let scheme = if spec.ingress.tls.is_some() { "https" } else { "http" };
+    let host = spec.host.as_deref().unwrap_or("localhost");
+    spec.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}"))
+}
+
+fn route(shop: &Shop, others: &[impl AsRef<Shop>]) -> Route {
+    let ingress = &shop.spec.ingress;
+    let age = |shop: &Shop| (shop.creation_timestamp().map(|time| time.0), shop.uid());
+    let rival = others.iter().map(AsRef::as_ref).filter(|other| {
+        other.spec.host.is_none()
+            && other.metadata.deletion_timestamp.is_none()
+            && other.spec.ingress.class_name == ingress.class_name
+            && age(other) < age(shop)
+    });
+    let first = rival.min_by_key(|other| age(other)).filter(|_| shop.spec.host.is_none());
+    Route {
+        host: shop.spec.host.clone(),
+        class_name: ingress.class_name.clone(),
+        annotations: ingress.annotations.clone(),
+        tls: ingress.tls.as_ref().map(|tls| tls.secret_name.clone()),
+        taken_by: first.map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any())),
+    }
+}
+
+fn valid_service(service: &'static Service, shop: &Shop, settings: &Settings, version: &str) -> ValidService {
+    let own = (service.settings)(&shop.spec.services).cloned().unwrap_or_default();
+    let registry = shop.spec.image.registry.as_ref().unwrap_or(&settings.image_registry);
+    let image = own.image.unwrap_or_else(|| format!("{registry}/{}:{version}", service.name));
+    ValidService {
+        service,
+        version: image_version(&image),
+        image,
+        replicas: own.replicas.unwrap_or(1),
+        log_level: own.log_level.unwrap_or_else(|| "info".to_owned()),
+        resources: quantities(service, own.resources.unwrap_or_default()),
+    }
+}
+
+/// The catalog's amounts, with those of the Shop in their place. A limit that is set alone replaces the request too:
+/// Kubernetes then takes the limit for both, and a request above its limit is refused.
+fn quantities(service: &Service, own: Resources) -> Quantities {
+    let mut wanted = Quantities {
+        requests: BTreeMap::from([
+            ("cpu".to_owned(), "20m".to_owned()),
+            ("memory".to_owned(), format!("{}Mi", service.memory.request)),
+        ]),
+        limits: BTreeMap::from([("memory".to_owned(), format!("{}Mi", service.memory.limit))]),
+    };
+    let limits = amounts(own.limits);
+    wanted.requests.retain(|key, _| !limits.contains_key(key));
+    wanted.limits.extend(limits);
+    wanted.requests.extend(amounts(own.requests));
+    wanted
+}
+
+fn amounts(amounts: Option<Amounts>) -> BTreeMap<String, String> {
+    let Amounts { cpu, memory } = amounts.unwrap_or_default();
+    [("cpu", cpu), ("memory", memory)]
+        .into_iter()
+        .filter_map(|(key, value)| value.map(|value| (key.to_owned(), value)))
+        .collect()
+}
+
+fn store(name: &str, spec: &StoreSpec, image: &str) -> Result<Store, Invalid> {
+    let volume = spec
+        .embedded
+        .clone()
+        .ok_or_else(|| Invalid { field: format!("spec.{name}"), message: "write `embedded: {}`".to_owned() })?;
+    Ok(Store { image: image.to_owned(), volume })
+}
+
+fn traces(shop: &Shop, settings: &Settings) -> Traces {
+    let telemetry = &shop.spec.telemetry;
+    match (&telemetry.otlp, &telemetry.disabled) {
+        (Some(otlp), _) => Traces::Otlp { endpoint: otlp.endpoint.clone() },
+        (None, Some(_)) => Traces::Disabled,
+        (None, None) => Traces::Embedded { image: settings.traces_image.clone() },
+    }
+}

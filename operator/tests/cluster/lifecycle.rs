@@ -1,0 +1,190 @@
+//! A Shop from its creation to its deletion.
+
+use std::collections::BTreeMap;
+
+use futures::FutureExt;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::runtime::wait::conditions;
+use serde_json::{Value, json};
+use shopkeeper_operator::controller::reconcile;
+use shopkeeper_operator::crd::Shop;
+use shopkeeper_operator::observe::Child;
+
+use crate::scene::{SHOP, Scene, with_scene};
+
+/// Everything that belongs to the test's Shop.
+const OURS: &str = "app.kubernetes.io/instance=acorn";
+
+fn spec(data_on_delete: &str) -> Value {
+    json!({"host": "acorn.test", "lifecycle": {"dataOnDelete": data_on_delete}})
+}
+
+/// Reconciles once and answers with the requests that changed something.
+async fn writes_of_a_reconcile(scene: &Scene) -> Vec<String> {
+    let (context, shop) = (scene.context(), scene.shop().await);
+    let before = scene.writes();
+    reconcile(&context, &shop).await.expect("a reconcile");
+    scene.written().split_off(before)
+}
+
+async fn credentials(scene: &Scene) -> BTreeMap<String, ByteString> {
+    let secret: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+    secret.data.expect("data")
+}
+
+#[tokio::test]
+async fn a_shop_becomes_ready_stays_as_it_is_and_leaves_nothing() {
+    with_scene(async |scene| {
+        let shop = scene.create(&spec("Delete")).await.expect("a Shop");
+        let operator = scene.operate();
+        let ready = scene.until_shop("Ready", "True", None).await.status.expect("a status");
+        assert_eq!(ready.services_ready.as_deref(), Some("7/7"));
+        assert_eq!(ready.version.as_deref(), Some(&*scene.settings.version));
+        assert_eq!(ready.url.as_deref(), Some("http://acorn.test"));
+
+        drop(operator);
+        let nothing: Vec<String> = Vec::new();
+        assert_eq!(writes_of_a_reconcile(&scene).await, nothing, "a steady Shop costs no write");
+        Box::pin(edits_and_deletions_are_repaired(&scene)).await;
+        restarted_operator_keeps_the_credentials(&scene).await;
+        assert_eq!(writes_of_a_reconcile(&scene).await, nothing, "a repaired Shop costs no write");
+
+        let operator = scene.operate();
+        what_is_not_wanted_any_more_is_pruned(&scene).await;
+        an_unknown_version_leaves_the_pods_as_they_are(&scene).await;
+
+        delete::<Shop>(&scene, SHOP).await;
+        let uid = shop.uid().expect("a uid");
+        scene.until::<Shop>(SHOP, "is gone", conditions::is_deleted(&uid)).await;
+        nothing_is_left(&scene).await;
+        drop(operator);
+    })
+    .await;
+}
+
+async fn edits_and_deletions_are_repaired(scene: &Scene) {
+    let edits = [
+        edit::<Deployment>(scene, "acorn-cart", json!({"spec": {"replicas": 3}})).boxed(),
+        edit::<Ingress>(scene, SHOP, json!({"spec": {"rules": [{"host": "elsewhere.test"}]}})).boxed(),
+        edit::<ConfigMap>(scene, "acorn-redis", json!({"data": {"redis.conf": "appendonly no"}})).boxed(),
+        delete::<Service>(scene, "acorn-order-grpc").boxed(),
+        delete::<Secret>(scene, "acorn-order").boxed(),
+        delete::<ServiceAccount>(scene, "acorn-docs").boxed(),
+    ];
+    let touched = edits.len();
+    futures::future::join_all(edits).await;
+
+    let writes = writes_of_a_reconcile(scene).await;
+    let repaired = writes.iter().filter(|line| !line.ends_with("/status")).count();
+    assert_eq!(repaired, touched, "exactly what was touched is written: {writes:?}");
+    let cart: Deployment = scene.api().get("acorn-cart").await.expect("the Deployment");
+    assert_eq!(cart.spec.and_then(|spec| spec.replicas), Some(1));
+    let ingress: Ingress = scene.api().get(SHOP).await.expect("the Ingress");
+    assert!(serde_json::to_string(&ingress.spec).expect("json").contains("acorn-cart"));
+    let redis: ConfigMap = scene.api().get("acorn-redis").await.expect("the ConfigMap");
+    assert!(redis.data.expect("data")["redis.conf"].contains("appendonly yes"));
+    scene.api::<Service>().get("acorn-order-grpc").await.expect("the Service is back");
+    scene.api::<Secret>().get("acorn-order").await.expect("the Secret is back");
+
+    let _operator = scene.operate();
+    scene.until_shop("Ready", "True", None).await;
+}
+
+async fn edit<K: Child>(scene: &Scene, name: &str, change: Value) {
+    let edited = scene.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
+    edited.unwrap_or_else(|error| panic!("editing {name}: {error}"));
+}
+
+async fn delete<K: Child>(scene: &Scene, name: &str) {
+    let deleted = scene.api::<K>().delete(name, &DeleteParams::default()).await;
+    deleted.unwrap_or_else(|error| panic!("deleting {name}: {error}"));
+}
+
+async fn restarted_operator_keeps_the_credentials(scene: &Scene) {
+    let before = credentials(scene).await;
+    edit::<Secret>(scene, "acorn-credentials", json!({"data": {"redis.cart": null}})).await;
+    writes_of_a_reconcile(scene).await;
+    let mut after = credentials(scene).await;
+    assert_ne!(after.remove("redis.cart").expect("added again"), before["redis.cart"]);
+    assert!(after.iter().all(|(key, value)| before[key] == *value), "what was there is not generated again");
+
+    // Put back what the test took away, or the pods would follow a new password.
+    let restored = json!({"data": {"redis.cart": before["redis.cart"]}});
+    edit::<Secret>(scene, "acorn-credentials", restored).await;
+    let _operator = scene.operate();
+    writes_of_a_reconcile(scene).await;
+    scene.until_shop("Ready", "True", None).await;
+}
+
+async fn what_is_not_wanted_any_more_is_pruned(scene: &Scene) {
+    let traces: Deployment = scene.api().get("acorn-traces").await.expect("the trace store");
+    let uid = traces.uid().expect("a uid");
+    scene.edit(&json!({"telemetry": {"embedded": null, "disabled": {}}})).await.expect("an edit");
+    scene.until::<Deployment>("acorn-traces", "is pruned", conditions::is_deleted(&uid)).await;
+    scene.until_shop("Ready", "True", None).await;
+}
+
+async fn an_unknown_version_leaves_the_pods_as_they_are(scene: &Scene) {
+    let before = scene.pods("order").await;
+    scene.edit(&json!({"version": "0.0.0-unknown"})).await.expect("an edit");
+    let shop = scene.until_shop("Migrated", "False", Some("ImagePullBackOff")).await;
+    let status = shop.status.expect("a status");
+    let message = status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.message.clone()).unwrap_or_default();
+    assert!(message.contains("0.0.0-unknown cannot be pulled"), "{message}");
+    assert_eq!(status.services_ready.as_deref(), Some("7/7"), "the previous pods serve");
+    assert_eq!(status.version.as_deref(), Some(&*scene.settings.version));
+    assert_eq!(scene.pods("order").await, before);
+    scene.edit(&json!({"version": null})).await.expect("an edit");
+    scene.until_shop("Ready", "True", None).await;
+    assert_eq!(scene.pods("order").await, before, "the way back replaces no pod");
+}
+
+async fn nothing_is_left(scene: &Scene) {
+    gone::<Deployment>(scene).await;
+    gone::<StatefulSet>(scene).await;
+    gone::<Job>(scene).await;
+    gone::<Service>(scene).await;
+    gone::<ConfigMap>(scene).await;
+    gone::<Ingress>(scene).await;
+    gone::<ServiceAccount>(scene).await;
+    gone::<Secret>(scene).await;
+    gone::<Pod>(scene).await;
+    gone::<PersistentVolumeClaim>(scene).await;
+}
+
+async fn gone<K: Child + Send + Sync + 'static>(scene: &Scene) {
+    for name in scene.names::<K>(OURS).await {
+        scene.until::<K>(&name, "is collected", |found: Option<&K>| found.is_none()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_retained_shop_is_taken_up_by_the_next_one_of_its_name() {
+    with_scene(async |scene| {
+        let shop = scene.create(&spec("Retain")).await.expect("a Shop");
+        let operator = scene.operate();
+        scene.until_shop("DependenciesReady", "True", None).await;
+        let before = credentials(&scene).await;
+        let volume: PersistentVolumeClaim = scene.api().get("data-acorn-postgres-0").await.expect("a volume");
+
+        delete::<Shop>(&scene, SHOP).await;
+        let uid = shop.uid().expect("a uid");
+        scene.until::<Shop>(SHOP, "is gone", conditions::is_deleted(&uid)).await;
+        // At once: the garbage collector is still at work on the first Shop's objects.
+        scene.create(&spec("Retain")).await.expect("a Shop");
+        scene.until_shop("DependenciesReady", "True", None).await;
+
+        assert_eq!(credentials(&scene).await, before);
+        let again: PersistentVolumeClaim = scene.api().get("data-acorn-postgres-0").await.expect("a volume");
+        assert_eq!(again.uid(), volume.uid());
+        scene.until_shop("Migrated", "True", None).await;
+        drop(operator);
+    })
+    .await;
+}

@@ -1,0 +1,77 @@
+//! The API server refuses a Shop that breaks a rule, and says what to write.
+
+use serde_json::{Value, json};
+
+use crate::scene::{SHOP, Scene, with_scene};
+
+#[track_caller]
+fn check(outcome: Result<impl std::fmt::Debug, kube::Error>, spec: &Value, help: &str) {
+    match outcome {
+        Err(kube::Error::Api(status)) if status.code == 422 => {
+            assert!(status.message.contains(help), "{spec}: `{help}` is not in `{}`", status.message);
+        }
+        outcome => panic!("{spec} was not refused: {outcome:?}"),
+    }
+}
+
+async fn check_new(scene: &Scene, spec: Value, help: &str) {
+    check(scene.create_named(SHOP, &spec, true).await, &spec, help);
+}
+
+async fn check_name(scene: &Scene, name: &str) {
+    let spec = json!({});
+    check(scene.create_named(name, &spec, true).await, &json!(name), "a Shop's name has at most 36 characters");
+}
+
+async fn check_edit(scene: &Scene, spec: Value, help: &str) {
+    check(scene.edit(&spec).await, &spec, help);
+}
+
+#[tokio::test]
+async fn a_bad_shop_is_refused_with_what_to_write() {
+    with_scene(async |scene| {
+        for (spec, help) in [
+            (json!({"currency": "usd"}), "three capital letters"),
+            (json!({"version": "a/b"}), "version is an image tag"),
+            (json!({"host": "https://acorn.test"}), "without scheme, port or path"),
+            (json!({"publicUrl": "https://acorn.test/shop"}), "no path"),
+            (json!({"ingress": {"tls": {}}}), "ingress.tls needs host"),
+            (json!({"image": {"registry": "https://registry.test/"}}), "without scheme or trailing slash"),
+            (json!({"image": {"pullPolicy": "Sometimes"}}), "IfNotPresent"),
+            (json!({"postgres": {}}), "say where the store lives"),
+            (json!({"redis": {"embedded": {"storage": "much"}}}), "for example 10Gi"),
+            (json!({"services": {"order": {"replicas": 0}}}), "replicas"),
+            (json!({"services": {"order": {"logLevel": "loud"}}}), "info,shop_order=debug"),
+            (json!({"services": {"order": {"image": "order"}}}), "a reference with a tag or a digest"),
+            (json!({"services": {"cart": {"resources": {"limits": {"memory": "lots"}}}}}), "for example 128Mi"),
+            (json!({"users": {"trustedProxyHops": -1}}), "1 is the ingress controller alone"),
+            (json!({"orders": {"unpaidExpiry": "soon"}}), "a whole number with a unit"),
+            (json!({"orders": {"unpaidExpiry": "1h"}}), "orders.reservation must be longer"),
+            (json!({"payment": {}}), "name the provider"),
+            (json!({"telemetry": {"embedded": {}, "disabled": {}}}), "exactly one of"),
+            (json!({"telemetry": {"sampling": 0.5}}), "exactly one of"),
+            (json!({"telemetry": {"embedded": {}, "sampling": 2}}), "from 0 (none) to 1 (all)"),
+            (json!({"telemetry": {"otlp": {"endpoint": "collector"}}}), "scheme, host and port"),
+            (json!({"lifecycle": {"dataOnDelete": "Maybe"}}), "Retain"),
+        ] {
+            check_new(&scene, spec, help).await;
+        }
+        for name in ["1acorn", "acorn.oak", "a-name-that-has-more-than-36-characters"] {
+            check_name(&scene, name).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_change_is_refused_with_the_way_out() {
+    with_scene(async |scene| {
+        scene.create(&json!({})).await.expect("a Shop");
+        check_edit(&scene, json!({"currency": "EUR"}), "make another Shop instead").await;
+        check_edit(&scene, json!({"postgres": {"embedded": {"storage": "2Gi"}}}), "PersistentVolumeClaim").await;
+        let class = json!({"redis": {"embedded": {"storageClassName": "fast"}}});
+        check_edit(&scene, class, "storageClassName cannot change").await;
+        scene.edit(&json!({"services": {"order": {"replicas": 2}}})).await.expect("what can change does");
+    })
+    .await;
+}

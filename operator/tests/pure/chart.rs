@@ -1,0 +1,100 @@
+//! The chart gives the operator the rights it needs for what it builds, and not those it must not have.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use kube::Resource;
+use serde::de::DeserializeOwned;
+use shopkeeper_operator::render;
+use shopkeeper_operator::settings::Settings;
+
+use crate::support::{FULL, MINIMAL, project, read, shop};
+
+struct Kind {
+    name: String,
+    group: String,
+    plural: String,
+}
+
+fn kind<K: Resource<DynamicType = ()>>() -> Kind {
+    Kind { name: K::kind(&()).into(), group: K::group(&()).into(), plural: K::plural(&()).into() }
+}
+
+fn kinds() -> Vec<Kind> {
+    vec![
+        kind::<ServiceAccount>(),
+        kind::<Secret>(),
+        kind::<ConfigMap>(),
+        kind::<Service>(),
+        kind::<StatefulSet>(),
+        kind::<Job>(),
+        kind::<Deployment>(),
+        kind::<PodDisruptionBudget>(),
+        kind::<Ingress>(),
+    ]
+}
+
+/// Rules of the role in the watched namespaces: the first document, without the lines that only Helm understands.
+fn rules() -> Vec<PolicyRule> {
+    let template = read(&project().join("charts/shopkeeper/templates/rbac.yaml"));
+    let document = template.split("\n---\n").next().expect("a document");
+    let plain: Vec<&str> = document.lines().filter(|line| !line.contains("{{")).collect();
+    from_yaml::<ClusterRole>(&plain.join("\n")).rules.expect("rules")
+}
+
+fn from_yaml<T: DeserializeOwned>(text: &str) -> T {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn verbs(kind: &Kind) -> BTreeSet<String> {
+    let has = |list: &Option<Vec<String>>, item: &String| list.iter().flatten().any(|entry| entry == item);
+    let matching =
+        rules().into_iter().filter(|rule| has(&rule.api_groups, &kind.group) && has(&rule.resources, &kind.plural));
+    matching.flat_map(|rule| rule.verbs).collect()
+}
+
+#[test]
+fn every_kind_that_is_built_has_its_rights() {
+    let known = kinds();
+    for fixture in [MINIMAL, FULL] {
+        for object in render::render(&shop(fixture), &Settings::default()).expect("a valid Shop") {
+            let kind = known.iter().find(|kind| kind.name == object.kind);
+            let kind = kind.unwrap_or_else(|| panic!("{} is not in this test's list", object.kind));
+            let verbs = verbs(kind);
+            for verb in ["get", "create", "patch"] {
+                assert!(verbs.contains(verb), "the chart lets the operator not {verb} {}", kind.plural);
+            }
+            let collected = ["list", "watch", "delete"].iter().all(|verb| verbs.contains(*verb));
+            assert!(collected || kind.name == "Secret", "{} cannot be found or pruned", kind.plural);
+        }
+    }
+}
+
+#[test]
+fn secrets_are_never_listed_watched_or_deleted() {
+    let verbs = verbs(&kind::<Secret>());
+    assert_eq!(verbs.iter().map(String::as_str).collect::<Vec<_>>(), ["create", "get", "patch"]);
+}
+
+#[test]
+fn pods_are_only_looked_at() {
+    assert_eq!(verbs(&kind::<Pod>()).iter().map(String::as_str).collect::<Vec<_>>(), ["list", "watch"]);
+}
+
+#[test]
+fn every_rule_says_why() {
+    let template = read(&project().join("charts/shopkeeper/templates/rbac.yaml"));
+    let lines: Vec<&str> = template.split("\n---\n").next().expect("a document").lines().collect();
+    for (number, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("- apiGroups")) {
+        assert!(
+            lines[number - 1].trim_start().starts_with('#'),
+            "the rule in line {} has no reason: {line}",
+            number + 1
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the pure steps: no cluster, no clock, no randomness.
+
+mod chart;
+mod generated;
+mod rollout;
+mod status;
+mod support;
+mod validate;

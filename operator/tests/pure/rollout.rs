@@ -1,0 +1,83 @@
+//! What is applied when: stores, then migrations, then services.
+
+use k8s_openapi::api::batch::v1::JobStatus;
+use kube::ResourceExt;
+use shopkeeper_operator::build::build;
+use shopkeeper_operator::objects::{Live, Objects};
+use shopkeeper_operator::rollout::{Rollout, plan};
+
+use crate::support::{MINIMAL, done, job_status, shop, valid};
+
+/// Plans the minimal Shop on a cluster that did everything, except for what `change` undoes.
+fn planned(change: impl Fn(&mut Objects<Live>)) -> Rollout {
+    let shop = valid(&shop(MINIMAL));
+    let mut live = done(&shop);
+    change(&mut live);
+    plan(build(&shop), &live)
+}
+
+fn check(rollout: &Rollout, jobs: usize, deployments: &[&str]) {
+    assert_eq!(rollout.objects.jobs.len(), jobs, "migrations");
+    let names: Vec<String> = rollout.objects.deployments.iter().map(ResourceExt::name_any).collect();
+    assert_eq!(names, deployments);
+}
+
+const EVERY_DEPLOYMENT: [&str; 8] = [
+    "acorn-user",
+    "acorn-product",
+    "acorn-cart",
+    "acorn-order",
+    "acorn-payment",
+    "acorn-delivery",
+    "acorn-docs",
+    "acorn-traces",
+];
+
+#[test]
+fn on_an_empty_cluster_only_stores_are_made() {
+    let rollout = planned(|live| {
+        live.stateful_sets.clear();
+        live.jobs.clear();
+        live.deployments.clear();
+    });
+    check(&rollout, 0, &["acorn-traces"]);
+    assert_eq!(rollout.objects.stateful_sets.len(), 4);
+    assert_eq!(rollout.held.len(), 5 + 7);
+}
+
+#[test]
+fn migrations_wait_until_every_store_is_ready() {
+    let rollout = planned(|live| {
+        live.stateful_sets[2].status = None;
+        live.jobs.clear();
+    });
+    check(&rollout, 0, &["acorn-traces"]);
+}
+
+#[test]
+fn services_wait_until_every_migration_is_complete() {
+    check(&planned(|live| live.jobs[3].status = Some(JobStatus::default())), 5, &["acorn-traces"]);
+}
+
+#[test]
+fn a_failed_migration_blocks_the_services_and_prunes_none_of_them() {
+    let rollout = planned(|live| live.jobs[0].status = Some(job_status("Failed")));
+    check(&rollout, 5, &["acorn-traces"]);
+    assert!(rollout.held.contains("acorn-order"), "a held Deployment is not pruned");
+}
+
+#[test]
+fn a_store_that_restarts_holds_nothing_back_that_was_migrated() {
+    check(&planned(|live| live.stateful_sets[0].status = None), 5, &EVERY_DEPLOYMENT);
+}
+
+#[test]
+fn another_image_is_another_migration_and_the_same_image_is_the_same() {
+    let names = |version: &str| {
+        let mut shop = shop(MINIMAL);
+        shop.spec.version = Some(version.to_owned());
+        build(&valid(&shop)).jobs.iter().map(ResourceExt::name_any).collect::<Vec<_>>()
+    };
+    assert_eq!(names("1.0.0"), names("1.0.0"));
+    assert!(names("1.0.0").iter().all(|name| !names("1.0.1").contains(name)));
+}

@@ -1,0 +1,197 @@
+//! What the status says, from what is on the cluster.
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::JobStatus;
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodStatus,
+};
+use k8s_openapi::api::networking::v1::{
+    IngressClass, IngressLoadBalancerIngress, IngressLoadBalancerStatus, IngressStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use shopkeeper_operator::crd::{Phase, Shop, ShopStatus};
+use shopkeeper_operator::names;
+use shopkeeper_operator::objects::{Applied, Objects};
+use shopkeeper_operator::status::{Facts, compute};
+
+use crate::support::{MINIMAL, done, job_status, shop, valid};
+
+struct Scene {
+    shop: Shop,
+    pods: Vec<Pod>,
+    classes: Vec<IngressClass>,
+    previous: Option<ShopStatus>,
+    second: i64,
+}
+
+fn scene() -> Scene {
+    let mut class = IngressClass { metadata: named("squirrel"), ..IngressClass::default() };
+    class.annotations_mut().insert("ingressclass.kubernetes.io/is-default-class".to_owned(), "true".to_owned());
+    Scene { shop: shop(MINIMAL), pods: Vec::new(), classes: vec![class], previous: None, second: 1 }
+}
+
+impl Scene {
+    /// The status on a cluster that did everything, except for what `change` undoes.
+    fn status(&self, change: impl Fn(&mut Objects<Applied>)) -> ShopStatus {
+        let shop = valid(&self.shop);
+        let mut applied = done(&shop);
+        let migrations: Vec<String> = applied.jobs.iter().map(ResourceExt::name_any).collect();
+        change(&mut applied);
+        compute(&Facts {
+            shop: &shop,
+            generation: Some(7),
+            applied: &applied,
+            migrations: &migrations,
+            pods: &self.pods,
+            ingress_classes: &self.classes,
+            previous: self.previous.as_ref(),
+            now: Timestamp::from_second(self.second).expect("a time"),
+        })
+    }
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
+}
+
+fn pod(name: &str, component: &str, state: ContainerState) -> Pod {
+    let mut metadata = named(name);
+    metadata.labels = Some(names::labels("acorn", component, "1.2.3"));
+    let container = ContainerStatus {
+        image: "shopkeeper/order:9.9.9".to_owned(),
+        state: Some(state),
+        ..ContainerStatus::default()
+    };
+    let status = PodStatus { container_statuses: Some(vec![container]), ..PodStatus::default() };
+    Pod { metadata, status: Some(status), ..Pod::default() }
+}
+
+fn waiting(reason: &str, message: &str) -> ContainerState {
+    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message: Some(message.to_owned()) };
+    ContainerState { waiting: Some(waiting), ..ContainerState::default() }
+}
+
+fn ended(code: i32, message: &str) -> ContainerState {
+    let ended = ContainerStateTerminated {
+        exit_code: code,
+        reason: Some("Error".to_owned()),
+        message: Some(message.to_owned()),
+        ..ContainerStateTerminated::default()
+    };
+    ContainerState { terminated: Some(ended), ..ContainerState::default() }
+}
+
+#[track_caller]
+fn check(status: &ShopStatus, type_: &str, value: &str, reason: &str, in_message: &str) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).expect(type_);
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), (value, reason), "{}", condition.message);
+    assert!(condition.message.contains(in_message), "`{in_message}` is not in `{}`", condition.message);
+}
+
+#[test]
+fn a_shop_whose_parts_are_all_ready_is_ready() {
+    let status = scene().status(|_| {});
+    check(&status, "Ready", "True", "AsWanted", "");
+    check(&status, "Progressing", "False", "AsWanted", "");
+    assert_eq!(status.phase, Some(Phase::Ready));
+    assert_eq!(status.services_ready.as_deref(), Some("7/7"));
+    assert_eq!(status.version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    assert_eq!(status.observed_generation, Some(7));
+}
+
+#[test]
+fn a_store_that_is_not_ready_keeps_the_shop_from_being_ready() {
+    let status = scene().status(|objects| objects.stateful_sets[3].status = None);
+    check(&status, "Ready", "False", "StoreNotReady", "rabbitmq");
+    check(&status, "Progressing", "True", "StoreNotReady", "rabbitmq");
+    check(&status, "DependenciesReady", "False", "StoreNotReady", "rabbitmq");
+    assert_eq!(status.phase, Some(Phase::Preparing));
+}
+
+#[test]
+fn a_migration_that_cannot_start_says_why_and_blocks() {
+    let mut scene = scene();
+    let stuck = |objects: &mut Objects<Applied>| objects.jobs[2].status = Some(JobStatus::default());
+    let name = done::<Applied>(&valid(&scene.shop)).jobs[2].name_any();
+    let back_off = "Back-off pulling image \"shopkeeper/order:9.9.9\": ErrImagePull: failed to resolve: not found";
+    scene.pods = vec![pod(&format!("{name}-x"), "order-migrate", waiting("ImagePullBackOff", back_off))];
+    let status = scene.status(stuck);
+    check(&status, "Migrated", "False", "ImagePullBackOff", "shopkeeper/order:9.9.9 cannot be pulled: not found");
+    check(&status, "Ready", "False", "ImagePullBackOff", "");
+    check(&status, "Progressing", "False", "ImagePullBackOff", "");
+    assert_eq!(status.phase, Some(Phase::Blocked));
+
+    scene.pods =
+        vec![pod(&format!("{name}-x"), "order-migrate", waiting("ErrImagePull", "failed to resolve: not found"))];
+    assert_eq!(scene.status(stuck), status, "the kubelet's alternation is not a change");
+}
+
+#[test]
+fn a_failed_migration_is_reported_with_the_end_of_its_log() {
+    let mut scene = scene();
+    let name = done::<Applied>(&valid(&scene.shop)).jobs[1].name_any();
+    scene.pods = vec![pod(&format!("{name}-x"), "product-migrate", ended(1, "column price is missing"))];
+    let status = scene.status(|objects| objects.jobs[1].status = Some(job_status("Failed")));
+    check(&status, "Migrated", "False", "MigrationFailed", "column price is missing");
+    check(&status, "Migrated", "False", "MigrationFailed", "delete the Job to try again");
+    check(&status, "Ready", "False", "MigrationFailed", "");
+}
+
+#[test]
+fn a_service_that_crashes_is_reported_with_its_last_words() {
+    let mut scene = scene();
+    let mut crashing = pod("acorn-cart-1", "cart", waiting("CrashLoopBackOff", "back-off 10s"));
+    let containers =
+        crashing.status.as_mut().and_then(|status| status.container_statuses.as_mut()).expect("containers");
+    containers[0].last_state = Some(ended(101, "no route to the catalog"));
+    scene.pods = vec![crashing];
+    let status = scene.status(|objects| objects.deployments[2].status = None);
+    check(&status, "ServicesReady", "False", "CrashLoopBackOff", "no route to the catalog");
+    assert_eq!(status.services_ready.as_deref(), Some("6/7"));
+}
+
+#[test]
+fn a_route_to_a_class_that_nobody_serves_is_not_ready() {
+    let mut scene = scene();
+    scene.shop.spec.ingress.class_name = Some("beaver".to_owned());
+    check(&scene.status(|_| {}), "RouteReady", "False", "NoSuchIngressClass", "there is: squirrel");
+    scene.shop.spec.ingress.class_name = None;
+    scene.classes[0].metadata.annotations = None;
+    let status = scene.status(|_| {});
+    check(&status, "RouteReady", "False", "NoDefaultIngressClass", "spec.ingress.className");
+    check(&status, "Ready", "False", "NoDefaultIngressClass", "");
+}
+
+#[test]
+fn the_address_of_a_shop_without_a_host_is_that_of_its_ingress_controller() {
+    let point =
+        IngressLoadBalancerIngress { ip: Some("192.0.2.7".to_owned()), ..IngressLoadBalancerIngress::default() };
+    let status = scene().status(|objects| {
+        let load_balancer = Some(IngressLoadBalancerStatus { ingress: Some(vec![point.clone()]) });
+        objects.ingresses[0].status = Some(IngressStatus { load_balancer });
+    });
+    assert_eq!(status.url.as_deref(), Some("http://192.0.2.7"));
+    assert_eq!(scene().status(|_| {}).url.as_deref(), Some("http://localhost"));
+}
+
+#[test]
+fn nothing_new_is_the_same_status_at_another_time() {
+    let mut scene = scene();
+    let first = scene.status(|_| {});
+    scene.previous = Some(first.clone());
+    scene.second = 1000;
+    assert_eq!(scene.status(|_| {}), first);
+}
+
+#[test]
+fn during_a_rollout_the_version_is_the_previous_one() {
+    let mut scene = scene();
+    scene.previous = Some(scene.status(|_| {}));
+    scene.shop.spec.version = Some("9.9.9".to_owned());
+    let status = scene.status(|objects| objects.deployments[0].status = None);
+    assert_eq!(status.version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    assert_eq!(status.services[0].version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    assert_eq!(status.services[1].version.as_deref(), Some("9.9.9"));
+    assert_eq!(status.phase, Some(Phase::RollingOut));
+}

@@ -1,0 +1,96 @@
+//! Questions that the API server cannot answer.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use shopkeeper_operator::crd::{Amounts, Resources, ServiceSpec, Shop};
+use shopkeeper_operator::credentials::Credentials;
+use shopkeeper_operator::settings::Settings;
+use shopkeeper_operator::validate::{Invalid, image_version, validate};
+
+use crate::support::{FULL, MINIMAL, shop, valid};
+
+fn aged(seconds: i64, uid: &str) -> Shop {
+    let mut shop = shop(MINIMAL);
+    shop.metadata.name = Some(format!("shop-{uid}"));
+    shop.metadata.uid = Some(uid.to_owned());
+    shop.metadata.creation_timestamp = Some(Time(Timestamp::from_second(seconds).expect("a time")));
+    shop
+}
+
+fn taken_by(shop: &Shop, others: &[Shop]) -> Option<String> {
+    let others: Vec<Arc<Shop>> = others.iter().cloned().map(Arc::new).collect();
+    validate(shop, &others, &Settings::default(), Credentials::dummy()).expect("a valid Shop").route.taken_by
+}
+
+#[test]
+fn of_two_shops_without_a_host_the_older_one_has_the_route() {
+    let (older, younger) = (aged(1, "a"), aged(2, "b"));
+    let all = [older.clone(), younger.clone()];
+    assert_eq!(taken_by(&older, &all), None);
+    assert_eq!(taken_by(&younger, &all), Some("oak/shop-a".to_owned()));
+}
+
+#[test]
+fn of_two_shops_of_the_same_second_exactly_one_has_the_route() {
+    let (first, second) = (aged(1, "a"), aged(1, "b"));
+    let all = [first.clone(), second.clone()];
+    assert_ne!(taken_by(&first, &all).is_some(), taken_by(&second, &all).is_some());
+}
+
+#[test]
+fn another_class_a_host_or_a_deleted_shop_takes_no_route() {
+    let younger = aged(2, "b");
+    let mut other_class = aged(1, "a");
+    other_class.spec.ingress.class_name = Some("squirrel".to_owned());
+    let mut with_host = aged(1, "a");
+    with_host.spec.host = Some("acorn.test".to_owned());
+    let mut leaving = aged(1, "a");
+    leaving.metadata.deletion_timestamp = leaving.metadata.creation_timestamp.clone();
+    assert_eq!(taken_by(&younger, &[other_class, with_host, leaving]), None);
+}
+
+#[test]
+fn the_public_address_comes_from_host_and_tls_unless_it_is_given() {
+    let mut shop = shop(FULL);
+    assert_eq!(valid(&shop).public_url, "https://walnut.test");
+    shop.spec.ingress.tls = None;
+    assert_eq!(valid(&shop).public_url, "http://walnut.test");
+    shop.spec.public_url = Some("https://nuts.test:8443".to_owned());
+    assert_eq!(valid(&shop).public_url, "https://nuts.test:8443");
+}
+
+#[test]
+fn a_version_is_the_tag_or_the_start_of_the_digest() {
+    let digest = format!("registry.test/order@sha256:{}", "0a1b".repeat(16));
+    for (image, version) in [
+        ("shopkeeper/order:0.1.0", "0.1.0"),
+        ("registry.test:5000/order:2.0.0-rc.1", "2.0.0-rc.1"),
+        ("registry.test:5000/order", "latest"),
+        (digest.as_str(), "0a1b0a1b0a1b"),
+    ] {
+        assert_eq!(image_version(image), version, "{image}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_set_alone_is_also_the_request() {
+    let mut shop = shop(MINIMAL);
+    let limits = Some(Amounts { memory: Some("16Mi".to_owned()), cpu: None });
+    let resources = Some(Resources { requests: None, limits });
+    shop.spec.services.order = Some(ServiceSpec { resources, ..ServiceSpec::default() });
+    let valid = valid(&shop);
+    let order = valid.services.iter().find(|service| service.service.name == "order").expect("order");
+    assert_eq!(order.resources.requests.keys().collect::<Vec<_>>(), ["cpu"]);
+    assert_eq!(order.resources.limits["memory"], "16Mi");
+}
+
+#[test]
+fn a_store_without_a_place_is_refused_with_what_to_write() {
+    let mut shop = shop(MINIMAL);
+    shop.spec.redis.embedded = None;
+    let outcome = validate(&shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), Credentials::dummy());
+    let invalid = outcome.err().expect("refused");
+    assert_eq!(invalid, Invalid { field: "spec.redis".to_owned(), message: "write `embedded: {}`".to_owned() });
+}

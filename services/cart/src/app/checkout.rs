@@ -1,0 +1,124 @@
+//! Exactly one order a checkout.
+//!
+//! An *attempt* is an order id and the lines the cart held when it was minted, stored in one step (`scripts/begin.lua`).
+//! Every call until its outcome is known carries that id and those lines, and order answers one id with one order. The
+//! address and the expected total are each call's own: while there is no order, the buyer's latest word counts, and no
+//! address has to lie in Redis.
+//!
+//! Where a crash, a lost reply or a cut connection leaves things:
+//!
+//! | after | next checkout |
+//! |---|---|
+//! | nothing | starts an attempt |
+//! | attempt stored | joins it: same id, same lines |
+//! | order committed, its reply lost | joins it: order answers with the order it has, the cart is cleared then |
+//! | reply here, cart not cleared | the same |
+//! | cart cleared, our reply lost | within [`REPEAT_WINDOW`](crate::store::REPEAT_WINDOW) the same answer, if the cart has not changed; then there is nothing to order |
+//! | refused, attempt not ended | joins it, is refused again, ends it |
+//!
+//! *Two calls at once* carry one id. The first to return takes the lines out and ends the attempt in one step, the second
+//! finds nothing to take. A refusal ends the attempt only when no other call of it can still succeed: each call is
+//! registered with the time until which it may ([`CALL_LIFE`]), so a new id never runs beside an old one.
+//!
+//! *Outcome unknown, and then the buyer takes something out*: sending the old lines would order what was taken out, and a new
+//! id could be a second order. So order is asked once the calls are over; before that, the buyer is asked to wait.
+//!
+//! What this rests on: Redis keeps what it confirmed. With `appendfsync everysec` a Redis that loses power may forget an
+//! attempt of its last second; then the order of a reply lost in that second can be made again.
+
+use std::time::Duration;
+
+use shop_auth::Caller;
+use shop_core::Fault;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::Carts;
+use crate::{
+    domain::{Attempt, Checkout, Placed, is_refusal},
+    error::Error,
+    store::{Begun, Call},
+};
+
+/// The client side of a call gives up after 5 s and the server side after 10 s more at the latest (`shop-mesh`); the rest
+/// is for clocks that differ.
+const CALL_LIFE: Duration = Duration::from_secs(20);
+
+impl Carts {
+    /// Turns the cart into an order, or joins the checkout that is doing so.
+    #[tracing::instrument(name = "checkout", skip_all)]
+    pub async fn checkout(&self, caller: &Caller, checkout: Checkout) -> Result<Placed, Error> {
+        match self.begin(caller).await? {
+            (Begun::Open(attempt), call) => self.place_whatever_happens(caller, attempt, call, checkout).await,
+            (Begun::Done(placed), _) => Ok(placed),
+            (Begun::Unsure(attempt), _) => self.settle(caller, attempt, checkout).await,
+            (Begun::Busy, _) => Err(Error::InProgress),
+            (Begun::Empty, _) => Err(Error::Empty),
+        }
+    }
+
+    async fn begin(&self, caller: &Caller) -> Result<(Begun, Call), Error> {
+        let now = self.world.now();
+        let call = Call { id: self.world.id(), now, over_at: now + CALL_LIFE };
+        Ok((self.store.begin(caller.id, self.world.id(), call).await?, call))
+    }
+
+    /// In a task of its own: a buyer who closes the page ends the request, and would leave an order behind with a full cart.
+    async fn place_whatever_happens(
+        &self,
+        caller: &Caller,
+        attempt: Attempt,
+        call: Call,
+        checkout: Checkout,
+    ) -> Result<Placed, Error> {
+        let (carts, caller) = (self.clone(), caller.clone());
+        let place = async move { carts.place(&caller, &attempt, call, checkout).await };
+        tokio::spawn(place.in_current_span()).await.map_err(Fault::internal)?
+    }
+
+    async fn place(&self, caller: &Caller, attempt: &Attempt, call: Call, checkout: Checkout) -> Result<Placed, Error> {
+        match self.orders.create(caller, attempt, checkout).await {
+            Ok(placed) => {
+                self.complete(caller, &placed).await;
+                Ok(placed)
+            }
+            Err(fault) if is_refusal(fault.kind()) => {
+                self.refuse(caller, attempt.order, call.id).await;
+                Err(attempt.naming_products(fault).into())
+            }
+            Err(unknown) => Err(unknown.into()),
+        }
+    }
+
+    /// The cart no longer holds what an attempt of unknown outcome would order: order knows whether it did.
+    async fn settle(&self, caller: &Caller, attempt: Attempt, checkout: Checkout) -> Result<Placed, Error> {
+        if let Some(placed) = self.orders.find(caller, attempt.order).await? {
+            self.complete(caller, &placed).await;
+            return Ok(placed);
+        }
+        self.refuse(caller, attempt.order, Uuid::nil()).await;
+        match self.begin(caller).await? {
+            (Begun::Open(attempt), call) => self.place_whatever_happens(caller, attempt, call, checkout).await,
+            (Begun::Done(placed), _) => Ok(placed),
+            (Begun::Empty, _) => Err(Error::Empty),
+            (Begun::Busy | Begun::Unsure(_), _) => Err(Error::InProgress),
+        }
+    }
+
+    /// The order exists, so the buyer is told so even when the cart cannot be cleared now: the attempt is still there, and
+    /// the next checkout joins it and clears it.
+    async fn complete(&self, caller: &Caller, placed: &Placed) {
+        if let Err(error) = self.store.complete(caller.id, placed).await {
+            let cause = Fault::from(error).cause();
+            tracing::warn!(error.cause = cause, order = %placed.order, "the order is made, its cart is cleared later");
+        }
+    }
+
+    /// The buyer is told of the refusal even when the attempt cannot be ended now: the next checkout ends it.
+    async fn refuse(&self, caller: &Caller, order: Uuid, call: Uuid) {
+        if let Err(error) = self.store.refuse(caller.id, order, call, self.world.now()).await {
+            let cause = Fault::from(error).cause();
+            tracing::warn!(error.cause = cause, order = %order, "the refused attempt is ended later");
+        }
+    }
+}

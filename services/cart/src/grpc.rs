@@ -1,0 +1,120 @@
+//! The neighbours cart calls: the catalog for prices, order for orders.
+
+use std::{collections::HashMap, time::Duration};
+
+use shop_auth::Caller;
+use shop_config::Peer as Address;
+use shop_core::{Fault, Money};
+use shop_mesh::{Peer, for_caller, from_status};
+use shop_proto::{
+    catalog::{self, GetProductsRequest, catalog_service_client::CatalogServiceClient},
+    orders::{
+        CreateOrderRequest, GetOrderStatusRequest, OrderItem, OrderResponse, order_service_client::OrderServiceClient,
+    },
+};
+use tokio::time::timeout;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::domain::{Attempt, Checkout, Placed, Product};
+
+const CATALOG: &str = "The catalog";
+const ORDERS: &str = "The order service";
+/// A cart with last known prices now is better than one with today's in five seconds, the channel's own deadline.
+const CATALOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The product service.
+#[derive(Clone)]
+pub struct Catalog(CatalogServiceClient<Peer>);
+
+impl Catalog {
+    /// Connects in the background.
+    pub fn connect(address: &Address) -> anyhow::Result<Self> {
+        Ok(Self(CatalogServiceClient::new(shop_mesh::connect(&address.url)?)))
+    }
+
+    /// Those of `products` that exist.
+    pub async fn products(&self, caller: &Caller, products: &[Uuid]) -> Result<HashMap<Uuid, Product>, Fault> {
+        let product_ids = products.iter().map(Uuid::to_string).collect();
+        let request = for_caller(GetProductsRequest { product_ids }, &caller.token).map_err(Fault::internal)?;
+        let mut client = self.0.clone();
+        let answer = timeout(CATALOG_PATIENCE, client.get_products(request)).await;
+        let answer = answer.map_err(|late| Fault::unavailable(CATALOG).caused_by(late))?;
+        let answer = answer.map_err(|status| from_status(CATALOG, status))?.into_inner();
+        answer.products.into_iter().map(product).collect()
+    }
+}
+
+fn product(message: catalog::Product) -> Result<(Uuid, Product), Fault> {
+    let id = parse(&message.id)?;
+    let product = Product {
+        name: message.name,
+        price: Money(message.price_minor),
+        image_url: message.image_url,
+        active: message.active,
+        available: message.available,
+    };
+    Ok((id, product))
+}
+
+/// The order service.
+#[derive(Clone)]
+pub struct Orders(OrderServiceClient<Peer>);
+
+impl Orders {
+    /// Connects in the background.
+    pub fn connect(address: &Address) -> anyhow::Result<Self> {
+        Ok(Self(OrderServiceClient::new(shop_mesh::connect(&address.url)?)))
+    }
+
+    /// Makes the order of `attempt`, or answers with the one it has made before.
+    pub async fn create(&self, caller: &Caller, attempt: &Attempt, checkout: Checkout) -> Result<Placed, Fault> {
+        let request =
+            for_caller(create_request(caller.id, attempt, checkout), &caller.token).map_err(Fault::internal)?;
+        let answer = self.0.clone().create_order(request).await.map_err(|status| from_status(ORDERS, status))?;
+        placed(answer.into_inner())
+    }
+
+    /// The order with this id, if there is one.
+    pub async fn find(&self, caller: &Caller, order: Uuid) -> Result<Option<Placed>, Fault> {
+        let message = GetOrderStatusRequest { order_id: order.to_string() };
+        let request = for_caller(message, &caller.token).map_err(Fault::internal)?;
+        match self.0.clone().get_order_status(request).await {
+            Ok(answer) => placed(answer.into_inner()).map(Some),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(from_status(ORDERS, status)),
+        }
+    }
+}
+
+/// Names, prices and totals stay empty: order takes the catalog's.
+fn create_request(user: Uuid, attempt: &Attempt, checkout: Checkout) -> CreateOrderRequest {
+    let items = attempt.lines.iter().map(|line| OrderItem {
+        product_id: line.product.to_string(),
+        quantity: i32::try_from(line.quantity).unwrap_or(i32::MAX),
+        ..OrderItem::default()
+    });
+    let Checkout { address, expected_total } = checkout;
+    let shipping_address = shop_proto::orders::Address {
+        full_name: address.full_name,
+        phone: address.phone,
+        city: address.city,
+        street: address.street,
+    };
+    CreateOrderRequest {
+        user_id: user.to_string(),
+        items: items.collect(),
+        shipping_address: Some(shipping_address),
+        total_amount: 0.0,
+        order_id: attempt.order.to_string(),
+        expected_total_minor: expected_total.map(|Money(minor)| minor),
+    }
+}
+
+fn placed(answer: OrderResponse) -> Result<Placed, Fault> {
+    Ok(Placed { order: parse(&answer.order_id)?, status: answer.status, created_at: answer.created_at })
+}
+
+fn parse(id: &str) -> Result<Uuid, Fault> {
+    id.parse().map_err(|_| Fault::internal(format!("a neighbour answered with the id {id:?}")))
+}

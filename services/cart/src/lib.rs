@@ -1,0 +1,72 @@
+//! The cart service: what a buyer means to buy, at the catalog's prices, until it becomes one order.
+//!
+//! ```text
+//! http   -> app -> store (Redis: items, checkout attempt)      events (product.*, inventory.changed) -> store (catalog copy)
+//!               -> grpc (catalog: prices; order: CreateOrder)
+//! ```
+//!
+//! There is no database: a cart holds product ids and quantities, everything else comes from the catalog. Exactly one order
+//! a checkout is the work of [`app`]'s attempts and of the order service, which answers one id with one order.
+
+mod app;
+mod config;
+mod domain;
+mod error;
+mod events;
+mod grpc;
+mod http;
+mod store;
+
+use std::sync::Arc;
+
+use shop_auth::Verifier;
+use shop_messaging::{Consumer, consume};
+use shop_server::{Edge, Host, Service};
+
+pub use config::Config;
+
+use crate::{
+    app::Carts,
+    events::CatalogEvents,
+    grpc::{Catalog, Orders},
+    store::Store,
+};
+
+/// The service.
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "cart";
+    type Config = Config;
+
+    /// Redis has no schema.
+    async fn migrate(_: Config, _: &Host) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
+        let verifier = Arc::new(Verifier::from_config(&config.auth)?);
+        let store = Store::connect(&config.redis)?;
+        let ping = store.clone();
+        host.health.require("redis", move || {
+            let store = ping.clone();
+            async move { store.ping().await }
+        });
+        let declared = host.health.gate("rabbitmq");
+        let consumer = Consumer {
+            service: Self::NAME,
+            amqp: config.amqp,
+            handler: CatalogEvents { store: store.clone() },
+            on_ready: Box::new(move || declared.pass()),
+        };
+        host.spawn(consume(consumer, host.metrics.clone(), host.shutdown.clone()));
+
+        let carts = Carts {
+            store,
+            catalog: Catalog::connect(&config.catalog)?,
+            orders: Orders::connect(&config.orders)?,
+            world: Arc::clone(&host.world),
+        };
+        Ok(Edge { http: http::router(carts, config.currency, verifier), grpc: None })
+    }
+}

@@ -1,0 +1,18 @@
+-- Adds to the quantity of a product. A script, because the limits must hold when two tabs add at once: HINCRBY alone would
+-- go over them, and reading first would lose one of the two.
+-- KEYS: items, attempt, done. ARGV: life in seconds, product, quantity, most of one product, most products.
+local had = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0')
+local wanted = had + tonumber(ARGV[3])
+if wanted > tonumber(ARGV[4]) then
+  return { 'too_many', tostring(had) }
+end
+if had == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) then
+  return { 'full' }
+end
+redis.call('HSET', KEYS[1], ARGV[2], wanted)
+redis.call('DEL', KEYS[3])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+local items = redis.call('HGETALL', KEYS[1])
+table.insert(items, 1, 'ok')
+return items

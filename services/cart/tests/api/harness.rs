@@ -1,0 +1,158 @@
+//! One cart service with a buyer in front of it.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use shop_auth::{Role, Verifier};
+use shop_cart::{App, Config};
+use shop_config::{Peer, Url};
+use shop_server::Host;
+use shop_testing::{Running, TestBroker, TestTokens, TestWorld, variable};
+use uuid::Uuid;
+
+use crate::neighbours::{self, Neighbours};
+
+/// The service and everything around it.
+pub struct Shop {
+    /// The catalog's and order's world.
+    pub neighbours: Arc<Neighbours>,
+    /// The catalog's server.
+    pub catalog: neighbours::Running,
+    /// The service's clock.
+    pub world: Arc<TestWorld>,
+    /// The service's broker.
+    pub broker: TestBroker,
+    tokens: TestTokens,
+    cart: Running,
+    _orders: neighbours::Running,
+}
+
+/// Somebody with a cart.
+pub struct Buyer<'a> {
+    shop: &'a Shop,
+    token: String,
+    /// The user.
+    pub id: Uuid,
+}
+
+/// Status and body.
+pub type Answer = (u16, Value);
+
+impl Shop {
+    /// Starts all of it.
+    pub async fn open() -> Self {
+        let (broker, tokens) = (TestBroker::create().await, TestTokens::create());
+        let neighbours = Neighbours::new(Verifier::from_config(&tokens.config()).expect("our own keys"));
+        let catalog = neighbours::Running::catalog(&neighbours).await;
+        let orders = neighbours::Running::orders(&neighbours).await;
+        let config = Config {
+            auth: tokens.config(),
+            redis: Url { url: SecretString::from(variable("SHOP_TEST_REDIS_URL")) },
+            amqp: broker.config.clone(),
+            catalog: Peer { url: catalog.url.clone() },
+            orders: Peer { url: orders.url.clone() },
+            currency: "USD".parse().expect("a currency"),
+        };
+        let world = Arc::new(TestWorld::new(Uuid::new_v4().as_u64_pair().0));
+        let cart = Running::start::<App>(config, Host::new(Arc::clone(&world) as _)).await;
+        cart.ready().await;
+        Self { neighbours, catalog, world, broker, tokens, cart, _orders: orders }
+    }
+
+    /// A buyer with an empty cart.
+    pub fn buyer(&self) -> Buyer<'_> {
+        let id = Uuid::new_v4();
+        Buyer { shop: self, token: self.tokens.mint(id, &[Role::Buyer]), id }
+    }
+
+    /// A call without a token.
+    pub async fn as_stranger(&self, method: Method, path: &str) -> Answer {
+        read(self.cart.client.request(method, self.cart.url(path))).await
+    }
+
+    /// Publishes an event as the product service does.
+    pub async fn tell(&self, kind: &str, at: jiff::Timestamp, payload: Value) {
+        use lapin::{
+            BasicProperties, Connection, ConnectionProperties,
+            options::BasicPublishOptions,
+            types::{AMQPValue, FieldTable},
+        };
+        let url = self.broker.config.url.expose_secret();
+        let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("the broker is there");
+        let channel = connection.create_channel().await.expect("a channel");
+        let mut headers = FieldTable::default();
+        for (name, value) in [("id", Uuid::new_v4().to_string()), ("type", kind.to_owned()), ("time", at.to_string())] {
+            headers.insert(format!("cloudEvents:{name}").into(), AMQPValue::LongString(value.into()));
+        }
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let properties = BasicProperties::default().with_headers(headers);
+        let body = payload.to_string();
+        channel
+            .basic_publish("product_events".into(), kind.into(), options, body.as_bytes(), properties)
+            .await
+            .expect("it is published");
+        connection.close(200, "bye".into()).await.expect("it is closed");
+    }
+}
+
+impl Buyer<'_> {
+    /// Any call.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let cart = &self.shop.cart;
+        let mut request = cart.client.request(method, cart.url(path)).bearer_auth(&self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        read(request).await
+    }
+
+    /// Puts something in the cart.
+    pub async fn add(&self, product: Uuid, quantity: u32) -> Answer {
+        self.call(Method::POST, "/api/v1/cart", Some(json!({ "productId": product, "quantity": quantity }))).await
+    }
+
+    /// Takes something out.
+    pub async fn remove(&self, product: Uuid) -> Answer {
+        self.call(Method::DELETE, &format!("/api/v1/cart/items/{product}"), None).await
+    }
+
+    /// Looks at the cart.
+    pub async fn cart(&self) -> Value {
+        let (status, cart) = self.call(Method::GET, "/api/v1/cart", None).await;
+        assert_eq!(status, 200, "{cart}");
+        cart
+    }
+
+    /// What is in the cart: name and quantity.
+    pub async fn contents(&self) -> Vec<(String, u64)> {
+        let cart = self.cart().await;
+        let items = cart["items"].as_array().expect("items").iter();
+        items
+            .map(|item| {
+                let name = item["productName"].as_str().unwrap_or_default().to_owned();
+                (name, item["quantity"].as_u64().unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Orders it.
+    pub async fn checkout(&self) -> Answer {
+        self.call(Method::POST, "/api/v1/cart/checkout", Some(order())).await
+    }
+}
+
+/// A checkout that says all that is needed.
+pub fn order() -> Value {
+    json!({ "shippingAddress": {
+        "full_name": "Ada Lovelace", "phone": "+44 20 7946 0000", "city": "London", "street": "12 St James's Square",
+    } })
+}
+
+async fn read(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.expect("the cart answers");
+    let status = response.status().as_u16();
+    let text = response.text().await.expect("a body");
+    (status, if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") })
+}

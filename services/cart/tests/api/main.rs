@@ -1,0 +1,7 @@
+//! The cart service on a real Redis and a real broker, with its neighbours' contracts beside it.
+
+mod cart;
+mod catalog;
+mod checkout;
+mod harness;
+mod neighbours;

@@ -1,0 +1,5 @@
+//! The docs service's process.
+
+fn main() -> std::process::ExitCode {
+    shop_server::main::<shop_docs::App>()
+}

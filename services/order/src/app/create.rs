@@ -1,0 +1,130 @@
+//! Placing an order.
+
+use jiff::Timestamp;
+use shop_auth::Caller;
+use shop_core::Money;
+use shop_proto::events::{OrderCanceled, OrderCreated, OrderLine};
+use shop_telemetry::Carrier;
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use super::Orders;
+use crate::{
+    domain::{Draft, Line, Order, PaymentStatus, Reason, Refusal, Status},
+    error::Error,
+    store,
+};
+
+impl Orders {
+    /// Places an order, or finds the one that was placed under this id. However often and at however many replicas it is
+    /// asked at once, one id has one outcome: an order, or a refusal.
+    pub async fn create(&self, caller: &Caller, draft: Draft) -> Result<Order, Error> {
+        if let Some(id) = draft.order_id
+            && let Some(outcome) = self.outcome(caller, id).await?
+        {
+            return outcome;
+        }
+        let id = draft.order_id.unwrap_or_else(|| self.world.id());
+        let lines = self.reserve(caller, id, &draft).await?;
+        let placed = match draft.total(&lines) {
+            Ok(total) => self.place(&self.placed_now(caller, id, draft, total), &lines).await?,
+            Err(refusal) => self.refuse(caller, id, refusal).await?,
+        };
+        match placed {
+            Some(order) => Ok(order),
+            // Somebody else was faster with this id, or it was refused just now.
+            None => self.outcome(caller, id).await?.unwrap_or(Err(Error::NotFound)),
+        }
+    }
+
+    /// What came of an order id, if it was used before.
+    async fn outcome(&self, caller: &Caller, id: Uuid) -> Result<Option<Result<Order, Error>>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        let Some(attempt) = store::attempt(&mut connection, id).await? else { return Ok(None) };
+        if attempt.user_id != caller.id {
+            return Ok(Some(Err(Error::IdTaken)));
+        }
+        if let Some(refusal) = attempt.refusal {
+            return Ok(Some(Err(Error::Refused(refusal))));
+        }
+        let order = store::order_of(&mut connection, id, caller.id).await?;
+        Ok(Some(order.ok_or(Error::NotFound)))
+    }
+
+    async fn reserve(&self, caller: &Caller, id: Uuid, draft: &Draft) -> Result<Vec<Line>, Error> {
+        let reservation = self.catalog.reserve(caller, id, &draft.lines).await?;
+        if reservation.currency != self.currency {
+            return Err(Error::CatalogAnswer(format!("its prices are in {}", reservation.currency)));
+        }
+        if draft.asks_for(&reservation.lines) { Ok(reservation.lines) } else { Err(Error::LinesDiffer) }
+    }
+
+    fn placed_now(&self, caller: &Caller, id: Uuid, draft: Draft, total: Money) -> Order {
+        let now = self.now();
+        Order {
+            id,
+            user_id: caller.id,
+            status: Status::Created,
+            payment_status: PaymentStatus::None,
+            total_minor: total.0,
+            currency: self.currency,
+            address: draft.address,
+            trace: Json(Carrier::current()),
+            expires_at: now.checked_add(self.unpaid_expiry).unwrap_or(Timestamp::MAX),
+            created_at: now,
+        }
+    }
+
+    /// Writes the order and tells of it; `None` when the id is taken.
+    async fn place(&self, order: &Order, lines: &[Line]) -> Result<Option<Order>, Error> {
+        let mut tx = self.pool.begin().await?;
+        if !store::place(&mut tx, order, Reason::Placed.as_str()).await? {
+            return Ok(None);
+        }
+        store::add_lines(&mut tx, order, lines).await?;
+        self.outbox.push(&mut tx, &created(order, lines), &*self.world).await?;
+        tx.commit().await?;
+        self.metrics.moved(Status::Created, Reason::Placed);
+        self.outbox.wake();
+        Ok(Some(order.clone()))
+    }
+
+    /// Writes that no order comes of this id, and has the stock released that was reserved for it. Never an order: the
+    /// caller then learns what the id stands for.
+    async fn refuse(&self, caller: &Caller, id: Uuid, refusal: Refusal) -> Result<Option<Order>, Error> {
+        let mut tx = self.pool.begin().await?;
+        if store::refuse(&mut tx, id, caller.id, refusal, self.now()).await? {
+            self.release(&mut tx, caller, id, refusal).await?;
+            tx.commit().await?;
+            self.outbox.wake();
+        }
+        Ok(None)
+    }
+
+    async fn release(&self, tx: &mut PgConnection, caller: &Caller, id: Uuid, refusal: Refusal) -> sqlx::Result<()> {
+        let canceled = OrderCanceled {
+            order_id: id.to_string(),
+            user_id: caller.id.to_string(),
+            reason: refusal.code().to_owned(),
+        };
+        self.outbox.push(tx, &canceled, &*self.world).await
+    }
+}
+
+fn created(order: &Order, lines: &[Line]) -> OrderCreated {
+    let lines = lines.iter().map(|line| OrderLine {
+        product_id: line.product_id.to_string(),
+        seller_id: line.seller_id.to_string(),
+        product_name: line.product_name.clone(),
+        unit_price_minor: line.unit_price_minor,
+        quantity: line.quantity,
+    });
+    OrderCreated {
+        order_id: order.id.to_string(),
+        user_id: order.user_id.to_string(),
+        total_minor: order.total_minor,
+        currency: order.currency.code().to_owned(),
+        lines: lines.collect(),
+        expires_at: order.expires_at.to_string(),
+    }
+}

@@ -1,0 +1,64 @@
+//! `ecommerce.orders.OrderService`, for the cart. The user's token is verified here again.
+
+mod request;
+
+use std::sync::Arc;
+
+use shop_auth::{Caller, Verifier};
+use shop_core::Fault;
+use shop_mesh::to_status;
+use shop_proto::orders::{
+    CreateOrderRequest, GetOrderStatusRequest, OrderResponse,
+    order_service_server::{OrderService, OrderServiceServer},
+};
+use tonic::{Request, Response, Status, service::Routes};
+
+use crate::{app::Orders, domain::Order};
+
+struct Service {
+    orders: Arc<Orders>,
+    verifier: Arc<Verifier>,
+}
+
+/// The gRPC services of this process.
+#[must_use]
+pub fn routes(orders: Arc<Orders>, verifier: Arc<Verifier>) -> Routes {
+    Routes::new(OrderServiceServer::new(Service { orders, verifier }))
+}
+
+#[tonic::async_trait]
+impl OrderService for Service {
+    async fn create_order(&self, request: Request<CreateOrderRequest>) -> Result<Response<OrderResponse>, Status> {
+        let caller = self.caller(&request).map_err(to_status)?;
+        let draft = request::draft(request.into_inner(), &caller).map_err(to_status)?;
+        let order = self.orders.create(&caller, draft).await.map_err(to_status)?;
+        Ok(Response::new(answer(&order)))
+    }
+
+    async fn get_order_status(
+        &self,
+        request: Request<GetOrderStatusRequest>,
+    ) -> Result<Response<OrderResponse>, Status> {
+        let caller = self.caller(&request).map_err(to_status)?;
+        let id = request::order_id(&request.into_inner().order_id).map_err(to_status)?;
+        let order = self.orders.order(&caller, id).await.map_err(to_status)?;
+        Ok(Response::new(answer(&order)))
+    }
+}
+
+impl Service {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Fault> {
+        let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        self.verifier.verify_header(authorization)
+    }
+}
+
+fn answer(order: &Order) -> OrderResponse {
+    OrderResponse {
+        order_id: order.id.to_string(),
+        status: order.status.as_str().to_owned(),
+        created_at: order.created_at.to_string(),
+        total_minor: order.total_minor,
+        currency: order.currency.code().to_owned(),
+    }
+}

@@ -1,0 +1,188 @@
+//! Requests, parsed into what the use cases take. Every broken rule is named, not only the first.
+
+use std::collections::HashSet;
+
+use shop_auth::Caller;
+use shop_core::{Fault, FieldError, Money};
+use shop_proto::orders::{Address as AddressMessage, CreateOrderRequest, OrderItem};
+use uuid::Uuid;
+
+use crate::domain::{Address, Draft, RequestedLine};
+
+const MAX_LINES: usize = 100;
+const MAX_QUANTITY: i32 = 999;
+
+/// The rules a request broke so far.
+#[derive(Default)]
+struct Rules(Vec<FieldError>);
+
+/// The order a caller asks for. Names, sellers, prices and totals in the request are not even looked at.
+pub fn draft(request: CreateOrderRequest, caller: &Caller) -> Result<Draft, Fault> {
+    let CreateOrderRequest { user_id, items, shipping_address, total_amount: _, order_id, expected_total_minor } =
+        request;
+    let mut rules = Rules::default();
+    let user = rules.uuid("user_id", &user_id);
+    let lines = rules.lines(&items);
+    let address = rules.address(shipping_address.unwrap_or_default());
+    let order_id = if order_id.is_empty() { None } else { rules.uuid("order_id", &order_id) };
+    rules.kept()?;
+    if user != Some(caller.id) {
+        return Err(Fault::forbidden("You may order for yourself only: user_id must be your own id"));
+    }
+    Ok(Draft { order_id, lines, address, expected_total: expected_total_minor.map(Money) })
+}
+
+/// The order a caller asks about.
+pub fn order_id(text: &str) -> Result<Uuid, Fault> {
+    let mut rules = Rules::default();
+    let id = rules.uuid("order_id", text);
+    rules.kept()?;
+    Ok(id.unwrap_or_default())
+}
+
+impl Rules {
+    fn kept(self) -> Result<(), Fault> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let told = self.0.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
+        Err(Fault::invalid(told.join("; ")).with_fields(self.0))
+    }
+
+    fn broken(&mut self, field: &str, rule: &str, message: impl Into<String>) {
+        self.0.push(FieldError { field: field.to_owned(), rule: rule.to_owned(), message: message.into() });
+    }
+
+    fn uuid(&mut self, field: &str, text: &str) -> Option<Uuid> {
+        let id = Uuid::try_parse(text).ok();
+        if id.is_none() {
+            self.broken(field, "uuid", "must be a UUID");
+        }
+        id
+    }
+
+    fn lines(&mut self, items: &[OrderItem]) -> Vec<RequestedLine> {
+        if items.is_empty() || items.len() > MAX_LINES {
+            self.broken("items", "length", format!("must have 1 to {MAX_LINES} lines"));
+            return Vec::new();
+        }
+        let mut seen = HashSet::new();
+        let lines = items.iter().enumerate().filter_map(|(index, item)| {
+            if !(1..=MAX_QUANTITY).contains(&item.quantity) {
+                self.broken(&format!("items[{index}].quantity"), "range", format!("must be 1 to {MAX_QUANTITY}"));
+            }
+            let field = format!("items[{index}].product_id");
+            let product_id = self.uuid(&field, &item.product_id)?;
+            if !seen.insert(product_id) {
+                self.broken(&field, "distinct", "must not be in two lines: add up the quantities");
+            }
+            Some(RequestedLine { product_id, quantity: item.quantity })
+        });
+        lines.collect()
+    }
+
+    fn address(&mut self, address: AddressMessage) -> Address {
+        let AddressMessage { full_name, phone, city, street } = address;
+        Address {
+            full_name: self.text("shipping_address.full_name", &full_name, 200),
+            phone: self.text("shipping_address.phone", &phone, 40),
+            city: self.text("shipping_address.city", &city, 200),
+            street: self.text("shipping_address.street", &street, 300),
+        }
+    }
+
+    fn text(&mut self, field: &str, text: &str, longest: usize) -> String {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > longest {
+            self.broken(field, "length", format!("must be 1 to {longest} characters long"));
+        }
+        // PostgreSQL cannot keep a NUL, and no line of an address needs the others.
+        if text.chars().any(char::is_control) {
+            self.broken(field, "characters", "must not contain control characters");
+        }
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn caller() -> Caller {
+        Caller { id: Uuid::from_u128(1), roles: Vec::new(), token: SecretString::from("") }
+    }
+
+    fn item(product: u128, quantity: i32) -> OrderItem {
+        OrderItem {
+            product_id: Uuid::from_u128(product).to_string(),
+            quantity,
+            unit_price: 0.01,
+            ..OrderItem::default()
+        }
+    }
+
+    fn request(items: Vec<OrderItem>) -> CreateOrderRequest {
+        let text = |text: &str| text.to_owned();
+        CreateOrderRequest {
+            user_id: caller().id.to_string(),
+            items,
+            shipping_address: Some(AddressMessage {
+                full_name: text(" Ada Lovelace "),
+                phone: text("+44 20 7946 0000"),
+                city: text("London"),
+                street: text("12 St James's Square"),
+            }),
+            ..CreateOrderRequest::default()
+        }
+    }
+
+    fn broken(request: CreateOrderRequest) -> Vec<String> {
+        let fault = draft(request, &caller()).err().unwrap();
+        fault.fields().iter().map(|error| format!("{} {}", error.field, error.rule)).collect()
+    }
+
+    #[test]
+    fn a_good_request_becomes_a_draft_with_trimmed_texts() {
+        let draft = draft(request(vec![item(7, 1), item(8, 999)]), &caller()).unwrap();
+        assert_eq!(draft.address.full_name, "Ada Lovelace");
+        assert_eq!((draft.order_id, draft.expected_total, draft.lines.len()), (None, None, 2));
+    }
+
+    #[test]
+    fn every_broken_rule_is_named_with_its_field() {
+        let mut bad = request(vec![item(7, 0), item(7, 1000), OrderItem { product_id: "x".into(), ..item(8, 1) }]);
+        bad.user_id = String::new();
+        bad.order_id = "mine".to_owned();
+        bad.shipping_address = Some(AddressMessage { city: "a\0b".to_owned(), ..AddressMessage::default() });
+        assert_eq!(
+            broken(bad),
+            [
+                "user_id uuid",
+                "items[0].quantity range",
+                "items[1].quantity range",
+                "items[1].product_id distinct",
+                "items[2].product_id uuid",
+                "shipping_address.full_name length",
+                "shipping_address.phone length",
+                "shipping_address.city characters",
+                "shipping_address.street length",
+                "order_id uuid",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_order_has_one_to_a_hundred_lines() {
+        assert_eq!(broken(request(Vec::new())), ["items length"]);
+        assert_eq!(broken(request((0..101).map(|id| item(id, 1)).collect())), ["items length"]);
+        assert!(draft(request((0..100).map(|id| item(id, 1)).collect()), &caller()).is_ok());
+    }
+
+    #[test]
+    fn nobody_orders_for_somebody_else() {
+        let other = CreateOrderRequest { user_id: Uuid::from_u128(2).to_string(), ..request(vec![item(7, 1)]) };
+        assert_eq!(draft(other, &caller()).err().unwrap().kind(), shop_core::Kind::Forbidden);
+    }
+}

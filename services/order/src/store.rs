@@ -1,0 +1,295 @@
+//! Queries, one function each. No rules live here.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use shop_core::Currency;
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::domain::{Cursor, Line, Move, Order, Page, PaymentStatus, Refusal, Status};
+
+// Columns are named: a migration that adds one must not break the statements that running processes have prepared.
+macro_rules! order_columns {
+    () => {
+        "id, user_id, status, payment_status, total_minor, currency, full_name, phone, city, street, trace, expires_at, \
+         created_at"
+    };
+}
+macro_rules! line_columns {
+    () => {
+        "l.order_id, l.line, l.created_at, l.product_id, l.seller_id, l.product_name, l.image_url, l.unit_price_minor, \
+         l.quantity"
+    };
+}
+
+/// What is known of an order id.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Who used it.
+    pub user_id: Uuid,
+    /// Why there is no order; `None` when there is one.
+    pub refusal: Option<Refusal>,
+}
+
+/// One line of an order's history.
+#[derive(Clone, Debug, FromRow)]
+pub struct HistoryRow {
+    /// The status it came to.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// When.
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// A line with its order's id.
+#[derive(Clone, Debug, FromRow)]
+pub struct LineOf {
+    /// The order.
+    pub order_id: Uuid,
+    /// The line.
+    #[sqlx(flatten)]
+    pub line: Line,
+}
+
+/// A line as its seller sees it.
+#[derive(Clone, Debug, FromRow)]
+pub struct SoldLine {
+    /// The order.
+    pub order_id: Uuid,
+    /// Its place in the order.
+    #[sqlx(rename = "line")]
+    pub number: i32,
+    /// How far the order has come.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// The order's currency.
+    #[sqlx(try_from = "String")]
+    pub currency: Currency,
+    /// When it was ordered.
+    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
+    pub created_at: Timestamp,
+    /// What was ordered.
+    #[sqlx(flatten)]
+    pub line: Line,
+}
+
+/// What is known of `order`, if anything.
+pub async fn attempt(connection: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Attempt>> {
+    let row: Option<(Uuid, Option<String>)> =
+        sqlx::query_as("SELECT user_id, refusal FROM order_attempts WHERE order_id = $1")
+            .bind(order)
+            .fetch_optional(connection)
+            .await?;
+    let Some((user_id, refusal)) = row else { return Ok(None) };
+    let refusal = refusal.map(Refusal::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok(Some(Attempt { user_id, refusal }))
+}
+
+/// Takes the order id and writes the order without its lines; `false` when the id is taken. Waits for whoever is taking it.
+pub async fn place(tx: &mut PgConnection, order: &Order, reason: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "WITH attempt AS (
+             INSERT INTO order_attempts (order_id, user_id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING order_id
+         ), placed AS (
+             INSERT INTO orders (id, user_id, created_at, status, payment_status, total_minor, currency, full_name, phone,
+                                 city, street, trace, expires_at)
+             SELECT order_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM attempt RETURNING id
+         )
+         INSERT INTO order_history (order_id, status, reason, at) SELECT id, $4, $14, $3 FROM placed",
+    )
+    .bind(order.id)
+    .bind(order.user_id)
+    .bind(order.created_at.to_sqlx())
+    .bind(order.status.as_str())
+    .bind(order.payment_status.as_str())
+    .bind(order.total_minor)
+    .bind(order.currency.code())
+    .bind(&order.address.full_name)
+    .bind(&order.address.phone)
+    .bind(&order.address.city)
+    .bind(&order.address.street)
+    .bind(&order.trace)
+    .bind(order.expires_at.to_sqlx())
+    .bind(reason)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes the lines of a new order.
+pub async fn add_lines(tx: &mut PgConnection, order: &Order, lines: &[Line]) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO order_lines (order_id, created_at, line, product_id, seller_id, product_name, image_url,
+                                  unit_price_minor, quantity)
+         SELECT $1, $2, row_number() OVER ()::integer, sold.* FROM
+             unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::integer[]) AS sold",
+    )
+    .bind(order.id)
+    .bind(order.created_at.to_sqlx())
+    .bind(lines.iter().map(|line| line.product_id).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.seller_id).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.product_name.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.image_url.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.unit_price_minor).collect::<Vec<_>>())
+    .bind(lines.iter().map(|line| line.quantity).collect::<Vec<_>>())
+    .execute(tx)
+    .await
+    .map(|_| ())
+}
+
+/// Takes the order id for good without an order; `false` when it is taken.
+pub async fn refuse(
+    tx: &mut PgConnection,
+    order: Uuid,
+    user: Uuid,
+    refusal: Refusal,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO order_attempts (order_id, user_id, refusal, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+    )
+    .bind(order)
+    .bind(user)
+    .bind(refusal.code())
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Forgets refusals older than `before`.
+pub async fn sweep_refusals(connection: &mut PgConnection, before: Timestamp) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM order_attempts WHERE refusal IS NOT NULL AND at < $1")
+        .bind(before.to_sqlx())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// One order of `user`.
+pub async fn order_of(connection: &mut PgConnection, order: Uuid, user: Uuid) -> sqlx::Result<Option<Order>> {
+    sqlx::query_as(concat!("SELECT ", order_columns!(), " FROM orders WHERE id = $1 AND user_id = $2"))
+        .bind(order)
+        .bind(user)
+        .fetch_optional(connection)
+        .await
+}
+
+/// One order, which nobody else can move until the transaction ends.
+pub async fn lock(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Order>> {
+    sqlx::query_as(concat!("SELECT ", order_columns!(), " FROM orders WHERE id = $1 FOR UPDATE"))
+        .bind(order)
+        .fetch_optional(tx)
+        .await
+}
+
+/// Up to `limit` orders that were not paid in time and that nobody else is moving.
+pub async fn lock_expired(tx: &mut PgConnection, now: Timestamp, limit: i64) -> sqlx::Result<Vec<Order>> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        order_columns!(),
+        " FROM orders WHERE status IN ('CREATED', 'PENDING') AND expires_at <= $1
+             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+    ))
+    .bind(now.to_sqlx())
+    .bind(limit)
+    .fetch_all(tx)
+    .await
+}
+
+/// Writes one step and its line of history.
+pub async fn record(tx: &mut PgConnection, order: Uuid, step: Move, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "WITH moved AS (UPDATE orders SET status = $2, payment_status = $3 WHERE id = $1 RETURNING id)
+         INSERT INTO order_history (order_id, status, reason, at) SELECT id, $2, $4, $5 FROM moved",
+    )
+    .bind(order)
+    .bind(step.to.as_str())
+    .bind(step.payment.as_str())
+    .bind(step.reason.as_str())
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await
+    .map(|_| ())
+}
+
+/// Writes where the money is.
+pub async fn set_payment(tx: &mut PgConnection, order: Uuid, payment: PaymentStatus) -> sqlx::Result<()> {
+    sqlx::query("UPDATE orders SET payment_status = $2 WHERE id = $1")
+        .bind(order)
+        .bind(payment.as_str())
+        .execute(tx)
+        .await
+        .map(|_| ())
+}
+
+/// How an order came to where it is.
+pub async fn history(connection: &mut PgConnection, order: Uuid) -> sqlx::Result<Vec<HistoryRow>> {
+    sqlx::query_as("SELECT status, at, reason FROM order_history WHERE order_id = $1 ORDER BY seq")
+        .bind(order)
+        .fetch_all(connection)
+        .await
+}
+
+/// The lines of `orders`.
+pub async fn lines(connection: &mut PgConnection, orders: &[Uuid]) -> sqlx::Result<Vec<LineOf>> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        line_columns!(),
+        " FROM order_lines l WHERE l.order_id = ANY($1) ORDER BY l.order_id, l.line"
+    ))
+    .bind(orders)
+    .fetch_all(connection)
+    .await
+}
+
+/// The orders of `user`, newest first, one more than the page holds.
+pub async fn orders_of(connection: &mut PgConnection, user: Uuid, page: &Page) -> sqlx::Result<Vec<Order>> {
+    let Cursor { at, order, line: _ } = page.after;
+    sqlx::query_as(concat!(
+        "SELECT ",
+        order_columns!(),
+        " FROM orders WHERE user_id = $1 AND (created_at, id) < ($2, $3)
+             ORDER BY created_at DESC, id DESC OFFSET $4 LIMIT $5"
+    ))
+    .bind(user)
+    .bind(at.to_sqlx())
+    .bind(order)
+    .bind(page.skip)
+    .bind(page.limit + 1)
+    .fetch_all(connection)
+    .await
+}
+
+/// How many orders `user` has.
+pub async fn count_orders(connection: &mut PgConnection, user: Uuid) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM orders WHERE user_id = $1").bind(user).fetch_one(connection).await
+}
+
+/// What `seller` sold, newest first, one more than the page holds.
+pub async fn sold_by(connection: &mut PgConnection, seller: Uuid, page: &Page) -> sqlx::Result<Vec<SoldLine>> {
+    let Cursor { at, order, line } = page.after;
+    sqlx::query_as(concat!(
+        "SELECT ",
+        line_columns!(),
+        ", o.status, o.currency FROM order_lines l JOIN orders o ON o.id = l.order_id
+             WHERE l.seller_id = $1 AND (l.created_at, l.order_id, l.line) < ($2, $3, $4)
+             ORDER BY l.created_at DESC, l.order_id DESC, l.line DESC OFFSET $5 LIMIT $6"
+    ))
+    .bind(seller)
+    .bind(at.to_sqlx())
+    .bind(order)
+    .bind(line)
+    .bind(page.skip)
+    .bind(page.limit + 1)
+    .fetch_all(connection)
+    .await
+}
+
+/// How many lines `seller` sold.
+pub async fn count_sold(connection: &mut PgConnection, seller: Uuid) -> sqlx::Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM order_lines WHERE seller_id = $1").bind(seller).fetch_one(connection).await
+}

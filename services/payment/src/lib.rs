@@ -1,0 +1,82 @@
+//! Payment: takes the money for an order once, and gives it back when the order is canceled.
+//!
+//! ```text
+//! order.created  -> events -> app -> payments row (pending) -> payment.pending
+//! worker (shop-db) -> app -> domain (which step?) -> provider -> domain (what now?) -> payment.succeeded | failed | refunded
+//! order.canceled -> events -> app -> domain: canceled, or the money goes back by the worker
+//! ```
+//!
+//! The provider is called outside of any transaction, by a key that stays the same however often the call is repeated. There
+//! is no HTTP API: the order tells its buyer how the payment went.
+
+mod app;
+pub mod config;
+mod domain;
+mod events;
+pub mod provider;
+mod store;
+
+use std::sync::Arc;
+
+use shop_messaging::{Consumer, Outbox};
+use shop_server::{Edge, Host, Service};
+use sqlx::{PgPool, migrate::Migrator};
+
+use crate::{
+    app::Payments,
+    config::Config,
+    provider::{MockProvider, PaymentProvider},
+};
+
+/// The payment service.
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "payment";
+    type Config = Config;
+
+    async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
+        shop_db::migrate(&config.postgres, &migrations()).await
+    }
+
+    async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
+        let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        let provider = MockProvider::new(pool.clone(), config.provider, Arc::clone(&host.world));
+        Ok(wire(&config, pool, Arc::new(provider), host))
+    }
+}
+
+/// Messaging's tables and this service's.
+#[must_use]
+pub fn migrations() -> Migrator {
+    shop_messaging::migrations_with(&sqlx::migrate!())
+}
+
+/// The service with the provider of one's choice.
+pub fn wire(config: &Config, pool: PgPool, provider: Arc<dyn PaymentProvider>, host: &Host) -> Edge {
+    let outbox = Outbox::default();
+    let payments = Payments {
+        pool: pool.clone(),
+        outbox: outbox.clone(),
+        world: Arc::clone(&host.world),
+        provider,
+        wake: shop_db::Wake::default(),
+        currency: config.currency,
+    };
+
+    let ready = pool.clone();
+    host.health.require("postgres", move || shop_db::ping(ready.clone()));
+    let consuming = host.health.gate("rabbitmq");
+
+    host.spawn(payments.worker(config.provider.latency.0).run(host.shutdown.clone()));
+    let (amqp, world) = (config.amqp.clone(), Arc::clone(&host.world));
+    host.spawn(shop_messaging::relay(App::NAME, amqp, pool, outbox, world, host.shutdown.clone()));
+    let consumer = Consumer {
+        service: App::NAME,
+        amqp: config.amqp.clone(),
+        handler: payments,
+        on_ready: Box::new(move || consuming.pass()),
+    };
+    host.spawn(shop_messaging::consume(consumer, host.metrics.clone(), host.shutdown.clone()));
+    Edge::default()
+}

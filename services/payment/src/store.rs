@@ -1,0 +1,105 @@
+//! The table of payments, one function a query.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx as _;
+use shop_core::Money;
+use shop_db::DbError;
+use shop_telemetry::Carrier;
+use sqlx::{FromRow, PgConnection, postgres::PgRow, types::Json};
+use uuid::Uuid;
+
+use crate::domain::{Payment, State};
+
+/// A row as the database has it.
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    order_id: Uuid,
+    #[sqlx(try_from = "String")]
+    state: State,
+    amount_minor: i64,
+    currency: String,
+    expires_at: Option<jiff_sqlx::Timestamp>,
+    canceled_at: Option<jiff_sqlx::Timestamp>,
+    reason: Option<String>,
+    trace: Json<Carrier>,
+    attempts: i32,
+    due_at: Option<jiff_sqlx::Timestamp>,
+}
+
+impl FromRow<'_, PgRow> for Payment {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let row = Row::from_row(row)?;
+        let time = |time: Option<jiff_sqlx::Timestamp>| time.map(jiff_sqlx::Timestamp::to_jiff);
+        Ok(Self {
+            id: row.id,
+            order_id: row.order_id,
+            state: row.state,
+            amount: Money(row.amount_minor),
+            currency: row.currency,
+            expires_at: time(row.expires_at),
+            canceled_at: time(row.canceled_at),
+            reason: row.reason,
+            trace: row.trace.0,
+            attempts: row.attempts,
+            due_at: time(row.due_at),
+        })
+    }
+}
+
+/// Inserts the payment of an order, unless the order has one: then `false`. Waits for whoever is inserting it.
+pub(crate) async fn insert(tx: &mut PgConnection, payment: &Payment, now: Timestamp) -> Result<bool, DbError> {
+    let done = sqlx::query(
+        "INSERT INTO payments (id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace,
+                               attempts, due_at, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+         ON CONFLICT ON CONSTRAINT payments_order_id_key DO NOTHING",
+    )
+    .bind(payment.id)
+    .bind(payment.order_id)
+    .bind(payment.state.as_str())
+    .bind(payment.amount.0)
+    .bind(&payment.currency)
+    .bind(payment.expires_at.map(jiff::Timestamp::to_sqlx))
+    .bind(payment.canceled_at.map(jiff::Timestamp::to_sqlx))
+    .bind(&payment.reason)
+    .bind(Json(&payment.trace))
+    .bind(payment.attempts)
+    .bind(payment.due_at.map(jiff::Timestamp::to_sqlx))
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The payment of an order, locked until the transaction ends.
+pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<Payment, DbError> {
+    let payment = sqlx::query_as(
+        "SELECT id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace, attempts, due_at
+         FROM payments WHERE order_id = $1 FOR UPDATE",
+    )
+    .bind(order_id)
+    .fetch_one(tx)
+    .await?;
+    Ok(payment)
+}
+
+/// Writes what can change of a payment that is locked.
+pub(crate) async fn save(tx: &mut PgConnection, payment: &Payment, now: Timestamp) -> Result<(), DbError> {
+    sqlx::query(
+        "UPDATE payments SET state = $2, canceled_at = $3, reason = $4, trace = $5, attempts = $6, due_at = $7,
+                             updated_at = $8
+         WHERE id = $1",
+    )
+    .bind(payment.id)
+    .bind(payment.state.as_str())
+    .bind(payment.canceled_at.map(jiff::Timestamp::to_sqlx))
+    .bind(&payment.reason)
+    .bind(Json(&payment.trace))
+    .bind(payment.attempts)
+    .bind(payment.due_at.map(jiff::Timestamp::to_sqlx))
+    .bind(now.to_sqlx())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The use cases. One that changes something is one transaction, with the events that tell of it.
+
+mod categories;
+mod images;
+mod inventory;
+mod products;
+mod reservations;
+
+pub use products::Details;
+pub use reservations::{OrderEvent, Reservation};
+
+use std::{sync::Arc, time::Duration};
+
+use shop_core::{Currency, World};
+use shop_messaging::Outbox;
+use shop_proto::events::{Event, InventoryChanged};
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Semaphore;
+
+use crate::domain::stock::Inventory;
+
+/// The catalog's use cases and what they work with.
+pub struct Catalog {
+    /// The database.
+    pub pool: PgPool,
+    /// Where events are written.
+    pub outbox: Outbox,
+    /// Time, ids and randomness.
+    pub world: Arc<dyn World>,
+    /// The Shop's one currency.
+    pub currency: Currency,
+    /// How long stock is set aside for an order that is not paid.
+    pub reservation: Duration,
+    /// Pictures are decoded one at a time: each may take a good part of the container's memory.
+    pub decoding: Arc<Semaphore>,
+}
+
+impl Catalog {
+    async fn push<E: Event>(&self, tx: &mut PgConnection, event: &E) -> sqlx::Result<()> {
+        self.outbox.push(tx, event, &*self.world).await
+    }
+
+    async fn push_inventory(&self, tx: &mut PgConnection, inventory: &Inventory) -> sqlx::Result<()> {
+        let event = InventoryChanged {
+            product_id: inventory.product_id.to_string(),
+            stock: inventory.stock,
+            reserved: inventory.reserved,
+            available: inventory.available(),
+        };
+        self.push(tx, &event).await
+    }
+}

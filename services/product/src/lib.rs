@@ -1,0 +1,88 @@
+//! The product service: the catalog, its pictures, its stock, and the reservations that keep stock from being sold twice.
+//!
+//! ```text
+//!   HTTP   (sellers, buyers) ─┐                        ┌─> store ──> PostgreSQL
+//!   gRPC   (cart, order)     ─┼──> app (use cases) ────┤
+//!   events (order.*)         ─┤      │                 └─> outbox ─> RabbitMQ: product.*, inventory.*
+//!   expiry (time)            ─┘      └─> domain (rules)
+//! ```
+//!
+//! Stock counts what is on hand and not sold; `reserved` is the part of it that is set aside. An order reserves by gRPC and
+//! commits or gives back by events, so every way an order can end moves its units exactly once.
+
+mod app;
+pub mod config;
+mod domain;
+mod error;
+mod events;
+mod expiry;
+mod grpc;
+mod http;
+mod store;
+
+use std::sync::Arc;
+
+use shop_auth::Verifier;
+use shop_messaging::{Consumer, Outbox, consume, relay};
+use shop_proto::catalog::catalog_service_server::CatalogServiceServer;
+use shop_server::{Edge, Host, Service};
+use sqlx::migrate::Migrator;
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
+
+use crate::{app::Catalog, config::Config};
+
+/// The product service.
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "product";
+    type Config = Config;
+
+    async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
+        shop_db::migrate(&config.postgres, &migrations()).await
+    }
+
+    async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
+        let verifier = Arc::new(Verifier::from_config(&config.auth)?);
+        let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        let catalog = Arc::new(Catalog {
+            pool: pool.clone(),
+            outbox: Outbox::default(),
+            world: Arc::clone(&host.world),
+            currency: config.currency,
+            reservation: config.reservation.0,
+            decoding: Arc::new(Semaphore::new(1)),
+        });
+        spawn_workers(&config, &catalog, host);
+        host.health.require("postgres", move || shop_db::ping(pool.clone()));
+        let grpc = grpc::CatalogGrpc { catalog: Arc::clone(&catalog), verifier: Arc::clone(&verifier) };
+        Ok(Edge { http: http::router(catalog, verifier), grpc: Some(Routes::new(CatalogServiceServer::new(grpc))) })
+    }
+}
+
+/// Everything the service stores.
+#[must_use]
+pub fn migrations() -> Migrator {
+    shop_messaging::migrations_with(&sqlx::migrate!())
+}
+
+fn spawn_workers(config: &Config, catalog: &Arc<Catalog>, host: &Host) {
+    let consuming = host.health.gate("rabbitmq");
+    let consumer = Consumer {
+        service: App::NAME,
+        amqp: config.amqp.clone(),
+        handler: events::OrderEvents(Arc::clone(catalog)),
+        on_ready: Box::new(move || consuming.pass()),
+    };
+    host.spawn(consume(consumer, host.metrics.clone(), host.shutdown.clone()));
+    host.spawn(relay(
+        App::NAME,
+        config.amqp.clone(),
+        catalog.pool.clone(),
+        catalog.outbox.clone(),
+        Arc::clone(&host.world),
+        host.shutdown.clone(),
+    ));
+    host.spawn(expiry::run(Arc::clone(catalog), host.shutdown.clone()));
+}

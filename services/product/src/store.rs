@@ -1,0 +1,8 @@
+//! Statements: one function a query, no rules.
+
+pub mod categories;
+pub mod images;
+pub mod inventory;
+pub mod products;
+pub mod reservations;
+pub mod search;

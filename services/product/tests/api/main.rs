@@ -1,0 +1,9 @@
+//! The product service on a real PostgreSQL and a real RabbitMQ, seen from outside: HTTP, gRPC, events.
+
+mod categories;
+mod events;
+mod harness;
+mod images;
+mod products;
+mod reservations;
+mod search;

@@ -1,0 +1,170 @@
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::json;
+use shop_core::Kind;
+use shop_proto::{
+    catalog::{GetProductsRequest, ReserveStockRequest},
+    events::{InventoryChanged, InventoryRejected, OrderPaid},
+};
+use uuid::Uuid;
+
+use crate::harness::Shop;
+
+#[tokio::test]
+async fn of_a_hundred_who_want_one_of_ten_exactly_ten_get_it() {
+    let shop = Shop::start().await;
+    let product = shop.product(&shop.seller(), "Ticket", 10).await;
+    let buyer = shop.buyer();
+    let lines = [(product.as_str(), 1)];
+    let outcomes = join_all((0..100).map(|_| shop.reserve(&buyer, Uuid::new_v4(), &lines))).await;
+    let (reserved, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!((reserved.len(), refused.len()), (10, 90));
+    for fault in refused.into_iter().filter_map(Result::err) {
+        assert_eq!((fault.kind(), fault.code()), (Kind::Conflict, "out_of_stock"));
+    }
+    assert_eq!(shop.stock(&product).await, [10, 10, 0]);
+}
+
+#[tokio::test]
+async fn orders_that_want_the_same_products_in_opposite_order_do_not_wait_for_each_other() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    let (a, b) = (shop.product(&seller, "A", 1000).await, shop.product(&seller, "B", 1000).await);
+    let buyer = shop.buyer();
+    let forward = [(a.as_str(), 1), (b.as_str(), 2)];
+    let backward = [(b.as_str(), 2), (a.as_str(), 1)];
+    let outcomes = join_all((0..60).map(|index| {
+        let lines = if index % 2 == 0 { &forward } else { &backward };
+        shop.reserve(&buyer, Uuid::new_v4(), lines)
+    }));
+    let counting = join_all((0..20).map(|_| async {
+        shop.put(&format!("/api/v1/products/{a}/inventory"), &seller, &json!({"stock": 1000})).await.0
+    }));
+    let (outcomes, counted) = tokio::join!(outcomes, counting);
+    for outcome in outcomes {
+        outcome.unwrap();
+    }
+    assert_eq!(counted, [200; 20]);
+    assert_eq!((shop.stock(&a).await, shop.stock(&b).await), ([1000, 60, 940], [1000, 120, 880]));
+}
+
+#[tokio::test]
+async fn a_reservation_is_all_or_nothing_and_names_every_line_that_stands_against_it() {
+    let shop = Shop::start().await;
+    let (seller, buyer) = (shop.seller(), shop.buyer());
+    let (plenty, few) = (shop.product(&seller, "Plenty", 10).await, shop.product(&seller, "Few", 1).await);
+    let order = Uuid::new_v4();
+    let fault = shop.reserve(&buyer, order, &[(&plenty, 2), (&few, 3)]).await.unwrap_err();
+    assert_eq!(fault.code(), "out_of_stock");
+    let field = &fault.fields()[0];
+    assert_eq!(
+        (field.field.as_str(), field.rule.as_str(), field.message.as_str()),
+        (few.as_str(), "out_of_stock", "3 wanted, 1 left")
+    );
+    assert_eq!(shop.stock(&plenty).await, [10, 0, 10]);
+
+    shop.put(&format!("/api/v1/products/{few}"), &seller, &json!({"status": "inactive"})).await;
+    let unknown = Uuid::new_v4().to_string();
+    let fault = shop.reserve(&buyer, order, &[(&plenty, 2), (&few, 1), (&unknown, 1)]).await.unwrap_err();
+    assert_eq!(fault.code(), "not_for_sale");
+    let fields: Vec<&str> = fault.fields().iter().map(|field| field.field.as_str()).collect();
+    assert_eq!(fields, [few.as_str(), unknown.as_str()]);
+
+    // What was refused left nothing behind: the same order can still be reserved.
+    let reserved = shop.reserve(&buyer, order, &[(&plenty, 2)]).await.unwrap();
+    let line = &reserved.lines[0];
+    assert_eq!((line.product_name.as_str(), line.unit_price_minor, line.quantity), ("Plenty", 1999, 2));
+    assert_eq!((line.seller_id.clone(), reserved.currency.as_str()), (seller.id.to_string(), "USD"));
+    assert_eq!(shop.stock(&plenty).await, [10, 2, 8]);
+}
+
+#[tokio::test]
+async fn an_order_that_asks_again_gets_the_same_answer_and_no_more_stock() {
+    let shop = Shop::start().await;
+    let (seller, buyer) = (shop.seller(), shop.buyer());
+    let product = shop.product(&seller, "Lamp", 5).await;
+    let order = Uuid::new_v4();
+    let lines = [(product.as_str(), 2)];
+    let answers = join_all((0..10).map(|_| shop.reserve(&buyer, order, &lines))).await;
+    let first = answers[0].as_ref().unwrap();
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == first));
+
+    shop.put(&format!("/api/v1/products/{product}"), &seller, &json!({"price": 99})).await;
+    assert_eq!(&shop.reserve(&buyer, order, &lines).await.unwrap(), first);
+    assert_eq!(shop.stock(&product).await, [5, 2, 3]);
+    assert_eq!(shop.reserve(&shop.buyer(), order, &lines).await.unwrap_err().code(), "order_id_taken");
+}
+
+#[tokio::test]
+async fn a_reservation_needs_a_good_token_and_good_lines() {
+    let shop = Shop::start().await;
+    let product = shop.product(&shop.seller(), "Lamp", 5).await;
+    let request = ReserveStockRequest { order_id: Uuid::new_v4().to_string(), lines: vec![] };
+    let status = shop.catalog.clone().reserve_stock(request).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unauthenticated);
+    let buyer = shop.buyer();
+    for (lines, field) in [
+        (vec![], "lines"),
+        (vec![(product.as_str(), 0)], "lines[0].quantity"),
+        (vec![(product.as_str(), 1000)], "lines[0].quantity"),
+        (vec![("lamp", 1)], "lines[0].product_id"),
+        (vec![(product.as_str(), 1), (product.as_str(), 1)], "lines[1].product_id"),
+    ] {
+        let fault = shop.reserve(&buyer, Uuid::new_v4(), &lines).await.unwrap_err();
+        assert_eq!((fault.kind(), fault.fields()[0].field.as_str()), (Kind::Invalid, field));
+    }
+    assert_eq!(shop.stock(&product).await, [5, 0, 5]);
+}
+
+#[tokio::test]
+async fn an_expired_reservation_gives_its_stock_back_once_and_is_over_for_good() {
+    let shop = Shop::start().await;
+    let product = shop.product(&shop.seller(), "Lamp", 5).await;
+    let (buyer, order) = (shop.buyer(), Uuid::new_v4());
+    let lines = [(product.as_str(), 3)];
+    shop.reserve(&buyer, order, &lines).await.unwrap();
+    shop.world.advance(Duration::from_mins(29));
+    shop.reserve(&buyer, Uuid::new_v4(), &[(&product, 1)]).await.unwrap();
+    shop.world.advance(Duration::from_secs(61));
+    shop.stock_becomes(&product, [5, 1, 4]).await;
+    assert_eq!(shop.reserve(&buyer, order, &lines).await.unwrap_err().code(), "reservation_over");
+
+    shop.publish(Uuid::new_v4(), &OrderPaid { order_id: order.to_string(), ..OrderPaid::default() }).await;
+    let rejected: InventoryRejected = shop.hear().await;
+    assert_eq!(rejected.order_id, order.to_string());
+    assert_eq!(shop.stock(&product).await, [5, 1, 4]);
+}
+
+#[tokio::test]
+async fn a_seller_cannot_count_less_than_is_reserved() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    let product = shop.product(&seller, "Lamp", 5).await;
+    assert_eq!(shop.hear::<InventoryChanged>().await.available, 5);
+    shop.reserve(&shop.buyer(), Uuid::new_v4(), &[(&product, 3)]).await.unwrap();
+    let changed: InventoryChanged = shop.hear().await;
+    assert_eq!((changed.stock, changed.reserved, changed.available), (5, 3, 2));
+    let path = format!("/api/v1/products/{product}/inventory");
+    assert_eq!(shop.put(&path, &seller, &json!({"stock": 2})).await.0, 409);
+    assert_eq!(shop.put(&path, &seller, &json!({"stock": -1})).await.0, 400);
+    assert_eq!(shop.put(&path, &seller, &json!({"stock": 3})).await.0, 200);
+    assert_eq!(shop.stock(&product).await, [3, 3, 0]);
+}
+
+#[tokio::test]
+async fn neighbours_learn_prices_and_availability_of_what_there_is() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    let product = shop.product(&seller, "Lamp", 5).await;
+    let (_, draft) = shop.post("/api/v1/products", &seller, &json!({"name": "Draft", "price": 1})).await;
+    let draft = draft["id"].as_str().unwrap().to_owned();
+    let product_ids = vec![product.clone(), draft.clone(), Uuid::new_v4().to_string()];
+    let products =
+        shop.catalog.clone().get_products(GetProductsRequest { product_ids }).await.unwrap().into_inner().products;
+    let mut seen: Vec<_> = products.iter().map(|p| (p.name.as_str(), p.price_minor, p.available, p.active)).collect();
+    seen.sort_unstable();
+    assert_eq!(seen, [("Draft", 100, 0, false), ("Lamp", 1999, 5, true)]);
+    let too_many = GetProductsRequest { product_ids: vec![product; 101] };
+    assert_eq!(shop.catalog.clone().get_products(too_many).await.unwrap_err().code(), tonic::Code::InvalidArgument);
+}

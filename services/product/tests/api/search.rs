@@ -1,0 +1,130 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Person, Shop, answer, fields_of, names_of};
+
+async fn offer(shop: &Shop, seller: &Person, name: &str, more: Value) {
+    let mut body = json!({"name": name, "price": 10, "status": "active"});
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    let (status, answer) = shop.post("/api/v1/products", seller, &body).await;
+    assert_eq!(status, 201, "{answer}");
+    // Ids of one millisecond have no order.
+    shop.world.advance(Duration::from_millis(2));
+}
+
+#[tokio::test]
+async fn a_product_is_found_by_its_words_and_despite_one_slip_in_a_long_one() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    offer(&shop, &seller, "Bluetooth speaker", json!({"description": "Plays for the whole evening."})).await;
+    offer(&shop, &seller, "Red shoes", json!({"description": "For running."})).await;
+    for (q, found) in [
+        ("speaker", vec!["Bluetooth speaker"]),
+        ("SPEAKERS bluetooth", vec!["Bluetooth speaker"]),
+        ("the evening", vec!["Bluetooth speaker"]),
+        ("blutooth", vec!["Bluetooth speaker"]),
+        ("bluettooth", vec!["Bluetooth speaker"]),
+        ("bluetoith", vec!["Bluetooth speaker"]),
+        ("bleutooth spekaer", vec!["Bluetooth speaker"]),
+        ("sheos", vec!["Red shoes"]),
+        ("run", vec!["Red shoes"]),
+        ("erd", vec![]),
+        ("blutoth", vec![]),
+        ("speaker shoes", vec![]),
+        ("!!!", vec![]),
+        ("'); DROP TABLE products; --", vec![]),
+    ] {
+        let url = reqwest::Url::parse_with_params(&shop.service.url("/api/v1/products"), [("q", q)]).unwrap();
+        let (status, list) = answer(shop.service.client.get(url)).await;
+        assert_eq!(status, 200, "{list}");
+        assert_eq!((names_of(&list), &list["total"]), (found.clone(), &json!(found.len())), "{q}");
+    }
+}
+
+#[tokio::test]
+async fn what_fits_the_words_better_comes_first() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    offer(&shop, &seller, "Lantern", json!({})).await;
+    offer(&shop, &seller, "Candle", json!({"description": "Fits every lantern."})).await;
+    offer(&shop, &seller, "Lanterna", json!({})).await;
+    let (_, list) = shop.get("/api/v1/products?q=lantern", None).await;
+    assert_eq!(names_of(&list)[0], "Lantern");
+    assert_eq!(list["total"], 3);
+    // A changed product is found by its new words, and no longer by the old.
+    let id = list["data"][0]["id"].as_str().unwrap();
+    shop.put(&format!("/api/v1/products/{id}"), &seller, &json!({"name": "Torch"})).await;
+    assert_eq!(names_of(&shop.get("/api/v1/products?q=trochs", None).await.1), Vec::<&str>::new());
+    assert_eq!(names_of(&shop.get("/api/v1/products?q=torhc", None).await.1), ["Torch"]);
+}
+
+#[tokio::test]
+async fn filters_are_combined() {
+    let shop = Shop::start().await;
+    let (seller, other) = (shop.seller(), shop.seller());
+    offer(&shop, &seller, "Red mug", json!({"price": 5, "attributes": {"color": "red", "size": 2}})).await;
+    offer(&shop, &seller, "Red pot", json!({"price": 9.5, "attributes": {"color": "red", "size": 3}})).await;
+    offer(&shop, &other, "Blue mug", json!({"price": 7, "attributes": {"color": "blue", "size": 2}})).await;
+    for (query, found) in [
+        (format!("seller_id={}&sort=price_asc", seller.id), vec!["Red mug", "Red pot"]),
+        ("min_price=5.01&max_price=9.5&sort=price_desc".to_owned(), vec!["Red pot", "Blue mug"]),
+        ("attributes=%7B%22color%22%3A%22red%22%2C%22size%22%3A2%7D".to_owned(), vec!["Red mug"]),
+        ("q=mug&sort=newest".to_owned(), vec!["Blue mug", "Red mug"]),
+        ("q=mug&max_price=5".to_owned(), vec!["Red mug"]),
+        ("status=inactive".to_owned(), vec![]),
+    ] {
+        let (_, list) = shop.get(&format!("/api/v1/products?{query}"), None).await;
+        assert_eq!((names_of(&list), &list["total"]), (found.clone(), &json!(found.len())), "{query}");
+    }
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("page=0", "page"),
+        ("min_price=1.001", "minPrice"),
+        ("max_price=NaN", "maxPrice"),
+        ("attributes=red", "attributes"),
+        ("attributes=%7B%22a%22%3A%22%5Cu0000%22%7D", "attributes"),
+        ("q=%00", "q"),
+        ("cursor=abc", "cursor"),
+    ] {
+        let (status, problem) = shop.get(&format!("/api/v1/products?{query}"), None).await;
+        assert_eq!((status, fields_of(&problem)), (400, vec![field]), "{query}: {problem}");
+    }
+    assert_eq!(shop.get("/api/v1/products?seller_id=me", None).await.0, 400);
+}
+
+#[tokio::test]
+async fn pages_and_cursors_show_every_product_once_in_every_order() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    for index in 0..7 {
+        // Prices and scores that are equal are the hard part.
+        offer(&shop, &seller, &format!("Plate {index}"), json!({"price": index / 3})).await;
+    }
+    for order in ["sort=newest", "sort=price_asc", "sort=price_desc", "q=plate"] {
+        let (_, all) = shop.get(&format!("/api/v1/products?{order}&limit=100"), None).await;
+        let all: Vec<String> = names_of(&all).into_iter().map(str::to_owned).collect();
+        assert_eq!(all.len(), 7, "{order}");
+
+        let mut by_page = Vec::new();
+        for page in 1..=4 {
+            let (_, list) = shop.get(&format!("/api/v1/products?{order}&limit=2&page={page}"), None).await;
+            assert_eq!(list["total"], 7);
+            by_page.extend(names_of(&list).into_iter().map(str::to_owned));
+        }
+        assert_eq!(by_page, all, "{order}");
+
+        let (mut by_cursor, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (_, list) = shop.get(&format!("/api/v1/products?{order}&limit=2{cursor}"), None).await;
+            assert_eq!(list["total"], 7);
+            by_cursor.extend(names_of(&list).into_iter().map(str::to_owned));
+            match list["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(by_cursor, all, "{order}");
+    }
+}

@@ -1,0 +1,89 @@
+//! The settings of the user service.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use shop_config::{Auth, Url};
+
+use crate::domain::Email;
+
+/// Everything the environment says.
+#[derive(Debug, Deserialize)]
+pub struct Config {
+    /// Where accounts and sessions are; the path of the URL names the database.
+    pub mongodb: Url,
+    /// Where rate limits are counted.
+    pub redis: Url,
+    /// What access tokens say and who checks them.
+    pub auth: Auth,
+    /// The key that signs access tokens.
+    pub signing: Signing,
+    /// Where clients reach the shop; links in mails begin with it.
+    pub public_url: String,
+    /// Who may manage the shop from the start; only the migration reads it.
+    pub admin_user: Option<FirstAdmin>,
+    /// How mail goes out.
+    pub mail: MailSettings,
+    /// How many proxies of ours append to `X-Forwarded-For` before a request is here.
+    #[serde(default = "one_hop")]
+    pub trusted_proxy_hops: usize,
+    /// How often somebody may try.
+    #[serde(default)]
+    pub rate_limits: RateLimits,
+}
+
+/// The key that signs access tokens.
+#[derive(Debug, Deserialize)]
+pub struct Signing {
+    /// An Ed25519 key, PKCS#8 in PEM.
+    pub key_file: PathBuf,
+    /// Its name in the published key set.
+    pub kid: String,
+}
+
+/// The first admin's account.
+#[derive(Debug, Deserialize)]
+pub struct FirstAdmin {
+    /// The address to log in with.
+    pub email: Email,
+    /// The password to begin with.
+    pub password: SecretString,
+}
+
+/// How mail goes out.
+#[derive(Debug, Deserialize)]
+pub struct MailSettings {
+    /// The way.
+    pub kind: MailKind,
+}
+
+/// The ways mail can go.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailKind {
+    /// One JSON line on stdout for each mail, for development.
+    Log,
+}
+
+/// Attempts in one minute.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default)]
+pub struct RateLimits {
+    /// Logins, and mails, to one account.
+    pub logins_per_account: u32,
+    /// Logins from one client address.
+    pub logins_per_address: u32,
+    /// Registrations, and as many requests for mail, from one client address.
+    pub registrations_per_address: u32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self { logins_per_account: 10, logins_per_address: 300, registrations_per_address: 60 }
+    }
+}
+
+fn one_hop() -> usize {
+    1
+}

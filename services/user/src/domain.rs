@@ -1,0 +1,7 @@
+//! Accounts, what became true of them, and the secrets we hand out. No IO.
+
+mod account;
+mod token;
+
+pub use account::{Account, Email, Fact, Facts, NewPassword, Profile};
+pub use token::{Fingerprint, Link, Purpose, Session, Token, TokenHash};

@@ -1,0 +1,70 @@
+//! The migration Job: indexes, without which nothing is unique, and the first admin, without whom nobody is one.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use garde::Validate as _;
+use secrecy::ExposeSecret as _;
+use shop_core::World;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    config::FirstAdmin,
+    domain::{Account, Fact},
+    hashing::Hashing,
+    store::Store,
+};
+
+/// A fresh database server may still be starting.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Makes what is missing.
+pub(crate) async fn migrate(store: &Store, admin: Option<FirstAdmin>, world: &dyn World) -> anyhow::Result<()> {
+    wait(store).await?;
+    store.create_indexes().await.context("the indexes cannot be made")?;
+    let Some(admin) = admin else {
+        tracing::warn!("SHOP_ADMIN_USER__EMAIL is not set: no first admin is made");
+        return Ok(());
+    };
+    make_admin(store, admin, world).await
+}
+
+async fn wait(store: &Store) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match store.ping().await {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() < deadline => {
+                tracing::info!(error.cause = %error, "waiting for MongoDB");
+                sleep(Duration::from_millis(500)).await;
+            }
+            Err(error) => return Err(error).context("MongoDB did not answer within two minutes"),
+        }
+    }
+}
+
+async fn make_admin(store: &Store, admin: FirstAdmin, world: &dyn World) -> anyhow::Result<()> {
+    admin.email.validate().context("the first admin's e-mail address cannot be used")?;
+    ensure!(!admin.password.expose_secret().is_empty(), "the first admin's password is empty");
+    // Whoever has the address keeps account and password. It gets no role either: it may be somebody who registered.
+    if store.account_of(&admin.email).await?.is_some() {
+        return Ok(());
+    }
+    let now = world.now();
+    let password = Hashing::default().hash(admin.password, world.random()).await?;
+    let account = Account {
+        id: world.id(),
+        email: admin.email,
+        first_name: "Shop".to_owned(),
+        last_name: "Admin".to_owned(),
+        password,
+        created_at: now,
+    };
+    // The account last: a migration that is cut off begins anew, and what it left belongs to nobody.
+    store.establish(account.id, Fact::Verified, now).await?;
+    store.establish(account.id, Fact::Admin, now).await?;
+    if store.add_account(&account).await? {
+        tracing::info!("made the first admin");
+    }
+    Ok(())
+}

@@ -1,0 +1,292 @@
+//! What is kept in MongoDB, one function a query. Inserts under a unique key decide what happens once.
+//!
+//! Every key is text, and what is looked up most is looked up by key alone: the stand-in of the local cluster has no other
+//! index that helps a read.
+
+use std::{future::IntoFuture, time::Duration};
+
+use bson::{Document, doc};
+use futures::TryStreamExt as _;
+use jiff::Timestamp;
+use mongodb::{
+    Client, Collection, Database, IndexModel,
+    error::{ErrorKind, WriteFailure},
+    options::{ClientOptions, IndexOptions},
+};
+use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
+use shop_config::Url;
+use uuid::Uuid;
+
+use crate::{
+    bson_date,
+    domain::{Account, Email, Fact, Facts, Link, Session, TokenHash},
+};
+
+/// Few, because a service is one of many that share the server.
+const POOL: u32 = 8;
+/// A request that waits longer for a server is better refused.
+const FIND_SERVER: Duration = Duration::from_secs(2);
+/// Longer than any operation of ours; the driver itself would wait for a server that hangs for ever.
+const OPERATION: Duration = Duration::from_secs(5);
+/// The server's code for a key that is there already.
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// An operation that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The server or the driver refused.
+    #[error("MongoDB: {0}")]
+    Refused(#[from] mongodb::error::Error),
+    /// Nobody answered.
+    #[error("MongoDB did not answer within {OPERATION:?}")]
+    Silent,
+}
+
+impl StoreError {
+    /// Whether trying again later can help.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Silent => true,
+            Self::Refused(error) => matches!(
+                *error.kind,
+                ErrorKind::ServerSelection { .. }
+                    | ErrorKind::Io(_)
+                    | ErrorKind::ConnectionPoolCleared { .. }
+                    | ErrorKind::DnsResolve { .. }
+                    | ErrorKind::Authentication { .. }
+            ),
+        }
+    }
+
+    fn is_duplicate(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(error)) if error.code == DUPLICATE_KEY)
+    }
+}
+
+/// The service's database; a clone shares the connections.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    accounts: Collection<Account>,
+    facts: Collection<FactRecord>,
+    sessions: Collection<Session>,
+    links: Collection<Link>,
+    spent: Collection<Spent>,
+    revoked: Collection<Revoked>,
+}
+
+/// One thing that became true of one account.
+#[derive(Serialize, Deserialize)]
+struct FactRecord {
+    #[serde(rename = "_id")]
+    key: String,
+    #[serde(with = "uuid::serde::hyphenated")]
+    user: Uuid,
+    fact: Fact,
+    #[serde(with = "bson_date")]
+    since: Timestamp,
+}
+
+/// A token that has been used.
+#[derive(Serialize, Deserialize)]
+struct Spent {
+    #[serde(rename = "_id")]
+    hash: TokenHash,
+    /// Finer than a BSON date: who comes after it is told from who came at the same time.
+    at_micros: i64,
+    #[serde(with = "bson_date")]
+    expires_at: Timestamp,
+}
+
+/// A family of refresh tokens that is over.
+#[derive(Serialize, Deserialize)]
+struct Revoked {
+    #[serde(rename = "_id", with = "uuid::serde::hyphenated")]
+    family: Uuid,
+    #[serde(with = "bson_date")]
+    expires_at: Timestamp,
+}
+
+/// Which part of all accounts.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Only the account with this address.
+    pub email: Option<Email>,
+    /// Only accounts made after this one.
+    pub after: Option<Uuid>,
+    /// How many to leave out.
+    pub skip: u64,
+    /// How many at most.
+    pub limit: i64,
+}
+
+impl Store {
+    /// The database the URL names. Does not connect yet.
+    pub async fn open(config: &Url) -> Result<Self, StoreError> {
+        let mut options = ClientOptions::parse(config.url.expose_secret()).await?;
+        options.app_name = Some("user".to_owned());
+        options.max_pool_size = Some(POOL);
+        options.server_selection_timeout = Some(FIND_SERVER);
+        options.connect_timeout = Some(FIND_SERVER);
+        let name = options.default_database.clone().unwrap_or_else(|| "user".to_owned());
+        let database = Client::with_options(options)?.database(&name);
+        Ok(Self {
+            accounts: database.collection("accounts"),
+            facts: database.collection("facts"),
+            sessions: database.collection("sessions"),
+            links: database.collection("links"),
+            spent: database.collection("spent_tokens"),
+            revoked: database.collection("revoked_families"),
+            database,
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        answer(self.database.run_command(doc! { "ping": 1 })).await.map(|_| ())
+    }
+
+    /// Makes the indexes; those that are there stay.
+    pub async fn create_indexes(&self) -> Result<(), StoreError> {
+        let index = |keys: Document, unique: bool| {
+            IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(unique).build()).build()
+        };
+        let by_expiry = || index(doc! { "expires_at": 1 }, false);
+        answer(self.accounts.create_index(index(doc! { "email": 1 }, true))).await?;
+        answer(self.facts.create_index(index(doc! { "user": 1 }, false))).await?;
+        answer(self.sessions.create_index(by_expiry())).await?;
+        answer(self.links.create_index(by_expiry())).await?;
+        answer(self.spent.create_index(by_expiry())).await?;
+        answer(self.revoked.create_index(by_expiry())).await.map(|_| ())
+    }
+
+    /// Adds an account; `false` when its address has one.
+    pub async fn add_account(&self, account: &Account) -> Result<bool, StoreError> {
+        insert_once(&self.accounts, account).await
+    }
+
+    /// The account with this id.
+    pub async fn account(&self, id: Uuid) -> Result<Option<Account>, StoreError> {
+        answer(self.accounts.find_one(doc! { "_id": id.to_string() })).await
+    }
+
+    /// The account with this address.
+    pub async fn account_of(&self, email: &Email) -> Result<Option<Account>, StoreError> {
+        answer(self.accounts.find_one(doc! { "email": email.as_str() })).await
+    }
+
+    /// A page of all accounts, oldest first, and how many there are.
+    pub async fn accounts(&self, page: &Page) -> Result<(Vec<Account>, u64), StoreError> {
+        let mut filter = Document::new();
+        if let Some(email) = &page.email {
+            filter.insert("email", email.as_str());
+        }
+        let total = answer(self.accounts.count_documents(filter.clone())).await?;
+        if let Some(after) = page.after {
+            filter.insert("_id", doc! { "$gt": after.to_string() });
+        }
+        let find = self.accounts.find(filter).sort(doc! { "_id": 1 }).skip(page.skip).limit(page.limit);
+        let accounts = answer(async { find.await?.try_collect().await }).await?;
+        Ok((accounts, total))
+    }
+
+    /// Changes an account's password.
+    pub async fn set_password(&self, user: Uuid, hash: &str) -> Result<(), StoreError> {
+        let change = doc! { "$set": { "password": hash } };
+        answer(self.accounts.update_one(doc! { "_id": user.to_string() }, change)).await.map(|_| ())
+    }
+
+    /// Makes `fact` true of an account; again is as good.
+    pub async fn establish(&self, user: Uuid, fact: Fact, since: Timestamp) -> Result<(), StoreError> {
+        let record = FactRecord { key: format!("{user}:{}", fact.name()), user, fact, since };
+        insert_once(&self.facts, &record).await.map(|_| ())
+    }
+
+    /// What is true of an account.
+    pub async fn facts(&self, user: Uuid) -> Result<Facts, StoreError> {
+        let facts = self.facts_of(&[user]).await?;
+        Ok(Facts(facts.into_iter().map(|(_, fact)| fact).collect()))
+    }
+
+    /// What is true of several accounts.
+    pub async fn facts_of(&self, users: &[Uuid]) -> Result<Vec<(Uuid, Fact)>, StoreError> {
+        let users: Vec<String> = users.iter().map(Uuid::to_string).collect();
+        let find = self.facts.find(doc! { "user": { "$in": users } });
+        let records: Vec<FactRecord> = answer(async { find.await?.try_collect().await }).await?;
+        Ok(records.into_iter().map(|record| (record.user, record.fact)).collect())
+    }
+
+    /// Adds a refresh token.
+    pub async fn add_session(&self, session: &Session) -> Result<(), StoreError> {
+        answer(self.sessions.insert_one(session)).await.map(|_| ())
+    }
+
+    /// The refresh token with this hash.
+    pub async fn session(&self, hash: &TokenHash) -> Result<Option<Session>, StoreError> {
+        answer(self.sessions.find_one(doc! { "_id": hash.as_str() })).await
+    }
+
+    /// Ends a family of refresh tokens; again is as good.
+    pub async fn revoke(&self, session: &Session) -> Result<(), StoreError> {
+        let record = Revoked { family: session.family, expires_at: session.ends_at };
+        insert_once(&self.revoked, &record).await.map(|_| ())
+    }
+
+    /// Whether a family of refresh tokens is over.
+    pub async fn is_revoked(&self, family: Uuid) -> Result<bool, StoreError> {
+        let found = answer(self.revoked.find_one(doc! { "_id": family.to_string() })).await?;
+        Ok(found.is_some())
+    }
+
+    /// Adds a link of a mail.
+    pub async fn add_link(&self, link: &Link) -> Result<(), StoreError> {
+        answer(self.links.insert_one(link)).await.map(|_| ())
+    }
+
+    /// The link with this hash.
+    pub async fn link(&self, hash: &TokenHash) -> Result<Option<Link>, StoreError> {
+        answer(self.links.find_one(doc! { "_id": hash.as_str() })).await
+    }
+
+    /// Uses a token up: `true` for one caller only, whoever else tries at the same time.
+    pub async fn spend(&self, hash: &TokenHash, expires_at: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        let record = Spent { hash: hash.clone(), at_micros: now.as_microsecond(), expires_at };
+        insert_once(&self.spent, &record).await
+    }
+
+    /// When a token was used up, in microseconds.
+    pub async fn spent_at_micros(&self, hash: &TokenHash) -> Result<Option<i64>, StoreError> {
+        let spent = answer(self.spent.find_one(doc! { "_id": hash.as_str() })).await?;
+        Ok(spent.map(|spent| spent.at_micros))
+    }
+
+    /// Removes what has expired, and says how much that was.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let expired = || doc! { "expires_at": { "$lt": bson::DateTime::from_jiff(now) } };
+        // The marks last: while a token is there, so is the mark that it was spent.
+        let mut removed = answer(self.sessions.delete_many(expired())).await?.deleted_count;
+        removed += answer(self.links.delete_many(expired())).await?.deleted_count;
+        removed += answer(self.spent.delete_many(expired())).await?.deleted_count;
+        removed += answer(self.revoked.delete_many(expired())).await?.deleted_count;
+        Ok(removed)
+    }
+}
+
+/// Inserts under a unique key; `false` when the key was there.
+async fn insert_once<T: Serialize + Send + Sync>(collection: &Collection<T>, record: &T) -> Result<bool, StoreError> {
+    match answer(collection.insert_one(record)).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_duplicate() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn answer<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(OPERATION, operation).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(StoreError::Silent),
+    }
+}

@@ -1,0 +1,8 @@
+//! The user service as its clients see it, on a real MongoDB-protocol server and a real Redis.
+
+mod harness;
+mod limits;
+mod passwords;
+mod registration;
+mod roles;
+mod sessions;
