@@ -33,7 +33,7 @@ pub enum Error {
         /// Its name.
         name: String,
         /// What the API server said.
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
     /// Somebody else made an object of a name that the Shop needs.
     #[error("{kind} {name} exists and does not belong to this Shop; rename the Shop or delete that object")]
@@ -179,7 +179,7 @@ impl Writer<'_> {
 }
 
 fn failed<K: Child>(verb: &'static str, name: &str, source: kube::Error) -> Error {
-    Error::Api { verb, kind: K::kind(&()).into_owned(), name: name.to_owned(), source }
+    Error::Api { verb, kind: K::kind(&()).into_owned(), name: name.to_owned(), source: Box::new(source) }
 }
 
 /// Notes in the object what is applied with it.

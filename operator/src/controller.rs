@@ -21,14 +21,14 @@ use kube::{Api, Client, CustomResourceExt, Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::json;
 
-use crate::crd::{Shop, ShopStatus};
+use crate::crd::{Phase, Shop, ShopStatus};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::{apply, build, credentials, names, observe, rollout, status, validate};
 
 /// A Shop that nothing happened to is looked at this often: Secrets are not watched.
 const REQUEUE: Duration = Duration::from_mins(5);
-/// What only another Shop's end can change is looked at this often.
+/// What is blocked is looked at this often: what unblocks it may not be watched.
 const BLOCKED_REQUEUE: Duration = Duration::from_secs(20);
 /// A predecessor is usually collected within seconds.
 const LEFTOVER_REQUEUE: Duration = Duration::from_secs(2);
@@ -140,7 +140,8 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
     };
     let desired = build::build(&valid);
-    let rollout = rollout::plan(desired, &observed.objects);
+    let now = Timestamp::now();
+    let rollout = rollout::plan(desired, &observed.objects, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let status = status::compute(&status::Facts {
@@ -151,9 +152,10 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         pods: &observed.pods,
         ingress_classes: &observed.ingress_classes,
         previous: shop.status.as_ref(),
-        now: Timestamp::now(),
+        now,
     });
-    Ok((status, if valid.route.taken_by.is_some() { BLOCKED_REQUEUE } else { REQUEUE }))
+    let requeue = if status.phase == Some(Phase::Blocked) { BLOCKED_REQUEUE } else { REQUEUE };
+    Ok((status, requeue))
 }
 
 fn blocked(shop: &Shop, reason: &str, message: &str) -> ShopStatus {

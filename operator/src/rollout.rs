@@ -5,13 +5,17 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use kube::ResourceExt;
 
 use crate::catalog::TRACES;
 use crate::names::COMPONENT_LABEL;
 use crate::objects::{Desired, Live, Objects};
+
+/// A failed migration is started anew after this time: the cause may have been outside, and a second run is harmless.
+const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
 /// The wanted state, without what has to wait.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ pub struct Rollout {
 
 /// Takes out what has to wait.
 #[must_use]
-pub fn plan(mut desired: Objects<Desired>, live: &Objects<Live>) -> Rollout {
+pub fn plan(mut desired: Objects<Desired>, live: &Objects<Live>, now: Timestamp) -> Rollout {
     let mut held = BTreeSet::new();
     let migrations: Vec<String> = desired.jobs.iter().map(ResourceExt::name_any).collect();
     let job = |name: &String| live.jobs.iter().find(|job| job.name_any() == *name);
@@ -39,6 +43,8 @@ pub fn plan(mut desired: Objects<Desired>, live: &Objects<Live>) -> Rollout {
         // A migration that has been started keeps its Job: without it the next reconcile would not know its outcome.
         hold(&mut desired.jobs, &mut held, |wanted| job(&wanted.name_any()).is_none());
     }
+    // Neither wanted nor held: it is pruned, and its end brings the operator back to make it again.
+    desired.jobs.retain(|wanted| !job(&wanted.name_any()).is_some_and(|found| failed_since(found, now - RETRY_AFTER)));
     if !migrations.iter().all(|name| job(name).is_some_and(complete)) {
         let is_service = |wanted: &Deployment| wanted.labels().get(COMPONENT_LABEL).is_none_or(|name| name != TRACES);
         hold(&mut desired.deployments, &mut held, is_service);
@@ -56,18 +62,23 @@ pub fn store_ready(found: &StatefulSet) -> bool {
 /// Whether a Job has done its work.
 #[must_use]
 pub fn complete(job: &Job) -> bool {
-    has_condition(job, "Complete")
+    condition(job, "Complete").is_some()
 }
 
 /// Whether a Job has given up.
 #[must_use]
 pub fn failed(job: &Job) -> bool {
-    has_condition(job, "Failed")
+    condition(job, "Failed").is_some()
 }
 
-fn has_condition(job: &Job, type_: &str) -> bool {
-    let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+fn failed_since(job: &Job, time: Timestamp) -> bool {
+    let since = condition(job, "Failed").and_then(|condition| condition.last_transition_time.as_ref());
+    since.is_some_and(|since| since.0 <= time)
+}
+
+fn condition<'a>(job: &'a Job, type_: &str) -> Option<&'a JobCondition> {
+    let mut conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.find(|condition| condition.type_ == type_ && condition.status == "True")
 }
 
 fn hold<K: ResourceExt>(objects: &mut Vec<K>, held: &mut BTreeSet<String>, waits: impl Fn(&K) -> bool) {

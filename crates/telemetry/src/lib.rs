@@ -11,7 +11,7 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer as _, filter::dynamic_filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 pub use carrier::{Carrier, trace_id};
@@ -49,14 +49,16 @@ pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
     let logs = tracing_subscriber::fmt::layer()
         .event_format(json::JsonLines { service })
         .with_filter(EnvFilter::builder().parse(filter)?);
-    // Only our own spans become traces: the exporter's HTTP/2 client has spans too, and would trace itself.
+    // Only our own spans become traces: the exporter's HTTP/2 client has spans too, and would trace itself. Dynamic, so that
+    // the filter is asked for every span: with an answer that is remembered, a library that asks whether a level is enabled
+    // and then logs nothing (sqlx does, at every statement) leaves its own answer behind for the thread's next span.
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(service))
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target().starts_with("shop")));
+        .with_filter(dynamic_filter_fn(|metadata, _| metadata.is_span() && metadata.target().starts_with("shop")));
     tracing_subscriber::registry().with(traces).with(logs).try_init()?;
     Ok(Telemetry { provider })
 }

@@ -18,6 +18,8 @@ const SERVICES: [&str; 7] = ["user", "product", "cart", "order", "payment", "del
 const CA_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
+/// mimalloc would use huge pages, and keep large buffers that were freed: ten MiB more resident in each service.
+const ALLOCATOR: [&str; 2] = ["MIMALLOC_ALLOW_THP=0", "MIMALLOC_ARENA_MAX_OBJECT_SIZE=8192"];
 const STORES_ENTRYPOINT: &str = include_str!("../../images/stores/docker-entrypoint.sh");
 const STORES_PATH: &str = "PATH=/usr/local/bin:/usr/lib/postgresql/15/bin:/usr/lib/rabbitmq/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -68,6 +70,7 @@ fn ours(paths: &Paths) -> Vec<Image> {
         config: json!({
             "User": "65532:65532",
             "Entrypoint": [format!("/{program}")],
+            "Env": ALLOCATOR,
             "Labels": {"org.opencontainers.image.version": env!("CARGO_PKG_VERSION")},
         }),
     };

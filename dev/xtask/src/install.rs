@@ -23,6 +23,8 @@ pub const SHOP: &str = "demo";
 pub const OPERATOR_NAMESPACE: &str = "shopkeeper-system";
 
 const SHOP_PATIENCE: Duration = Duration::from_mins(5);
+/// A reason ends with the pod's last log lines; the first words are what one looks for.
+const LONGEST_REASON: usize = 240;
 const NAMESPACES: &str = include_str!("../../cluster/namespaces.yaml");
 const COREDNS: &str = include_str!("../../cluster/addons/coredns.yaml");
 const TRAEFIK: &str = include_str!("../../cluster/addons/traefik.yaml");
@@ -153,7 +155,9 @@ fn unready(shop: &Value) -> Vec<String> {
     conditions(shop)
         .filter(|condition| condition["status"] != "True")
         .map(|condition| {
-            format!("{}: {} {}", text(&condition["type"]), text(&condition["reason"]), text(&condition["message"]))
+            let line =
+                format!("{}: {} {}", text(&condition["type"]), text(&condition["reason"]), text(&condition["message"]));
+            line.chars().take(LONGEST_REASON).collect()
         })
         .collect()
 }

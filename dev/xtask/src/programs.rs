@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cache::Cached;
 use crate::paths::Paths;
@@ -17,7 +17,20 @@ enum Source {
     /// A folder of ours.
     Own(&'static str),
     /// A published module, and files that its archive lacks.
-    Module { path: &'static str, version: &'static str, missing: &'static [(&'static str, &'static str)] },
+    Module {
+        path: &'static str,
+        version: &'static str,
+        missing: &'static [(&'static str, &'static str)],
+        mended: &'static [Mend],
+    },
+}
+
+/// One place in a module that is wrong, and what it should be.
+#[derive(Debug)]
+struct Mend {
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
 }
 
 /// A Go program.
@@ -40,7 +53,12 @@ pub const GO_PROGRAMS: [GoProgram; 5] = [
     GoProgram { name: "pause", source: Source::Own("dev/cluster/pause"), package: ".", linker_flags: "", aliases: &[] },
     GoProgram {
         name: "local-path-provisioner",
-        source: Source::Module { path: "github.com/rancher/local-path-provisioner", version: "v0.0.30", missing: &[] },
+        source: Source::Module {
+            path: "github.com/rancher/local-path-provisioner",
+            version: "v0.0.30",
+            missing: &[],
+            mended: &[],
+        },
         package: ".",
         linker_flags: "",
         aliases: &[],
@@ -57,6 +75,20 @@ pub const GO_PROGRAMS: [GoProgram; 5] = [
                 ("build/version/branch.txt", "unknown"),
                 ("build/version/package.txt", "unknown"),
             ],
+            // It ignores `skipEmptyExchange`, which MongoDB's drivers rely on since 4.4: the Rust driver gives up when the
+            // last step of SCRAM is not answered with done.
+            mended: &[
+                Mend {
+                    file: "internal/handler/msg_saslcontinue.go",
+                    from: r#""done", valid, // for"#,
+                    to: r#""done", conv.Valid(), // not for"#,
+                },
+                Mend {
+                    file: "internal/handler/msg_saslcontinue.go",
+                    from: r#"h.L.DebugContext(connCtx, "saslContinue: step succeed", attrs...)"#,
+                    to: "if conv.Valid() {\n\t\tconninfo.Get(connCtx).SetBypassBackendAuth()\n\t}",
+                },
+            ],
         },
         package: "./cmd/ferretdb",
         linker_flags: "",
@@ -64,7 +96,12 @@ pub const GO_PROGRAMS: [GoProgram; 5] = [
     },
     GoProgram {
         name: "jaeger",
-        source: Source::Module { path: "github.com/jaegertracing/jaeger", version: "v1.65.0", missing: &[] },
+        source: Source::Module {
+            path: "github.com/jaegertracing/jaeger",
+            version: "v1.65.0",
+            missing: &[],
+            mended: &[],
+        },
         package: "./cmd/all-in-one",
         linker_flags: "",
         aliases: &[],
@@ -125,7 +162,9 @@ impl GoProgram {
                 let read = |file| fs::read_to_string(paths.source.join(folder).join(file)).unwrap_or_default();
                 ["go.mod", "go.sum", "main.go"].map(read).concat()
             }
-            Source::Module { path, version, missing } => format!("{path}@{version} {missing:?} {}", self.package),
+            Source::Module { path, version, missing, mended } => {
+                format!("{path}@{version} {missing:?} {mended:?} {}", self.package)
+            }
         }
     }
 
@@ -133,15 +172,27 @@ impl GoProgram {
     fn fetch(&self, step: &Step, paths: &Paths) -> Result<PathBuf> {
         match &self.source {
             Source::Own(folder) => Ok(paths.source.join(folder)),
-            Source::Module { path, version, missing } => {
+            Source::Module { path, version, missing, mended } => {
                 let copy = paths.cache.join("sources").join(self.name);
                 copy_module(step, &format!("{path}@{version}"), &copy)?;
                 for (file, text) in *missing {
                     fs::write(copy.join(file), text)?;
                 }
+                mended.iter().try_for_each(|mend| mend.apply(&copy))?;
                 Ok(copy)
             }
         }
+    }
+}
+
+impl Mend {
+    fn apply(&self, module: &Path) -> Result<()> {
+        let file = module.join(self.file);
+        let text = fs::read_to_string(&file)?;
+        if !text.contains(self.from) {
+            bail!("{} does not hold `{}`: the repair is for another version", file.display(), self.from);
+        }
+        Ok(fs::write(&file, text.replacen(self.from, self.to, 1))?)
     }
 }
 

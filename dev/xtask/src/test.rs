@@ -48,6 +48,10 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         step.run(Command::new("cargo").args(["fmt", "--all", "--check"]).current_dir(&paths.source))?;
         Ok(Outcome::Done)
     })?;
+    steps.run("rules", "read the failed tests above", |_| {
+        rules(paths, results)?;
+        Ok(Outcome::Done)
+    })?;
     let target = up::until_loaded(paths, steps)?;
     steps.run("clippy", "repair what it names", |step| {
         let lints = [
@@ -72,7 +76,7 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         Ok(Outcome::Done)
     })?;
     let tested = steps.run("tests", "read the failed tests above", |_| {
-        cargo_test(paths, options, &target, &stores, results)?;
+        workspace(paths, options, &target, &stores, results)?;
         Ok(Outcome::Done)
     });
     steps.run("test stores gone", "kubectl delete namespace shopkeeper-test", |_| {
@@ -82,8 +86,15 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     tested
 }
 
-/// Runs cargo test where everyone can watch, and keeps its result lines for the end.
-fn cargo_test(
+/// The project's rules about itself; a workspace of its own, built for this machine.
+fn rules(paths: &Paths, results: &mut Vec<String>) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["test", "--locked", "--no-fail-fast", "--manifest-path", "dev/checks/Cargo.toml"]);
+    watched(cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target), results)
+}
+
+/// Every test of the workspace, with the running Shop and the test stores in its environment.
+fn workspace(
     paths: &Paths,
     options: &Options,
     target: &Target,
@@ -97,6 +108,12 @@ fn cargo_test(
     if options.deep {
         cargo.env("SHOP_TEST_DEEP", "1");
     }
+    watched(&mut cargo, results)
+        .map_err(|error| error.context(crate::diagnosis::namespace(&target.kubectl(paths), install::SHOP_NAMESPACE)))
+}
+
+/// Runs cargo where everyone can watch, and keeps its result lines for the end.
+fn watched(cargo: &mut Command, results: &mut Vec<String>) -> Result<()> {
     let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot run cargo test")?;
     let output = child.stdout.take().context("the output of cargo test is piped")?;
     for line in BufReader::new(output).lines() {
@@ -108,10 +125,7 @@ fn cargo_test(
     }
     let status = child.wait()?;
     if !status.success() {
-        bail!(
-            "cargo test failed ({status})\n{}",
-            crate::diagnosis::namespace(&target.kubectl(paths), install::SHOP_NAMESPACE)
-        );
+        bail!("cargo test failed ({status})");
     }
     Ok(())
 }

@@ -122,7 +122,9 @@ pub(super) fn migrated(jobs: &[Job], wanted: &[String], problems: &[Problem]) ->
     if let Some(failed) = wanted.iter().find(|name| job(name).is_some_and(failed)) {
         let cause = problems.iter().find(|problem| problem.pod.starts_with(failed.as_str()));
         let cause = cause.map(|problem| format!(": {}", problem.text())).unwrap_or_default();
-        let message = format!("Job {failed} failed{cause}; pods stay as they were; delete the Job to try again");
+        let message = format!(
+            "Job {failed} failed{cause}; pods stay as they were; it is tried again soon, at once if you delete the Job"
+        );
         return Verdict::no(TYPE, "MigrationFailed", message);
     }
     let open: Vec<&String> = wanted.iter().filter(|name| !job(name).is_some_and(complete)).collect();

@@ -1,6 +1,8 @@
 //! What is applied when: stores, then migrations, then services.
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::JobStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::objects::{Live, Objects};
@@ -8,12 +10,14 @@ use shopkeeper_operator::rollout::{Rollout, plan};
 
 use crate::support::{MINIMAL, done, job_status, shop, valid};
 
+const NOW: i64 = 1_000_000;
+
 /// Plans the minimal Shop on a cluster that did everything, except for what `change` undoes.
 fn planned(change: impl Fn(&mut Objects<Live>)) -> Rollout {
     let shop = valid(&shop(MINIMAL));
     let mut live = done(&shop);
     change(&mut live);
-    plan(build(&shop), &live)
+    plan(build(&shop), &live, Timestamp::from_second(NOW).expect("a time"))
 }
 
 fn check(rollout: &Rollout, jobs: usize, deployments: &[&str]) {
@@ -64,6 +68,22 @@ fn a_failed_migration_blocks_the_services_and_prunes_none_of_them() {
     let rollout = planned(|live| live.jobs[0].status = Some(job_status("Failed")));
     check(&rollout, 5, &["acorn-traces"]);
     assert!(rollout.held.contains("acorn-order"), "a held Deployment is not pruned");
+}
+
+#[test]
+fn a_failed_migration_is_started_anew_after_a_while() {
+    let failed_at = |second: i64| {
+        planned(|live| {
+            let mut status = job_status("Failed");
+            let conditions = status.conditions.as_mut().expect("a condition");
+            conditions[0].last_transition_time = Some(Time(Timestamp::from_second(second).expect("a time")));
+            live.jobs[0].status = Some(status);
+        })
+    };
+    check(&failed_at(NOW - 1), 5, &["acorn-traces"]);
+    let due = failed_at(NOW - 100);
+    check(&due, 4, &["acorn-traces"]);
+    assert!(!due.held.contains(&due.migrations[0]), "what is not held is pruned");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn a_failed_migration_is_reported_with_the_end_of_its_log() {
     scene.pods = vec![pod(&format!("{name}-x"), "product-migrate", ended(1, "column price is missing"))];
     let status = scene.status(|objects| objects.jobs[1].status = Some(job_status("Failed")));
     check(&status, "Migrated", "False", "MigrationFailed", "column price is missing");
-    check(&status, "Migrated", "False", "MigrationFailed", "delete the Job to try again");
+    check(&status, "Migrated", "False", "MigrationFailed", "at once if you delete the Job");
     check(&status, "Ready", "False", "MigrationFailed", "");
 }
 

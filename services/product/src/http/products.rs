@@ -104,7 +104,7 @@ pub struct ProductForm {
     /// A JSON object.
     attributes: Option<String>,
     /// JPEG, PNG or WebP, at most 4096 x 4096 pixels.
-    #[schema(format = Binary, value_type = String)]
+    #[schema(format = Binary, value_type = Option<String>)]
     image: Option<Vec<u8>>,
     #[schema(rename = "imageUrl")]
     image_url: Option<String>,
