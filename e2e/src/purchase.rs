@@ -15,7 +15,7 @@ use crate::{
 };
 
 const STOCK: u32 = 1_000;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Somebody at a Shop, with a look behind its counter.
 pub struct Visit {

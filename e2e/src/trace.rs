@@ -11,7 +11,7 @@ use crate::{Seen, cluster::Cluster, wait_for};
 const COMPONENT: &str = "traces";
 const QUERY_PORT: u16 = 16686;
 /// Services send their spans every few seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// All spans of one trace.
 #[derive(Clone, Debug, Default)]

@@ -12,8 +12,8 @@ struct Keys {
 }
 
 fn keys(kid: &str) -> Keys {
-    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-    let pair = Ed25519KeyPair::from_pkcs8(der.as_ref()).unwrap();
+    let der = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("random numbers");
+    let pair = Ed25519KeyPair::from_pkcs8(der.as_ref()).expect("our own key");
     let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
     let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
     Keys {
@@ -25,8 +25,8 @@ fn keys(kid: &str) -> Keys {
 }
 
 fn mint(keys: &Keys, kid: &str, now: Timestamp) -> String {
-    let signer = Signer::new(keys.pem.as_bytes(), kid, "iss", "aud").unwrap();
-    signer.mint(Uuid::from_u128(7), &[Role::Buyer, Role::Seller], Uuid::from_u128(1), now).unwrap()
+    let signer = Signer::new(keys.pem.as_bytes(), kid, "iss", "aud").expect("our own key");
+    signer.mint(Uuid::from_u128(7), &[Role::Buyer, Role::Seller], Uuid::from_u128(1), now).expect("a token")
 }
 
 #[test]

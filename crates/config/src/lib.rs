@@ -134,7 +134,7 @@ mod tests {
         let sample: Sample = from_source(source.clone()).unwrap();
         let listeners: Listeners = from_source(source).unwrap();
         assert_eq!(sample.postgres.url.expose_secret(), "postgres://u:123@h/d");
-        assert_eq!(sample.expiry, Span(Duration::from_secs(600)));
+        assert_eq!(sample.expiry, Span(Duration::from_mins(10)));
         assert_eq!(listeners.listen_http.port(), 1);
         assert_eq!(listeners.listen_grpc.port(), 9090);
     }

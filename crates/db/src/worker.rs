@@ -25,7 +25,7 @@ const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// What a lease has beyond the longest step, for the claim and the commit around it.
 const MARGIN: Duration = Duration::from_secs(10);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
 
 /// What is done with the rows of one table.
 pub trait Work: Send + Sync + 'static {

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const HEARTBEAT_SECONDS: u16 = 10;
+/// The client keeps room for 32 frames in each direction; at the protocol's usual 128 KiB that is 8 MiB a connection. An
+/// event is about one KiB, and a larger one takes several frames.
+const FRAME_BYTES: u32 = 16 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -56,6 +59,7 @@ where
 async fn open(url: &SecretString, name: &str) -> Result<Connection, BrokerError> {
     let mut uri: AMQPUri = url.expose_secret().parse().map_err(BrokerError::Url)?;
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+    uri.query.frame_max = Some(FRAME_BYTES);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = Connection::connect_uri(uri, properties);
     Ok(timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| BrokerError::Timeout)??)

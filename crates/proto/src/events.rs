@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use payload::*;
 
-#[expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated; the .proto files carry the documentation")]
+#[expect(missing_docs, clippy::pedantic, reason = "generated; the .proto files carry the documentation")]
 mod payload {
     tonic::include_proto!("shop.events.v1");
 }

@@ -5,7 +5,6 @@ pub mod events;
 /// `ecommerce.orders`: the order service, with the original system's field numbers.
 #[expect(
     missing_docs,
-    clippy::all,
     clippy::pedantic,
     clippy::allow_attributes,
     reason = "generated; the .proto files carry the documentation"
@@ -17,7 +16,6 @@ pub mod orders {
 /// `shop.catalog.v1`: prices, availability and reservations.
 #[expect(
     missing_docs,
-    clippy::all,
     clippy::pedantic,
     clippy::allow_attributes,
     reason = "generated; the .proto files carry the documentation"

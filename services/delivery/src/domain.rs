@@ -228,10 +228,12 @@ impl Delivery {
                 Some(Vec::new())
             }
             // Answers to questions that no longer matter.
-            (State::Pending, Outcome::OnItsWay(_) | Outcome::Arrived | Outcome::Undeliverable(_))
+            (
+                State::Pending | State::Recalling,
+                Outcome::OnItsWay(_) | Outcome::Arrived | Outcome::Undeliverable(_),
+            )
             | (State::Shipped | State::Recalling, Outcome::Shipped(_) | Outcome::Refused(_))
             | (State::Shipped, Outcome::Recalled | Outcome::NothingToRecall)
-            | (State::Recalling, Outcome::OnItsWay(_) | Outcome::Arrived | Outcome::Undeliverable(_))
             | (State::Delivered | State::Failed | State::Canceled | State::Recalled, _) => None,
         }
     }
@@ -259,7 +261,7 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn delivery(attempts: i32) -> Delivery {
         let id = Uuid::from_u128(1);

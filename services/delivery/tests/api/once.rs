@@ -45,7 +45,7 @@ async fn orders_do_not_queue_behind_each_other() {
 
 #[tokio::test]
 async fn a_parcel_arrives_when_its_time_has_come_and_not_before() {
-    let (shop, carrier) = (Shop::open().await, CountingCarrier::new(Duration::from_secs(3600)));
+    let (shop, carrier) = (Shop::open().await, CountingCarrier::new(Duration::from_hours(1)));
     let _service = shop.start(&carrier).await;
     let order = Uuid::new_v4();
     shop.neighbours.publish(&paid(order)).await;
@@ -69,7 +69,7 @@ async fn a_service_that_dies_between_the_shipment_and_its_commit_ships_no_second
 
     carrier.answer();
     let later = TestWorld::new(2);
-    later.advance(Duration::from_secs(120));
+    later.advance(Duration::from_mins(2));
     start(shop.config(), Arc::clone(&carrier), Arc::new(later)).await;
     shop.neighbours.receive::<DeliveryDelivered>(order).await;
     assert_eq!(carrier.books().shipments, 1);

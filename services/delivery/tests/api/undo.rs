@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::harness::{CountingCarrier, Shop, canceled, paid};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn an_order_that_is_canceled_before_it_is_paid_never_ships() {

@@ -1,3 +1,5 @@
+//! What merging documents must and must not do.
+
 use serde_json::{Value, json};
 
 use super::merge;

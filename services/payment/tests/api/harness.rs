@@ -67,7 +67,7 @@ pub async fn start(config: Config, provider: Arc<CountingProvider>, world: Arc<d
 
 /// An order that may be paid for another ten minutes.
 pub fn created(order: Uuid) -> OrderCreated {
-    created_until(order, Timestamp::now() + Duration::from_secs(600))
+    created_until(order, Timestamp::now() + Duration::from_mins(10))
 }
 
 pub fn created_until(order: Uuid, expires_at: Timestamp) -> OrderCreated {

@@ -80,7 +80,7 @@ async fn a_service_that_dies_between_the_charge_and_its_commit_charges_no_second
 
     provider.answer();
     let later = TestWorld::new(2);
-    later.advance(Duration::from_secs(120));
+    later.advance(Duration::from_mins(2));
     start(shop.config(), Arc::clone(&provider), Arc::new(later)).await;
     shop.neighbours.receive::<PaymentSucceeded>(order).await;
     assert_eq!(provider.books().charges, 1);

@@ -1,3 +1,5 @@
+//! The category tree, as admins and everybody see it.
+
 use serde_json::{Value, json};
 
 use crate::harness::{Person, Shop, fields_of, names_of};

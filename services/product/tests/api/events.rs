@@ -1,3 +1,5 @@
+//! What the service says and what it does when others say something.
+
 use shop_proto::events::{InventoryRejected, OrderCanceled, OrderPaid};
 use shop_testing::eventually;
 use uuid::Uuid;

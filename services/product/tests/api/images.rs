@@ -1,3 +1,5 @@
+//! Pictures: read with care, made anew, served.
+
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, RgbImage};

@@ -1,3 +1,5 @@
+//! Products: made, changed, read and removed.
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_auth::Role;

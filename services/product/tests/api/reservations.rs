@@ -1,3 +1,5 @@
+//! Stock that is set aside: never more than there is, and never for ever.
+
 use std::time::Duration;
 
 use futures::future::join_all;

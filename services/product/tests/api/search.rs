@@ -1,3 +1,5 @@
+//! Finding products.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
