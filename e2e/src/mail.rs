@@ -30,8 +30,8 @@ pub async fn link_for(cluster: &Cluster, address: &str) -> anyhow::Result<String
 }
 
 fn last_link(log: &str, address: &str) -> Option<String> {
-    let mails = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    mails.filter(|line| line.mail && line.to.eq_ignore_ascii_case(address)).next_back().map(|line| line.url)
+    let mut mails = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    mails.rfind(|line| line.mail && line.to.eq_ignore_ascii_case(address)).map(|line| line.url)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use reqwest::Method;
+use serde::de::IgnoredAny;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -10,10 +12,11 @@ use crate::{
     Seen, Target,
     cluster::Cluster,
     mail,
-    shop::{Checkout, Credentials, Order, Shop},
+    shop::{Call, Checkout, Credentials, Order, Shop},
     wait_for,
 };
 
+const ROUTE_PATIENCE: Duration = Duration::from_secs(30);
 const STOCK: u32 = 1_000;
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -50,7 +53,19 @@ pub struct Receipt {
 impl Visit {
     /// Goes to the Shop that `target` names.
     pub async fn to(target: Target, say: fn(&str)) -> anyhow::Result<Self> {
-        Ok(Self { shop: Shop::at(&target.url)?, cluster: Cluster::connect(target).await?, say })
+        let visit = Self { shop: Shop::at(&target.url)?, cluster: Cluster::connect(target).await?, say };
+        visit.routed().await?;
+        Ok(visit)
+    }
+
+    /// A Shop is Ready when its route is applied; the ingress controller takes it up a moment later.
+    async fn routed(&self) -> anyhow::Result<()> {
+        wait_for("the ingress leads to the Shop", ROUTE_PATIENCE, async || {
+            let answer = self.shop.send::<IgnoredAny>(Call::new(Method::GET, "/api/v1/products")).await?;
+            let answer = answer.status;
+            Ok(if answer.is_success() { Seen::Done(()) } else { Seen::NotYet(answer.to_string()) })
+        })
+        .await
     }
 
     /// The whole purchase: a stall is opened, somebody else buys from it, the parcel arrives.
