@@ -8,6 +8,20 @@ use anyhow::{Context, Result, bail};
 /// The last lines of a failed program's output that a person needs to see.
 const SHOWN_LINES: usize = 15;
 
+/// Cargo, as if a person had called it. `cargo xtask` leaves variables about xtask's own package behind, and the build
+/// script of ring runs again, with everything above it, whenever they differ.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        let about_xtask =
+            ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix));
+        if about_xtask {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// Runs a short command to its end; its output matters only when it fails.
 pub fn run(command: &mut Command) -> Result<()> {
     output(command).map(drop)

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::RUST_TARGET;
 use crate::install;
 use crate::paths::Paths;
+use crate::shell;
 use crate::step::{Outcome, Steps};
 use crate::target::Target;
 use crate::test_stores::TestStores;
@@ -45,7 +46,7 @@ pub fn test(paths: &Paths, options: &Options) -> Result<()> {
 
 fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String>) -> Result<()> {
     steps.run("format", "cargo fmt --all", |step| {
-        step.run(Command::new("cargo").args(["fmt", "--all", "--check"]).current_dir(&paths.source))?;
+        step.run(shell::cargo().args(["fmt", "--all", "--check"]).current_dir(&paths.source))?;
         Ok(Outcome::Done)
     })?;
     steps.run("rules", "read the failed tests above", |_| {
@@ -66,7 +67,7 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
             "-D",
             "warnings",
         ];
-        step.run(Command::new("cargo").args(lints).current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target))?;
+        step.run(shell::cargo().args(lints).current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target))?;
         Ok(Outcome::Done)
     })?;
     up::until_purchased(paths, steps, &target)?;
@@ -88,7 +89,7 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
 
 /// The project's rules about itself; a workspace of its own, built for this machine.
 fn rules(paths: &Paths, results: &mut Vec<String>) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = shell::cargo();
     cargo.args(["test", "--locked", "--no-fail-fast", "--manifest-path", "dev/checks/Cargo.toml"]);
     watched(cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target), results)
 }
@@ -101,7 +102,7 @@ fn workspace(
     stores: &TestStores<'_>,
     results: &mut Vec<String>,
 ) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = shell::cargo();
     cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
     cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target);
     cargo.envs(target.environment(paths)).envs(stores.environment()?);

@@ -1,6 +1,5 @@
 //! `up`: from a fresh machine to a delivered order.
 
-use std::process::Command;
 use std::thread;
 
 use anyhow::{Result, anyhow};
@@ -11,6 +10,7 @@ use crate::install;
 use crate::packages;
 use crate::paths::Paths;
 use crate::programs::{self, GO_PROGRAMS};
+use crate::shell;
 use crate::step::{Outcome, Step, Steps};
 use crate::target::Target;
 
@@ -104,7 +104,7 @@ fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
 /// Builds the operator, the seven services and the purchase, all static.
 fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
     let before = paths.built("shopkeeper-operator").metadata().and_then(|file| file.modified()).ok();
-    let mut cargo = Command::new("cargo");
+    let mut cargo = shell::cargo();
     // All of the workspace, as the tests do: cargo unifies features over what it builds, and another selection would
     // compile the dependencies again.
     cargo.args(["build", "--release", "--locked", "--workspace", "--target", RUST_TARGET]);
