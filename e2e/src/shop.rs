@@ -155,16 +155,14 @@ impl Shop {
         Ok(Self { http: Client::builder().timeout(TIMEOUT).build()?, url: url.to_owned() })
     }
 
-    /// Sends any request. One that is over a rate limit, or comes before a service knows its neighbours, is sent again when
-    /// the Shop says so.
+    /// Sends any request. One that is over a rate limit is sent again when the Shop says so.
     pub async fn send<T>(&self, call: Call<'_>) -> anyhow::Result<Answer<T>> {
         let asked = format!("{} {}", call.method, call.path);
         let mut left = LIMIT_RETRIES;
         let response = loop {
             let response =
                 self.request(&call).send().await.with_context(|| format!("{asked} at {} failed", self.url))?;
-            let later = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&response.status());
-            if !later || left == 0 {
+            if response.status() != StatusCode::TOO_MANY_REQUESTS || left == 0 {
                 break response;
             }
             left -= 1;

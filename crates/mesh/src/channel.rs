@@ -14,7 +14,11 @@ use futures::future::{BoxFuture, FutureExt as _};
 use http::{Request, Response, Uri};
 use secrecy::{ExposeSecret as _, SecretString};
 use shop_telemetry::Carrier;
-use tokio::{net::lookup_host, sync::mpsc::Sender, time::sleep};
+use tokio::{
+    net::lookup_host,
+    sync::{mpsc::Sender, watch},
+    time::sleep,
+};
 use tonic::{
     Status,
     body::Body,
@@ -44,6 +48,18 @@ pub struct BadAddress(String);
 pub struct Peer {
     channel: Channel,
     host: String,
+    found: watch::Receiver<bool>,
+}
+
+impl Peer {
+    /// Ends once the neighbour has had an address: calls made earlier fail, however healthy both are.
+    pub fn found(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut found = self.found.clone();
+        async move {
+            // The other end is gone only when the channel is; nobody calls then.
+            let _ = found.wait_for(|found| *found).await;
+        }
+    }
 }
 
 /// Opens a channel to `url`. Connecting happens in the background: a neighbour that is not there yet is no error.
@@ -53,8 +69,9 @@ pub fn connect(url: &str) -> Result<Peer, BadAddress> {
     let host = uri.host().ok_or_else(bad)?.to_owned();
     let port = uri.port_u16().ok_or_else(bad)?;
     let (channel, changes) = Channel::balance_channel(64);
-    tokio::spawn(follow(host.clone(), port, changes));
-    Ok(Peer { channel, host })
+    let (announce, found) = watch::channel(false);
+    tokio::spawn(follow(host.clone(), port, changes, announce));
+    Ok(Peer { channel, host, found })
 }
 
 /// A request made for a user: it carries the user's token, and the neighbour verifies it again.
@@ -68,7 +85,7 @@ pub fn for_caller<T>(message: T, token: &SecretString) -> Result<tonic::Request<
 }
 
 /// Keeps the channel's endpoints equal to the host's addresses until the channel is gone.
-async fn follow(host: String, port: u16, changes: Sender<Change<SocketAddr, Endpoint>>) {
+async fn follow(host: String, port: u16, changes: Sender<Change<SocketAddr, Endpoint>>, announce: watch::Sender<bool>) {
     let mut known = HashSet::new();
     loop {
         let pause = match lookup_host((host.as_str(), port)).await {
@@ -80,6 +97,9 @@ async fn follow(host: String, port: u16, changes: Sender<Change<SocketAddr, Endp
                     }
                 }
                 known = found;
+                if !known.is_empty() {
+                    announce.send_replace(true);
+                }
                 RESOLVE_EVERY
             }
             // A headless Service without a ready pod has no name. The endpoints stay: one that is dead is not chosen.

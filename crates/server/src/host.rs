@@ -1,12 +1,17 @@
 //! What a service finds around itself: the world, its health, its metrics, and a place for background work.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use shop_core::{SystemWorld, World};
+use shop_mesh::Peer;
 use shop_telemetry::metrics::Metrics;
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::Health;
+
+/// A service whose neighbour is away for longer serves the routes that do not need it.
+const NEIGHBOUR_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Given to [`crate::Service::build`]; a clone is the same host.
 #[derive(Clone)]
@@ -44,6 +49,20 @@ impl Host {
     /// Runs background work until it returns; it has to watch [`Host::shutdown`].
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work);
+    }
+
+    /// Not ready before the neighbour has been found, for half a minute at most: a service that starts together with its
+    /// neighbours would refuse its first requests.
+    pub fn meet(&self, name: &'static str, peer: &Peer) {
+        let gate = self.health.gate(name);
+        let found = peer.found();
+        let shutdown = self.shutdown.clone();
+        self.spawn(async move {
+            tokio::select! {
+                _ = timeout(NEIGHBOUR_PATIENCE, found) => gate.pass(),
+                () = shutdown.cancelled() => {}
+            }
+        });
     }
 
     /// Ends background work and waits for it.

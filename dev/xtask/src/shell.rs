@@ -5,13 +5,16 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::paths::Paths;
+
 /// The last lines of a failed program's output that a person needs to see.
 const SHOWN_LINES: usize = 15;
 
-/// Cargo, as if a person had called it. `cargo xtask` leaves variables about xtask's own package behind, and the build
-/// script of ring runs again, with everything above it, whenever they differ.
-pub fn cargo() -> Command {
+/// Cargo at the root of the source tree, as if a person had called it. `cargo xtask` leaves variables about xtask's own
+/// package behind, and the build script of ring runs again, with everything above it, whenever they differ.
+pub fn cargo(paths: &Paths) -> Command {
     let mut cargo = Command::new("cargo");
+    cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target);
     for (name, _) in std::env::vars_os() {
         let about_xtask =
             ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix));

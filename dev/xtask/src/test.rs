@@ -46,7 +46,7 @@ pub fn test(paths: &Paths, options: &Options) -> Result<()> {
 
 fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String>) -> Result<()> {
     steps.run("format", "cargo fmt --all", |step| {
-        step.run(shell::cargo().args(["fmt", "--all", "--check"]).current_dir(&paths.source))?;
+        step.run(shell::cargo(paths).args(["fmt", "--all", "--check"]))?;
         Ok(Outcome::Done)
     })?;
     steps.run("rules", "read the failed tests above", |_| {
@@ -67,7 +67,7 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
             "-D",
             "warnings",
         ];
-        step.run(shell::cargo().args(lints).current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target))?;
+        step.run(shell::cargo(paths).args(lints))?;
         Ok(Outcome::Done)
     })?;
     up::until_purchased(paths, steps, &target)?;
@@ -89,9 +89,9 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
 
 /// The project's rules about itself; a workspace of its own, built for this machine.
 fn rules(paths: &Paths, results: &mut Vec<String>) -> Result<()> {
-    let mut cargo = shell::cargo();
+    let mut cargo = shell::cargo(paths);
     cargo.args(["test", "--locked", "--no-fail-fast", "--manifest-path", "dev/checks/Cargo.toml"]);
-    watched(cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target), results)
+    watched(&mut cargo, results)
 }
 
 /// Every test of the workspace, with the running Shop and the test stores in its environment.
@@ -102,9 +102,8 @@ fn workspace(
     stores: &TestStores<'_>,
     results: &mut Vec<String>,
 ) -> Result<()> {
-    let mut cargo = shell::cargo();
+    let mut cargo = shell::cargo(paths);
     cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
-    cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target);
     cargo.envs(target.environment(paths)).envs(stores.environment()?);
     if options.deep {
         cargo.env("SHOP_TEST_DEEP", "1");

@@ -104,11 +104,11 @@ fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
 /// Builds the operator, the seven services and the purchase, all static.
 fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
     let before = paths.built("shopkeeper-operator").metadata().and_then(|file| file.modified()).ok();
-    let mut cargo = shell::cargo();
+    let mut cargo = shell::cargo(paths);
     // All of the workspace, as the tests do: cargo unifies features over what it builds, and another selection would
     // compile the dependencies again.
     cargo.args(["build", "--release", "--locked", "--workspace", "--target", RUST_TARGET]);
-    step.run(cargo.current_dir(&paths.source).env("CARGO_TARGET_DIR", &paths.target))?;
+    step.run(&cargo)?;
     let after = paths.built("shopkeeper-operator").metadata()?.modified().ok();
     Ok(if before == after { Outcome::Cached } else { Outcome::Built })
 }

@@ -3,7 +3,6 @@
 use std::{collections::HashMap, time::Duration};
 
 use shop_auth::Caller;
-use shop_config::Peer as Address;
 use shop_core::{Fault, Money};
 use shop_mesh::{Peer, for_caller, from_status};
 use shop_proto::{
@@ -28,9 +27,9 @@ const CATALOG_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Catalog(CatalogServiceClient<Peer>);
 
 impl Catalog {
-    /// Connects in the background.
-    pub fn connect(address: &Address) -> anyhow::Result<Self> {
-        Ok(Self(CatalogServiceClient::new(shop_mesh::connect(&address.url)?)))
+    /// A client over this channel.
+    pub fn new(peer: Peer) -> Self {
+        Self(CatalogServiceClient::new(peer))
     }
 
     /// Those of `products` that exist.
@@ -62,9 +61,9 @@ fn product(message: catalog::Product) -> Result<(Uuid, Product), Fault> {
 pub struct Orders(OrderServiceClient<Peer>);
 
 impl Orders {
-    /// Connects in the background.
-    pub fn connect(address: &Address) -> anyhow::Result<Self> {
-        Ok(Self(OrderServiceClient::new(shop_mesh::connect(&address.url)?)))
+    /// A client over this channel.
+    pub fn new(peer: Peer) -> Self {
+        Self(OrderServiceClient::new(peer))
     }
 
     /// Makes the order of `attempt`, or answers with the one it has made before.

@@ -61,10 +61,13 @@ impl Service for App {
         };
         host.spawn(consume(consumer, host.metrics.clone(), host.shutdown.clone()));
 
+        let (catalog, orders) = (shop_mesh::connect(&config.catalog.url)?, shop_mesh::connect(&config.orders.url)?);
+        host.meet("catalog", &catalog);
+        host.meet("orders", &orders);
         let carts = Carts {
             store,
-            catalog: Catalog::connect(&config.catalog)?,
-            orders: Orders::connect(&config.orders)?,
+            catalog: Catalog::new(catalog),
+            orders: Orders::new(orders),
             world: Arc::clone(&host.world),
         };
         Ok(Edge { http: http::router(carts, config.currency, verifier), grpc: None })

@@ -1,7 +1,6 @@
 //! The catalog as this service sees it: it sets stock aside and says what it costs.
 
 use shop_auth::Caller;
-use shop_config::Peer as Address;
 use shop_mesh::{Peer, for_caller, from_status};
 use shop_proto::catalog::{
     PricedLine, ReservationLine, ReserveStockRequest, ReserveStockResponse,
@@ -19,9 +18,9 @@ use crate::{
 pub struct Catalog(CatalogServiceClient<Peer>);
 
 impl Catalog {
-    /// Connects in the background.
-    pub fn connect(address: &Address) -> anyhow::Result<Self> {
-        Ok(Self(CatalogServiceClient::new(shop_mesh::connect(&address.url)?)))
+    /// A client over this channel.
+    pub fn new(peer: Peer) -> Self {
+        Self(CatalogServiceClient::new(peer))
     }
 
     /// Sets stock aside for an order. Asked again with the same order id, the catalog answers with what is set aside.

@@ -49,11 +49,13 @@ impl Service for App {
         let pool = shop_db::pool(&config.postgres, Self::NAME)?;
         require_database(host, &pool);
         let verifier = Arc::new(Verifier::from_config(&config.auth)?);
+        let catalog = shop_mesh::connect(&config.catalog.url)?;
+        host.meet("catalog", &catalog);
         let orders = Arc::new(Orders {
             pool: pool.clone(),
             outbox: Outbox::default(),
             world: Arc::clone(&host.world),
-            catalog: Catalog::connect(&config.catalog)?,
+            catalog: Catalog::new(catalog),
             currency: config.currency,
             unpaid_expiry: config.unpaid_expiry.0,
             metrics: OrderMetrics::register(&host.metrics),
