@@ -1,14 +1,17 @@
 //! PostgreSQL: pools that wait for no one, migrations that first create their own role and database, database errors as
-//! faults, and workers on rows that are due.
+//! faults, workers on rows that are due, and answers that are kept for requests that come twice.
 
 mod error;
+pub mod idempotency;
 mod migrate;
 mod worker;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use shop_config::Postgres;
+use shop_core::World;
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -38,4 +41,11 @@ pub fn pool(config: &Postgres, service: &str) -> Result<PgPool, sqlx::Error> {
 /// Whether the database answers, for readiness.
 pub async fn ping(pool: PgPool) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(&pool).await.map(|_| ())
+}
+
+/// Now, as exactly as PostgreSQL keeps it, so that an answer is the same before and after it was stored.
+#[must_use]
+pub fn now(world: &dyn World) -> Timestamp {
+    let now = world.now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod extract;
+mod idempotency;
 mod problem;
 mod trace;
 
@@ -22,6 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use admin::admin;
 pub use extract::{Id, MaybeUser, Params, User, Valid, field_errors, parse};
+pub use idempotency::{Created, IdempotencyKey, Keyed, request_key};
 pub use problem::{Problem, ProblemBody};
 
 /// The largest JSON body.

@@ -5,7 +5,7 @@ mod checkout;
 use std::sync::Arc;
 
 use shop_auth::Caller;
-use shop_core::{Fault, Kind, World};
+use shop_core::{Fault, Kind, RequestKey, World};
 use uuid::Uuid;
 
 use crate::{
@@ -35,14 +35,16 @@ impl Carts {
         self.priced(caller, lines, Knowledge::new()).await
     }
 
-    /// Adds to the cart what the catalog sells.
-    pub async fn add(&self, caller: &Caller, line: Line) -> Result<Cart, Error> {
+    /// Adds to the cart what the catalog sells. With a key that was used before it adds nothing, and answers with what the
+    /// cart held then.
+    pub async fn add(&self, caller: &Caller, line: Line, key: Option<&RequestKey>) -> Result<Cart, Error> {
         let known = self.known(caller, &[line.product]).await?;
-        let product = &known.get(&line.product).ok_or(Error::UnknownProduct)?.product;
-        if !product.active {
-            return Err(Error::NotForSale);
+        if let Err(refusal) = known.get(&line.product).ok_or(Error::UnknownProduct).and_then(sellable) {
+            // What was for sale when the key was first used may be gone now.
+            let before = self.store.added_before(caller.id, key).await?.ok_or(refusal)?;
+            return self.priced(caller, before, known).await;
         }
-        let lines = self.store.add(caller.id, line).await?;
+        let lines = self.store.add(caller.id, line, key).await?;
         self.priced(caller, lines, known).await
     }
 
@@ -101,6 +103,10 @@ impl Carts {
         tracing::warn!(error.cause = silence.cause(), "the catalog does not answer; showing the last known prices");
         Ok(copies.into_iter().map(|(id, product)| (id, Known::last(product))).collect())
     }
+}
+
+fn sellable(known: &Known) -> Result<(), Error> {
+    if known.product.active { Ok(()) } else { Err(Error::NotForSale) }
 }
 
 /// Whether a failed call says nothing about the products.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
-use shop_core::{Fault, FieldError, Kind, Money};
+use shop_core::{Fault, FieldError, Kind, Money, RequestKey};
 use uuid::Uuid;
 
 /// Most units of one product.
@@ -178,6 +178,8 @@ pub struct Checkout {
     pub address: Address,
     /// What the buyer was shown, if the client says so.
     pub expected_total: Option<Money>,
+    /// The request's idempotency key, if the client sent one.
+    pub key: Option<RequestKey>,
 }
 
 /// An order that exists.
@@ -191,11 +193,12 @@ pub struct Placed {
     pub created_at: String,
 }
 
-/// Whether a failed `CreateOrder` is a refusal: order decided, and made nothing. After any other failure nobody knows
-/// whether there is an order.
+/// Whether a failed `CreateOrder` is a refusal: order decided, and made nothing of the attempt. After any other failure
+/// nobody knows whether there is an order; that a key was used before says nothing about it either.
 #[must_use]
-pub const fn is_refusal(kind: Kind) -> bool {
-    match kind {
+pub fn is_refusal(fault: &Fault) -> bool {
+    match fault.kind() {
+        Kind::Conflict if fault.code().starts_with("idempotency_key_") => false,
         Kind::Invalid
         | Kind::Unauthenticated
         | Kind::Forbidden

@@ -1,7 +1,7 @@
 //! Why an operation on a cart fails, and what the buyer is told.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
-use shop_core::{Fault, FieldError};
+use shop_core::{Fault, FieldError, RequestKey};
 
 use crate::domain::{MAX_LINES, MAX_QUANTITY};
 
@@ -29,6 +29,9 @@ pub enum Error {
     /// An earlier checkout of what is no longer in the cart may still make its order.
     #[error("a checkout is being settled")]
     InProgress,
+    /// The request's idempotency key was used with another body.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
     /// Redis.
     #[error(transparent)]
     Redis(#[from] RedisError),
@@ -63,6 +66,7 @@ impl From<Error> for Fault {
                 "checkout_in_progress",
                 "An earlier checkout of this cart is still being settled; try again in a few seconds",
             ),
+            Error::KeyReused => RequestKey::reused(),
             Error::Redis(error) if is_away(&error) => Self::unavailable("The cart").caused_by(error),
             Error::Redis(error) => Self::internal(error),
             Error::Answer(_) => Self::internal(error),

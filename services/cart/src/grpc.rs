@@ -3,16 +3,17 @@
 use std::{collections::HashMap, time::Duration};
 
 use shop_auth::Caller;
-use shop_core::{Fault, Money};
+use shop_core::{Fault, Money, RequestKey};
 use shop_mesh::{Peer, for_caller, from_status};
 use shop_proto::{
     catalog::{self, GetProductsRequest, catalog_service_client::CatalogServiceClient},
     orders::{
-        CreateOrderRequest, GetOrderStatusRequest, OrderItem, OrderResponse, order_service_client::OrderServiceClient,
+        CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderItem, OrderResponse,
+        order_service_client::OrderServiceClient,
     },
 };
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
 use crate::domain::{Attempt, Checkout, Placed, Product};
@@ -78,12 +79,27 @@ impl Orders {
     pub async fn find(&self, caller: &Caller, order: Uuid) -> Result<Option<Placed>, Fault> {
         let message = GetOrderStatusRequest { order_id: order.to_string() };
         let request = for_caller(message, &caller.token).map_err(Fault::internal)?;
-        match self.0.clone().get_order_status(request).await {
-            Ok(answer) => placed(answer.into_inner()).map(Some),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(from_status(ORDERS, status)),
-        }
+        found(self.0.clone().get_order_status(request).await)
     }
+
+    /// The order that a checkout with this key made, if there is one.
+    pub async fn find_by_key(&self, caller: &Caller, key: &RequestKey) -> Result<Option<Placed>, Fault> {
+        let request = for_caller(key_message(key), &caller.token).map_err(Fault::internal)?;
+        found(self.0.clone().get_order_by_key(request).await)
+    }
+}
+
+fn found(answer: Result<Response<OrderResponse>, Status>) -> Result<Option<Placed>, Fault> {
+    match answer {
+        Ok(answer) => placed(answer.into_inner()).map(Some),
+        // An order service of the version before keeps no keys.
+        Err(status) if matches!(status.code(), Code::NotFound | Code::Unimplemented) => Ok(None),
+        Err(status) => Err(from_status(ORDERS, status)),
+    }
+}
+
+fn key_message(key: &RequestKey) -> IdempotencyKey {
+    IdempotencyKey { key: key.key().to_owned(), fingerprint: key.fingerprint().to_vec() }
 }
 
 /// Names, prices and totals stay empty: order takes the catalog's.
@@ -93,7 +109,7 @@ fn create_request(user: Uuid, attempt: &Attempt, checkout: Checkout) -> CreateOr
         quantity: i32::try_from(line.quantity).unwrap_or(i32::MAX),
         ..OrderItem::default()
     });
-    let Checkout { address, expected_total } = checkout;
+    let Checkout { address, expected_total, key } = checkout;
     let shipping_address = shop_proto::orders::Address {
         full_name: address.full_name,
         phone: address.phone,
@@ -107,6 +123,7 @@ fn create_request(user: Uuid, attempt: &Attempt, checkout: Checkout) -> CreateOr
         total_amount: 0.0,
         order_id: attempt.order.to_string(),
         expected_total_minor: expected_total.map(|Money(minor)| minor),
+        idempotency_key: key.as_ref().map(key_message),
     }
 }
 

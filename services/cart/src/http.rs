@@ -8,7 +8,7 @@ use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use shop_auth::Verifier;
 use shop_core::Currency;
-use shop_server::http::{Id, Problem, ProblemBody, User, Valid};
+use shop_server::http::{Id, IdempotencyKey, Keyed, Problem, ProblemBody, User, Valid};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{app::Carts, domain::Line};
@@ -48,13 +48,14 @@ async fn show(State(api): State<Api>, User(caller): User) -> Result<Json<CartBod
 
 /// Adds to the quantity that is in the cart. Only the product and the quantity count; the rest comes from the catalog.
 #[utoipa::path(
-    post, path = "/api/v1/cart", tag = "Cart", operation_id = "addToCart", security(("bearer" = [])), request_body = AddBody,
+    post, path = "/api/v1/cart", tag = "Cart", operation_id = "addToCart", security(("bearer" = [])), params(IdempotencyKey),
+    request_body = AddBody,
     responses(
         (status = 201, body = CartBody),
         (status = 400, body = ProblemBody, content_type = PROBLEM, description = "Malformed, or over 999 of the product"),
         (status = 401, body = ProblemBody, content_type = PROBLEM, description = "No or bad access token"),
         (status = 404, body = ProblemBody, content_type = PROBLEM, description = "No such product"),
-        (status = 409, body = ProblemBody, content_type = PROBLEM, description = "not_for_sale, or cart_full"),
+        (status = 409, body = ProblemBody, content_type = PROBLEM, description = "not_for_sale, cart_full, or idempotency_key_reused"),
         (status = 413, body = ProblemBody, content_type = PROBLEM, description = "The body is over its limit"),
         (status = 415, body = ProblemBody, content_type = PROBLEM, description = "The body is not JSON"),
         (status = 503, body = ProblemBody, content_type = PROBLEM, description = "Try again after Retry-After"),
@@ -63,10 +64,10 @@ async fn show(State(api): State<Api>, User(caller): User) -> Result<Json<CartBod
 async fn add(
     State(api): State<Api>,
     User(caller): User,
-    Valid(body): Valid<AddBody>,
+    Keyed { body, key }: Keyed<AddBody>,
 ) -> Result<(StatusCode, Json<CartBody>), Problem> {
     let line = Line { product: body.product_id, quantity: body.quantity };
-    let cart = api.carts.add(&caller, line).await?;
+    let cart = api.carts.add(&caller, line, key.as_ref()).await?;
     Ok((StatusCode::CREATED, Json(CartBody::new(cart, api.currency))))
 }
 
@@ -126,14 +127,14 @@ async fn clear(State(api): State<Api>, User(caller): User) -> Result<StatusCode,
 
 /// Orders what is in the cart. Exactly one order comes of it, however often the request is sent until it is answered.
 #[utoipa::path(
-    post, path = "/api/v1/cart/checkout", tag = "Cart", operation_id = "checkout", security(("bearer" = [])),
+    post, path = "/api/v1/cart/checkout", tag = "Cart", operation_id = "checkout", security(("bearer" = [])), params(IdempotencyKey),
     request_body = CheckoutBody,
     responses(
         (status = 201, body = PlacedBody),
         (status = 400, body = ProblemBody, content_type = PROBLEM, description = "The cart is empty, or the address incomplete"),
         (status = 401, body = ProblemBody, content_type = PROBLEM, description = "No or bad access token"),
         (status = 409, body = ProblemBody, content_type = PROBLEM,
-         description = "out_of_stock (errors name the lines), price_changed, not_for_sale, or checkout_in_progress"),
+         description = "out_of_stock (errors name the lines), price_changed, not_for_sale, checkout_in_progress, or idempotency_key_reused"),
         (status = 413, body = ProblemBody, content_type = PROBLEM, description = "The body is over its limit"),
         (status = 415, body = ProblemBody, content_type = PROBLEM, description = "The body is not JSON"),
         (status = 503, body = ProblemBody, content_type = PROBLEM, description = "Send the same request again after Retry-After"),
@@ -142,9 +143,9 @@ async fn clear(State(api): State<Api>, User(caller): User) -> Result<StatusCode,
 async fn checkout(
     State(api): State<Api>,
     User(caller): User,
-    Valid(body): Valid<CheckoutBody>,
+    Keyed { body, key }: Keyed<CheckoutBody>,
 ) -> Result<(StatusCode, Json<PlacedBody>), Problem> {
-    let checkout = body.into_checkout(api.currency)?;
+    let checkout = body.into_checkout(api.currency, key)?;
     let placed = api.carts.checkout(&caller, checkout).await?;
     Ok((StatusCode::CREATED, Json(placed.into())))
 }

@@ -5,6 +5,7 @@
 //! | `cart:items:<user>` | hash: product id to quantity. Up to [`MAX_LINES`] fields keep the order they were put in |
 //! | `cart:attempt:<user>` | hash: the checkout under way, see `scripts/begin.lua` |
 //! | `cart:done:<user>` | hash: the order the last checkout made, for [`REPEAT_WINDOW`] or until the cart changes |
+//! | `cart:added:<user>:<key>` | list: an idempotency key's fingerprint, and the cart after what it added; for a day |
 //! | `cart:catalog:<product>` | hash: groups of facts, each with its time |
 
 mod copy;
@@ -18,6 +19,7 @@ use redis::{
 };
 use secrecy::ExposeSecret as _;
 use shop_config::Url;
+use shop_core::RequestKey;
 use uuid::Uuid;
 
 use crate::{
@@ -30,6 +32,9 @@ pub use copy::{Details, Facts, Reach};
 /// How long a repeated checkout gets the answer of the one before. Longer than a double click and than a client's or
 /// proxy's automatic retry after a lost reply; shorter than it takes to read the answer and check out what was left over.
 pub const REPEAT_WINDOW: Duration = Duration::from_secs(10);
+
+/// How long an idempotency key is kept.
+const KEEP_KEYS: Duration = Duration::from_hours(24);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -127,13 +132,18 @@ impl Store {
         lines(&flat)
     }
 
-    /// Adds to what is there.
-    pub async fn add(&self, user: Uuid, line: Line) -> Result<Vec<Line>, Error> {
+    /// Adds to what is there, once for a key.
+    pub async fn add(&self, user: Uuid, line: Line, key: Option<&RequestKey>) -> Result<Vec<Line>, Error> {
         let mut add = Keys::of(user).invoke(&ADD);
+        if let Some(key) = key {
+            add.key(added(user, key));
+        }
         add.arg(life()).arg(line.product.to_string()).arg(line.quantity).arg(MAX_QUANTITY).arg(MAX_LINES);
+        add.arg(key.map(hex).unwrap_or_default()).arg(KEEP_KEYS.as_secs());
         let answer: Vec<String> = self.run(&add).await?;
         match answer.split_first() {
             Some((word, flat)) if word == "ok" => lines(flat),
+            Some((word, [])) if word == "key_reused" => Err(Error::KeyReused),
             Some((word, [had])) if word == "too_many" => Err(Error::TooMany(number(had)?)),
             Some((word, [])) if word == "full" => Err(Error::Full),
             _ => Err(Error::Answer(answer)),
@@ -149,6 +159,17 @@ impl Store {
             Some((word, flat)) if word == "ok" => lines(flat),
             Some((word, [])) if word == "absent" => Err(Error::NotInCart),
             _ => Err(Error::Answer(answer)),
+        }
+    }
+
+    /// What the cart held after what was added under `key`, if that was before.
+    pub async fn added_before(&self, user: Uuid, key: Option<&RequestKey>) -> Result<Option<Vec<Line>>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let kept: Vec<String> = self.redis.clone().lrange(added(user, key), 0, -1).await?;
+        match kept.split_first() {
+            Some((fingerprint, flat)) if *fingerprint == hex(key) => lines(flat).map(Some),
+            Some(_) => Err(Error::KeyReused),
+            None => Ok(None),
         }
     }
 
@@ -222,6 +243,14 @@ impl Store {
     async fn run<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> Result<T, Error> {
         Ok(invocation.invoke_async(&mut self.redis.clone()).await?)
     }
+}
+
+fn added(user: Uuid, key: &RequestKey) -> String {
+    format!("cart:added:{user}:{}", key.key())
+}
+
+fn hex(key: &RequestKey) -> String {
+    key.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// [`LIFE`] as `EXPIRE` reads it.

@@ -1,6 +1,7 @@
 //! Use cases, one transaction each.
 
 mod create;
+mod keys;
 mod views;
 
 use std::{sync::Arc, time::Duration};
@@ -140,10 +141,8 @@ impl Orders {
         self.outbox.wake();
     }
 
-    /// Now, as exactly as the database keeps it, so that an answer is the same before and after it was stored.
     fn now(&self) -> Timestamp {
-        let now = self.world.now();
-        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+        shop_db::now(&*self.world)
     }
 }
 

@@ -7,7 +7,7 @@ mod page;
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shop_core::{Currency, Money};
 use shop_telemetry::Carrier;
 use sqlx::{FromRow, types::Json};
@@ -19,7 +19,7 @@ pub use machine::{Decision, Event, Move, State, decide};
 pub use page::{Cursor, Page};
 
 /// How far an order has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = OrderStatus)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
@@ -91,6 +91,8 @@ pub enum Refusal {
     PriceChanged,
     /// The total leaves the range of amounts.
     TotalTooLarge,
+    /// The checkout's idempotency key made another order.
+    KeyUsed,
 }
 
 /// A word of the database that this version does not know.
@@ -184,6 +186,7 @@ impl Refusal {
         match self {
             Self::PriceChanged => "price_changed",
             Self::TotalTooLarge => "total_too_large",
+            Self::KeyUsed => "idempotency_key_used",
         }
     }
 
@@ -193,6 +196,7 @@ impl Refusal {
         match self {
             Self::PriceChanged => "A price has changed, look at the cart and check out again",
             Self::TotalTooLarge => "The total is larger than an order can be, check out fewer items",
+            Self::KeyUsed => "This checkout was ordered under another order_id",
         }
     }
 }
@@ -201,7 +205,7 @@ impl TryFrom<String> for Refusal {
     type Error = UnknownWord;
 
     fn try_from(word: String) -> Result<Self, UnknownWord> {
-        [Self::PriceChanged, Self::TotalTooLarge]
+        [Self::PriceChanged, Self::TotalTooLarge, Self::KeyUsed]
             .into_iter()
             .find(|refusal| refusal.code() == word)
             .ok_or(UnknownWord(word))

@@ -1,6 +1,6 @@
 //! What can go wrong with an order, and what the caller hears of it.
 
-use shop_core::Fault;
+use shop_core::{Fault, RequestKey};
 use shop_db::DbError;
 
 use crate::domain::{Refusal, Status};
@@ -32,6 +32,14 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Database(#[from] DbError),
+}
+
+impl Error {
+    /// Whether the request's idempotency key came with another body before.
+    #[must_use]
+    pub fn is_key_reused(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.code() == RequestKey::REUSED)
+    }
 }
 
 impl From<sqlx::Error> for Error {

@@ -8,7 +8,7 @@ use shop_auth::{Caller, Verifier};
 use shop_core::Fault;
 use shop_mesh::to_status;
 use shop_proto::orders::{
-    CreateOrderRequest, GetOrderStatusRequest, OrderResponse,
+    CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderResponse,
     order_service_server::{OrderService, OrderServiceServer},
 };
 use tonic::{Request, Response, Status, service::Routes};
@@ -42,6 +42,13 @@ impl OrderService for Service {
         let caller = self.caller(&request).map_err(to_status)?;
         let id = request::order_id(&request.into_inner().order_id).map_err(to_status)?;
         let order = self.orders.order(&caller, id).await.map_err(to_status)?;
+        Ok(Response::new(answer(&order)))
+    }
+
+    async fn get_order_by_key(&self, request: Request<IdempotencyKey>) -> Result<Response<OrderResponse>, Status> {
+        let caller = self.caller(&request).map_err(to_status)?;
+        let key = request::key(request.get_ref()).map_err(to_status)?;
+        let order = self.orders.order_by_key(&caller, &key).await.map_err(to_status)?;
         Ok(Response::new(answer(&order)))
     }
 }

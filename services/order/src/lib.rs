@@ -30,6 +30,7 @@ use catalog::Catalog;
 use config::Config;
 use metrics::OrderMetrics;
 use shop_auth::Verifier;
+use shop_db::idempotency;
 use shop_messaging::{Consumer, Outbox};
 use shop_server::{Edge, Host, Service};
 use sqlx::{PgPool, migrate::Migrator};
@@ -71,7 +72,7 @@ impl Service for App {
 /// Everything this service keeps in its database.
 #[must_use]
 pub fn migrations() -> Migrator {
-    shop_messaging::migrations_with(&sqlx::migrate!())
+    idempotency::migrations_with(&shop_messaging::migrations_with(&sqlx::migrate!()))
 }
 
 fn require_database(host: &Host, pool: &PgPool) {
@@ -97,4 +98,5 @@ fn work_in_background(config: Config, host: &Host, pool: PgPool, orders: &Arc<Or
         host.shutdown.clone(),
     ));
     host.spawn(expiry::run(Arc::clone(orders), host.shutdown.clone()));
+    host.spawn(idempotency::sweep_until(orders.pool.clone(), Arc::clone(&host.world), host.shutdown.clone()));
 }

@@ -11,13 +11,17 @@ pub use reservations::{OrderEvent, Reservation};
 
 use std::{sync::Arc, time::Duration};
 
-use shop_core::{Currency, World};
+use jiff::Timestamp;
+use serde::Serialize;
+use shop_core::{Currency, Fault, RequestKey, World};
+use shop_db::idempotency::Request;
 use shop_messaging::Outbox;
 use shop_proto::events::{Event, InventoryChanged};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
-use crate::domain::stock::Inventory;
+use crate::{domain::stock::Inventory, error::Error};
 
 /// The catalog's use cases and what they work with.
 pub struct Catalog {
@@ -36,6 +40,23 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Keeps the answer to a request that creates, or gives back what it was answered before.
+    async fn take(
+        &self,
+        tx: &mut PgConnection,
+        user: Uuid,
+        route: &'static str,
+        key: Option<&RequestKey>,
+        answer: &str,
+    ) -> Result<Option<String>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        Ok(Request { user, route, key }.take(tx, answer, self.now()).await?)
+    }
+
+    fn now(&self) -> Timestamp {
+        shop_db::now(&*self.world)
+    }
+
     async fn push<E: Event>(&self, tx: &mut PgConnection, event: &E) -> sqlx::Result<()> {
         self.outbox.push(tx, event, &*self.world).await
     }
@@ -49,4 +70,9 @@ impl Catalog {
         };
         self.push(tx, &event).await
     }
+}
+
+/// An answer as it is sent and kept.
+fn written(answer: &impl Serialize) -> Result<String, Fault> {
+    serde_json::to_string(answer).map_err(Fault::internal)
 }

@@ -23,6 +23,7 @@ mod store;
 use std::sync::Arc;
 
 use shop_auth::Verifier;
+use shop_db::idempotency;
 use shop_messaging::{Consumer, Outbox, consume, relay};
 use shop_proto::catalog::catalog_service_server::CatalogServiceServer;
 use shop_server::{Edge, Host, Service};
@@ -64,7 +65,7 @@ impl Service for App {
 /// Everything the service stores.
 #[must_use]
 pub fn migrations() -> Migrator {
-    shop_messaging::migrations_with(&sqlx::migrate!())
+    idempotency::migrations_with(&shop_messaging::migrations_with(&sqlx::migrate!()))
 }
 
 fn spawn_workers(config: &Config, catalog: &Arc<Catalog>, host: &Host) {
@@ -85,4 +86,5 @@ fn spawn_workers(config: &Config, catalog: &Arc<Catalog>, host: &Host) {
         host.shutdown.clone(),
     ));
     host.spawn(expiry::run(Arc::clone(catalog), host.shutdown.clone()));
+    host.spawn(idempotency::sweep_until(catalog.pool.clone(), Arc::clone(&host.world), host.shutdown.clone()));
 }

@@ -113,7 +113,7 @@ fn caller(parts: &Parts) -> Result<Caller, Fault> {
     verifier.verify_header(authorization)
 }
 
-fn require_json(headers: &http::HeaderMap) -> Result<(), Fault> {
+pub(super) fn require_json(headers: &http::HeaderMap) -> Result<(), Fault> {
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
@@ -123,7 +123,7 @@ fn require_json(headers: &http::HeaderMap) -> Result<(), Fault> {
     }
 }
 
-fn unreadable(error: &BytesRejection) -> Fault {
+pub(super) fn unreadable(error: &BytesRejection) -> Fault {
     if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
         Fault::new(Kind::TooLarge, "The body is over its limit of 64 KiB")
     } else {

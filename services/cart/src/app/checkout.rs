@@ -23,13 +23,17 @@
 //! *Outcome unknown, and then the buyer takes something out*: sending the old lines would order what was taken out, and a new
 //! id could be a second order. So order is asked once the calls are over; before that, the buyer is asked to wait.
 //!
+//! *With an `Idempotency-Key`* order is asked for it first: it keeps a key in the transaction of its order, so the same
+//! answer comes again for 24 hours, whatever became of the attempt, of Redis or of the cart since. Another key on the same
+//! attempt, a second tab's, comes to stand for the same order.
+//!
 //! What this rests on: Redis keeps what it confirmed. With `appendfsync everysec` a Redis that loses power may forget an
 //! attempt of its last second; then the order of a reply lost in that second can be made again.
 
 use std::time::Duration;
 
 use shop_auth::Caller;
-use shop_core::Fault;
+use shop_core::{Fault, RequestKey};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -48,12 +52,38 @@ impl Carts {
     /// Turns the cart into an order, or joins the checkout that is doing so.
     #[tracing::instrument(name = "checkout", skip_all)]
     pub async fn checkout(&self, caller: &Caller, checkout: Checkout) -> Result<Placed, Error> {
+        if let Some(placed) = self.placed_before(caller, checkout.key.as_ref()).await? {
+            return Ok(placed);
+        }
         match self.begin(caller).await? {
             (Begun::Open(attempt), call) => self.place_whatever_happens(caller, attempt, call, checkout).await,
-            (Begun::Done(placed), _) => Ok(placed),
-            (Begun::Unsure(attempt), _) => self.settle(caller, attempt, checkout).await,
-            (Begun::Busy, _) => Err(Error::InProgress),
-            (Begun::Empty, _) => Err(Error::Empty),
+            (Begun::Unsure(attempt), call) => self.settle(caller, attempt, call, checkout).await,
+            (begun, _) => self.without_an_attempt(caller, begun, checkout.key.as_ref()).await,
+        }
+    }
+
+    /// The order this key made before; the cart it was made of is cleared now if it was not then.
+    async fn placed_before(&self, caller: &Caller, key: Option<&RequestKey>) -> Result<Option<Placed>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let placed = self.orders.find_by_key(caller, key).await?;
+        if let Some(placed) = &placed {
+            self.complete(caller, placed).await;
+        }
+        Ok(placed)
+    }
+
+    async fn without_an_attempt(
+        &self,
+        caller: &Caller,
+        begun: Begun,
+        key: Option<&RequestKey>,
+    ) -> Result<Placed, Error> {
+        match (begun, key) {
+            (Begun::Done(placed), None) => Ok(placed),
+            // A new key says that this is no repetition; but its first request may have ended since order was asked.
+            (Begun::Done(_) | Begun::Empty, Some(_)) => self.placed_before(caller, key).await?.ok_or(Error::Empty),
+            (Begun::Empty, None) => Err(Error::Empty),
+            (Begun::Busy | Begun::Open(_) | Begun::Unsure(_), _) => Err(Error::InProgress),
         }
     }
 
@@ -80,9 +110,13 @@ impl Carts {
         match self.orders.create(caller, attempt, checkout).await {
             Ok(placed) => {
                 self.complete(caller, &placed).await;
+                // The key had made an order already, and nothing comes of this attempt.
+                if placed.order != attempt.order {
+                    self.refuse(caller, attempt.order, call.id).await;
+                }
                 Ok(placed)
             }
-            Err(fault) if is_refusal(fault.kind()) => {
+            Err(fault) if is_refusal(&fault) => {
                 self.refuse(caller, attempt.order, call.id).await;
                 Err(attempt.naming_products(fault).into())
             }
@@ -91,17 +125,15 @@ impl Carts {
     }
 
     /// The cart no longer holds what an attempt of unknown outcome would order: order knows whether it did.
-    async fn settle(&self, caller: &Caller, attempt: Attempt, checkout: Checkout) -> Result<Placed, Error> {
-        if let Some(placed) = self.orders.find(caller, attempt.order).await? {
-            self.complete(caller, &placed).await;
-            return Ok(placed);
+    async fn settle(&self, caller: &Caller, attempt: Attempt, call: Call, checkout: Checkout) -> Result<Placed, Error> {
+        if self.orders.find(caller, attempt.order).await?.is_some() {
+            // There is an order: asking for it makes no other one, and has the key stand for it.
+            return self.place_whatever_happens(caller, attempt, call, checkout).await;
         }
         self.refuse(caller, attempt.order, Uuid::nil()).await;
         match self.begin(caller).await? {
             (Begun::Open(attempt), call) => self.place_whatever_happens(caller, attempt, call, checkout).await,
-            (Begun::Done(placed), _) => Ok(placed),
-            (Begun::Empty, _) => Err(Error::Empty),
-            (Begun::Busy | Begun::Unsure(_), _) => Err(Error::InProgress),
+            (begun, _) => self.without_an_attempt(caller, begun, checkout.key.as_ref()).await,
         }
     }
 

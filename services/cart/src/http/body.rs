@@ -3,7 +3,7 @@
 use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shop_core::{Currency, Fault};
+use shop_core::{Currency, Fault, RequestKey};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -136,7 +136,7 @@ pub struct ShippingAddress {
 
 impl CheckoutBody {
     /// What the buyer says.
-    pub fn into_checkout(self, currency: Currency) -> Result<Checkout, Fault> {
+    pub fn into_checkout(self, currency: Currency, key: Option<RequestKey>) -> Result<Checkout, Fault> {
         let ShippingAddress { full_name, phone, city, street } = self.shipping_address;
         let trimmed = |text: String| text.trim().to_owned();
         let address = Address {
@@ -148,7 +148,7 @@ impl CheckoutBody {
         let expected_total = self.expected_total.map(|number| currency.parse(number)).transpose();
         let expected_total =
             expected_total.map_err(|error| Fault::invalid_field("expectedTotal", "amount", error.to_string()))?;
-        Ok(Checkout { address, expected_total })
+        Ok(Checkout { address, expected_total, key })
     }
 }
 

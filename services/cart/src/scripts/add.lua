@@ -1,6 +1,18 @@
 -- Adds to the quantity of a product. A script, because the limits must hold when two tabs add at once: HINCRBY alone would
 -- go over them, and reading first would lose one of the two.
--- KEYS: items, attempt, done. ARGV: life in seconds, product, quantity, most of one product, most products.
+-- A request with an idempotency key adds once: the cart it left is kept in the same step, and answered again.
+-- KEYS: items, attempt, done, with an idempotency key its list. ARGV: life in seconds, product, quantity, most of one
+-- product, most products, fingerprint of the request, seconds a key is kept.
+if KEYS[4] then
+  local kept = redis.call('LRANGE', KEYS[4], 0, -1)
+  if #kept > 0 then
+    if kept[1] ~= ARGV[6] then
+      return { 'key_reused' }
+    end
+    kept[1] = 'ok'
+    return kept
+  end
+end
 local had = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0')
 local wanted = had + tonumber(ARGV[3])
 if wanted > tonumber(ARGV[4]) then
@@ -14,5 +26,9 @@ redis.call('DEL', KEYS[3])
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[1])
 local items = redis.call('HGETALL', KEYS[1])
+if KEYS[4] then
+  redis.call('RPUSH', KEYS[4], ARGV[6], unpack(items))
+  redis.call('EXPIRE', KEYS[4], ARGV[7])
+end
 table.insert(items, 1, 'ok')
 return items

@@ -24,6 +24,7 @@ pub struct Shop {
     pub world: Arc<TestWorld>,
     /// The service's broker.
     pub broker: TestBroker,
+    config: Config,
     tokens: TestTokens,
     cart: Running,
     _orders: neighbours::Running,
@@ -56,14 +57,31 @@ impl Shop {
             currency: "USD".parse().expect("a currency"),
         };
         let world = Arc::new(TestWorld::new(Uuid::new_v4().as_u64_pair().0));
-        let cart = Running::start::<App>(config, Host::new(Arc::clone(&world) as _)).await;
-        cart.ready().await;
-        Self { neighbours, catalog, world, broker, tokens, cart, _orders: orders }
+        let cart = serve(&config, &world).await;
+        Self { neighbours, catalog, world, broker, config, tokens, cart, _orders: orders }
+    }
+
+    /// A new process in place of the one that runs.
+    pub async fn restart(&mut self) {
+        let new = serve(&self.config, &self.world).await;
+        std::mem::replace(&mut self.cart, new).stop().await;
+    }
+
+    /// Takes everything of `buyer` out of Redis.
+    pub async fn forget(&self, buyer: Uuid) {
+        let client = redis::Client::open(self.config.redis.url.expose_secret()).expect("a good URL");
+        let mut redis = client.get_multiplexed_async_connection().await.expect("Redis is there");
+        let keys = ["items", "attempt", "done"].map(|kind| format!("cart:{kind}:{buyer}"));
+        redis::cmd("DEL").arg(&keys).exec_async(&mut redis).await.expect("Redis answers");
     }
 
     /// A buyer with an empty cart.
     pub fn buyer(&self) -> Buyer<'_> {
-        let id = Uuid::new_v4();
+        self.buyer_again(Uuid::new_v4())
+    }
+
+    /// A buyer who was here before.
+    pub fn buyer_again(&self, id: Uuid) -> Buyer<'_> {
         Buyer { shop: self, token: self.tokens.mint(id, &[Role::Buyer]), id }
     }
 
@@ -108,6 +126,13 @@ impl Buyer<'_> {
         read(request).await
     }
 
+    /// A POST with an idempotency key.
+    pub async fn keyed(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let cart = &self.shop.cart;
+        let request = cart.client.post(cart.url(path)).bearer_auth(&self.token).header("Idempotency-Key", key);
+        read(request.json(body)).await
+    }
+
     /// Puts something in the cart.
     pub async fn add(&self, product: Uuid, quantity: u32) -> Answer {
         self.call(Method::POST, "/api/v1/cart", Some(json!({ "productId": product, "quantity": quantity }))).await
@@ -148,6 +173,12 @@ pub fn order() -> Value {
     json!({ "shippingAddress": {
         "full_name": "Ada Lovelace", "phone": "+44 20 7946 0000", "city": "London", "street": "12 St James's Square",
     } })
+}
+
+async fn serve(config: &Config, world: &Arc<TestWorld>) -> Running {
+    let cart = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
+    cart.ready().await;
+    cart
 }
 
 async fn read(request: reqwest::RequestBuilder) -> Answer {

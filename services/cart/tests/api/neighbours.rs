@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use shop_auth::Verifier;
-use shop_core::{Fault, FieldError};
+use shop_core::{Fault, FieldError, RequestKey};
 use shop_mesh::to_status;
 use shop_proto::{
     catalog::{
@@ -19,7 +19,7 @@ use shop_proto::{
         catalog_service_server::{CatalogService, CatalogServiceServer},
     },
     orders::{
-        CreateOrderRequest, GetOrderStatusRequest, OrderResponse,
+        CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderResponse,
         order_service_server::{OrderService, OrderServiceServer},
     },
 };
@@ -33,6 +33,8 @@ use uuid::Uuid;
 pub struct Neighbours {
     products: Mutex<HashMap<String, Product>>,
     orders: Mutex<HashMap<String, (CreateOrderRequest, OrderResponse)>>,
+    /// What each user's idempotency keys stand for: the body's fingerprint, and the answer.
+    keys: Mutex<HashMap<(String, String), (Vec<u8>, OrderResponse)>>,
     /// The order id of every `CreateOrder` that arrived.
     calls: Mutex<Vec<String>>,
     verifier: Verifier,
@@ -56,6 +58,7 @@ impl Neighbours {
         Arc::new(Self {
             products: Mutex::default(),
             orders: Mutex::default(),
+            keys: Mutex::default(),
             calls: Mutex::default(),
             verifier,
             lose_next_reply: AtomicBool::default(),
@@ -105,6 +108,44 @@ impl Neighbours {
     fn caller<T>(&self, request: &Request<T>) -> Result<String, Status> {
         let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         Ok(self.verifier.verify_header(authorization).map_err(to_status)?.id.to_string())
+    }
+
+    /// The order that a key of `user` stands for.
+    fn by_key(&self, user: &str, key: &IdempotencyKey) -> Result<Option<OrderResponse>, Status> {
+        match lock(&self.keys).get(&(user.to_owned(), key.key.clone())) {
+            Some((fingerprint, _)) if *fingerprint != key.fingerprint => Err(to_status(RequestKey::reused())),
+            Some((_, answer)) => Ok(Some(answer.clone())),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the order of a key, or of an order id, once.
+    fn place(&self, user: &str, request: CreateOrderRequest) -> Result<OrderResponse, Status> {
+        let key = request.idempotency_key.clone();
+        if let Some(key) = &key
+            && let Some(answer) = self.by_key(user, key)?
+        {
+            return Ok(answer);
+        }
+        let before = lock(&self.orders).get(&request.order_id).map(|(_, answer)| answer.clone());
+        let answer = match before {
+            Some(answer) => answer,
+            None => {
+                let total_minor = self.decide(&request).map_err(to_status)?;
+                let answer = OrderResponse {
+                    order_id: request.order_id.clone(),
+                    status: "CREATED".to_owned(),
+                    created_at: Timestamp::now().to_string(),
+                    total_minor,
+                    currency: "USD".to_owned(),
+                };
+                lock(&self.orders).entry(request.order_id.clone()).or_insert((request, answer)).1.clone()
+            }
+        };
+        if let Some(IdempotencyKey { key, fingerprint }) = key {
+            lock(&self.keys).entry((user.to_owned(), key)).or_insert((fingerprint, answer.clone()));
+        }
+        Ok(answer)
     }
 
     /// The total in minor units, if the order can be.
@@ -160,18 +201,7 @@ impl OrderService for Neighbours {
         if self.fail_next.swap(false, Ordering::SeqCst) {
             return Err(Status::unavailable("connection reset"));
         }
-        if let Some((_, answer)) = lock(&self.orders).get(&request.order_id) {
-            return Ok(Response::new(answer.clone()));
-        }
-        let total_minor = self.decide(&request).map_err(to_status)?;
-        let answer = OrderResponse {
-            order_id: request.order_id.clone(),
-            status: "CREATED".to_owned(),
-            created_at: Timestamp::now().to_string(),
-            total_minor,
-            currency: "USD".to_owned(),
-        };
-        let answer = lock(&self.orders).entry(request.order_id.clone()).or_insert((request, answer)).1.clone();
+        let answer = self.place(&caller, request)?;
         if self.lose_next_reply.swap(false, Ordering::SeqCst) {
             return Err(Status::unavailable("connection reset"));
         }
@@ -188,6 +218,12 @@ impl OrderService for Neighbours {
             Some((order, answer)) if order.user_id == caller => Ok(Response::new(answer.clone())),
             _ => Err(to_status(Fault::not_found("Order"))),
         }
+    }
+
+    async fn get_order_by_key(&self, request: Request<IdempotencyKey>) -> Result<Response<OrderResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let found = self.by_key(&caller, request.get_ref())?;
+        found.map(Response::new).ok_or_else(|| to_status(Fault::not_found("Order")))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use shop_auth::Caller;
-use shop_core::Money;
+use shop_core::{Money, RequestKey};
 use shop_proto::events::{OrderCanceled, OrderCreated, OrderLine};
 use shop_telemetry::Carrier;
 use sqlx::{PgConnection, types::Json};
@@ -16,30 +16,38 @@ use crate::{
 };
 
 impl Orders {
-    /// Places an order, or finds the one that was placed under this id. However often and at however many replicas it is
-    /// asked at once, one id has one outcome: an order, or a refusal.
+    /// Places an order, or finds the one that was placed under this id or this key. However often and at however many
+    /// replicas it is asked at once, one id has one outcome, an order or a refusal, and one key has one order.
     pub async fn create(&self, caller: &Caller, draft: Draft) -> Result<Order, Error> {
-        if let Some(id) = draft.order_id
-            && let Some(outcome) = self.outcome(caller, id).await?
-        {
+        let key = draft.key.clone();
+        if let Some(outcome) = self.outcome(caller, draft.order_id, key.as_ref()).await? {
             return outcome;
         }
         let id = draft.order_id.unwrap_or_else(|| self.world.id());
         let lines = self.reserve(caller, id, &draft).await?;
         let placed = match draft.total(&lines) {
-            Ok(total) => self.place(&self.placed_now(caller, id, draft, total), &lines).await?,
+            Ok(total) => self.place(caller, &self.placed_now(caller, id, draft, total), &lines, key.as_ref()).await?,
             Err(refusal) => self.refuse(caller, id, refusal).await?,
         };
         match placed {
             Some(order) => Ok(order),
             // Somebody else was faster with this id, or it was refused just now.
-            None => self.outcome(caller, id).await?.unwrap_or(Err(Error::NotFound)),
+            None => self.outcome(caller, Some(id), key.as_ref()).await?.unwrap_or(Err(Error::NotFound)),
         }
     }
 
-    /// What came of an order id, if it was used before.
-    async fn outcome(&self, caller: &Caller, id: Uuid) -> Result<Option<Result<Order, Error>>, Error> {
+    /// What came of a key or an order id, if one of them was used before.
+    async fn outcome(
+        &self,
+        caller: &Caller,
+        id: Option<Uuid>,
+        key: Option<&RequestKey>,
+    ) -> Result<Option<Result<Order, Error>>, Error> {
         let mut connection = self.pool.acquire().await?;
+        if let Some(order) = self.made_under(&mut connection, caller, key).await? {
+            return Ok(Some(Ok(order)));
+        }
+        let Some(id) = id else { return Ok(None) };
         let Some(attempt) = store::attempt(&mut connection, id).await? else { return Ok(None) };
         if attempt.user_id != caller.id {
             return Ok(Some(Err(Error::IdTaken)));
@@ -47,8 +55,10 @@ impl Orders {
         if let Some(refusal) = attempt.refusal {
             return Ok(Some(Err(Error::Refused(refusal))));
         }
-        let order = store::order_of(&mut connection, id, caller.id).await?;
-        Ok(Some(order.ok_or(Error::NotFound)))
+        let order = store::order_of(&mut connection, id, caller.id).await?.ok_or(Error::NotFound)?;
+        // A second tab joins the checkout of the first under a key of its own, which stands for that order too.
+        let before = self.keep(&mut connection, key, &order).await?;
+        Ok(Some(Ok(before.unwrap_or(order))))
     }
 
     async fn reserve(&self, caller: &Caller, id: Uuid, draft: &Draft) -> Result<Vec<Line>, Error> {
@@ -75,9 +85,23 @@ impl Orders {
         }
     }
 
-    /// Writes the order and tells of it; `None` when the id is taken.
-    async fn place(&self, order: &Order, lines: &[Line]) -> Result<Option<Order>, Error> {
+    /// Writes the order and tells of it; `None` when the id is taken. A key that made another order meanwhile gives that,
+    /// and the stock set aside for this one goes back.
+    async fn place(
+        &self,
+        caller: &Caller,
+        order: &Order,
+        lines: &[Line],
+        key: Option<&RequestKey>,
+    ) -> Result<Option<Order>, Error> {
         let mut tx = self.pool.begin().await?;
+        let before = self.keep(&mut tx, key, order).await;
+        if matches!(&before, Ok(Some(_))) || before.as_ref().is_err_and(Error::is_key_reused) {
+            tx.rollback().await?;
+            self.refuse(caller, order.id, Refusal::KeyUsed).await?;
+            return before;
+        }
+        before?;
         if !store::place(&mut tx, order, Reason::Placed.as_str()).await? {
             return Ok(None);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use shop_core::{Currency, Money};
+use shop_core::{Currency, Money, RequestKey};
 use uuid::Uuid;
 
 use super::{Address, Line, Refusal};
@@ -27,6 +27,8 @@ pub struct Draft {
     pub address: Address,
     /// What the buyer was shown.
     pub expected_total: Option<Money>,
+    /// The checkout's idempotency key.
+    pub key: Option<RequestKey>,
 }
 
 /// What the catalog set aside, at its prices.
@@ -73,7 +75,7 @@ mod tests {
             .map(|(id, quantity)| RequestedLine { product_id: Uuid::from_u128(id), quantity: *quantity });
         let text = || "x".to_owned();
         let address = Address { full_name: text(), phone: text(), city: text(), street: text() };
-        Draft { order_id: None, lines: lines.collect(), address, expected_total }
+        Draft { order_id: None, lines: lines.collect(), address, expected_total, key: None }
     }
 
     fn line(product: u128, unit_price_minor: i64, quantity: i32) -> Line {

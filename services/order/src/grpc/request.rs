@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use shop_auth::Caller;
-use shop_core::{Fault, FieldError, Money};
-use shop_proto::orders::{Address as AddressMessage, CreateOrderRequest, OrderItem};
+use shop_core::{Fault, FieldError, Money, RequestKey};
+use shop_proto::orders::{Address as AddressMessage, CreateOrderRequest, IdempotencyKey, OrderItem};
 use uuid::Uuid;
 
 use crate::domain::{Address, Draft, RequestedLine};
@@ -18,18 +18,26 @@ struct Rules(Vec<FieldError>);
 
 /// The order a caller asks for. Names, sellers, prices and totals in the request are not even looked at.
 pub fn draft(request: CreateOrderRequest, caller: &Caller) -> Result<Draft, Fault> {
-    let CreateOrderRequest { user_id, items, shipping_address, total_amount: _, order_id, expected_total_minor } =
-        request;
+    let CreateOrderRequest {
+        user_id,
+        items,
+        shipping_address,
+        total_amount: _,
+        order_id,
+        expected_total_minor,
+        idempotency_key,
+    } = request;
     let mut rules = Rules::default();
     let user = rules.uuid("user_id", &user_id);
     let lines = rules.lines(&items);
     let address = rules.address(shipping_address.unwrap_or_default());
     let order_id = if order_id.is_empty() { None } else { rules.uuid("order_id", &order_id) };
+    let key = idempotency_key.and_then(|message| rules.key(&message));
     rules.kept()?;
     if user != Some(caller.id) {
         return Err(Fault::forbidden("You may order for yourself only: user_id must be your own id"));
     }
-    Ok(Draft { order_id, lines, address, expected_total: expected_total_minor.map(Money) })
+    Ok(Draft { order_id, lines, address, expected_total: expected_total_minor.map(Money), key })
 }
 
 /// The order a caller asks about.
@@ -38,6 +46,14 @@ pub fn order_id(text: &str) -> Result<Uuid, Fault> {
     let id = rules.uuid("order_id", text);
     rules.kept()?;
     Ok(id.unwrap_or_default())
+}
+
+/// The key a caller asks about.
+pub fn key(message: &IdempotencyKey) -> Result<RequestKey, Fault> {
+    let mut rules = Rules::default();
+    let key = rules.key(message);
+    rules.kept()?;
+    key.ok_or_else(|| Fault::internal("a key that keeps every rule is a key"))
 }
 
 impl Rules {
@@ -59,6 +75,15 @@ impl Rules {
             self.broken(field, "uuid", "must be a UUID");
         }
         id
+    }
+
+    fn key(&mut self, message: &IdempotencyKey) -> Option<RequestKey> {
+        let Ok(fingerprint) = message.fingerprint.as_slice().try_into() else {
+            self.broken("idempotency_key.fingerprint", "length", "must be 32 bytes long");
+            return None;
+        };
+        let key = RequestKey::new(&message.key, fingerprint);
+        key.map_err(|fault| self.0.extend_from_slice(fault.fields())).ok()
     }
 
     fn lines(&mut self, items: &[OrderItem]) -> Vec<RequestedLine> {

@@ -12,7 +12,7 @@ use shop_order::{App, config::Config};
 use shop_proto::{
     events::{DeliveryDelivered, DeliveryShipped, OrderCanceled, PaymentPending, PaymentSucceeded},
     orders::{
-        Address, CreateOrderRequest, GetOrderStatusRequest, OrderItem, OrderResponse,
+        Address, CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderItem, OrderResponse,
         order_service_client::OrderServiceClient,
     },
 };
@@ -39,6 +39,7 @@ pub struct Shop {
     pub broker: TestBroker,
     pub catalog: TestCatalog,
     pub service: Running,
+    config: Config,
     tokens: TestTokens,
     orders: OrderServiceClient<Peer>,
 }
@@ -67,10 +68,16 @@ impl Shop {
             unpaid_expiry: Span(EXPIRY),
         };
         let world = Arc::new(TestWorld::new(1));
-        let service = Running::start::<App>(config, Host::new(world.clone())).await;
-        let grpc = service.addresses.grpc.expect("the service has gRPC");
-        let orders = OrderServiceClient::new(shop_mesh::connect(&format!("http://{grpc}")).unwrap());
-        Self { world, database, broker, catalog, service, tokens, orders }
+        let (service, orders) = serve(&config, &world).await;
+        Self { world, database, broker, catalog, service, config, tokens, orders }
+    }
+
+    /// The same shop with a new process.
+    pub async fn restart(self) -> Self {
+        self.service.stop().await;
+        let (service, orders) = serve(&self.config, &self.world).await;
+        service.ready().await;
+        Self { service, orders, ..self }
     }
 
     /// Somebody new.
@@ -100,6 +107,12 @@ impl Shop {
         let message = GetOrderStatusRequest { order_id: order.to_string() };
         let request = for_caller(message, &SecretString::from(person.token.clone()))?;
         Ok(self.orders.clone().get_order_status(request).await?.into_inner())
+    }
+
+    /// Asks `GetOrderByKey` with `person`'s token.
+    pub async fn by_key(&self, person: &Person, key: IdempotencyKey) -> Result<OrderResponse, Status> {
+        let request = for_caller(key, &SecretString::from(person.token.clone()))?;
+        Ok(self.orders.clone().get_order_by_key(request).await?.into_inner())
     }
 
     /// An order of one kettle for 19.99 USD.
@@ -189,6 +202,12 @@ impl Shop {
     }
 }
 
+async fn serve(config: &Config, world: &Arc<TestWorld>) -> (Running, OrderServiceClient<Peer>) {
+    let service = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
+    let grpc = service.addresses.grpc.expect("the service has gRPC");
+    (service, OrderServiceClient::new(shop_mesh::connect(&format!("http://{grpc}")).unwrap()))
+}
+
 /// A checkout of `lines`, product and quantity. Its price is a lie.
 pub fn checkout(buyer: &Person, order: Uuid, lines: &[(Uuid, i32)]) -> CreateOrderRequest {
     let items = lines.iter().map(|(product, quantity)| OrderItem {
@@ -210,6 +229,7 @@ pub fn checkout(buyer: &Person, order: Uuid, lines: &[(Uuid, i32)]) -> CreateOrd
         total_amount: 0.01,
         order_id: order.to_string(),
         expected_total_minor: None,
+        idempotency_key: None,
     }
 }
 

@@ -6,5 +6,6 @@ mod catalog;
 mod create;
 mod events;
 mod harness;
+mod idempotency;
 mod lists;
 mod resilience;

@@ -1,11 +1,14 @@
 //! Creating, changing, deleting, reading and finding products.
 
+use serde::Serialize;
 use shop_auth::Caller;
+use shop_core::RequestKey;
+use shop_db::idempotency::Request;
 use shop_proto::events::{ProductCreated, ProductDeleted, ProductStatusChanged, ProductUpdated};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Catalog;
+use super::{Catalog, written};
 use crate::{
     domain::{
         category::Category,
@@ -30,17 +33,35 @@ pub struct Details {
     pub inventory: Inventory,
 }
 
+/// Whose idempotency keys these are.
+const CREATE: &str = "POST /products";
+
 impl Catalog {
-    /// Creates a product of `seller`, with nothing in stock.
-    pub async fn create_product(&self, seller: Uuid, new: NewProduct) -> Result<Product, Error> {
+    /// What creating a product under `key` was answered before: asked before a picture is decoded for nothing.
+    pub async fn created_before(&self, seller: &Caller, key: Option<&RequestKey>) -> Result<Option<String>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let mut connection = self.pool.acquire().await?;
+        let request = Request { user: seller.id, route: CREATE, key };
+        Ok(request.answered(&mut connection, self.now()).await?)
+    }
+
+    /// Creates a product of `seller`, with nothing in stock; gives back its `answer`, or the one that `key` was given
+    /// before.
+    pub async fn create_product<A: Serialize>(
+        &self,
+        seller: &Caller,
+        new: NewProduct,
+        key: Option<&RequestKey>,
+        answer: impl FnOnce(Product) -> A,
+    ) -> Result<String, Error> {
         let NewProduct { name, description, price, status, image, attributes, category_ids } = new;
-        let now = self.world.now();
+        let now = self.now();
         let mut tx = self.pool.begin().await?;
         let image_url = self.keep(&mut tx, &image).await?;
         let id = self.world.id();
         let product = Product {
             id,
-            seller_id: seller,
+            seller_id: seller.id,
             name,
             description,
             price,
@@ -50,14 +71,18 @@ impl Catalog {
             created_at: now,
             updated_at: now,
         };
-        let product = store::products::insert(&mut tx, &product).await?;
+        let answer = written(&answer(product.clone()))?;
+        if let Some(before) = self.take(&mut tx, seller.id, CREATE, key, &answer).await? {
+            return Ok(before);
+        }
+        store::products::insert(&mut tx, &product).await?;
         store::products::categorize(&mut tx, id, &category_ids).await?;
         store::inventory::open(&mut tx, id, now).await?;
         store::search::learn(&mut tx, &product).await?;
         self.push(&mut tx, &self.created(&product)).await?;
         tx.commit().await?;
         self.outbox.wake();
-        Ok(product)
+        Ok(answer)
     }
 
     /// Changes what `change` names.
@@ -120,10 +145,15 @@ impl Catalog {
                 return Ok((Vec::new(), 0));
             }
         }
-        let hits = store::search::list(&self.pool, &filter, &page).await?;
-        let total = match (page.after, page.offset, u64::try_from(hits.len()).unwrap_or_default()) {
+        let (hits, known) = match filter.terms {
+            Some(_) => store::search::find(&self.pool, &filter, &page).await?,
+            None => (store::search::list(&self.pool, &filter, &page).await?, None),
+        };
+        let found = u64::try_from(hits.len()).unwrap_or_default();
+        let total = match (known, page.after, page.offset) {
+            (Some(total), _, _) => total,
             // A first page that is not full has them all.
-            (None, 0, found) if hits.len() < usize::try_from(page.limit).unwrap_or_default() => found,
+            (None, None, 0) if found < u64::try_from(page.limit).unwrap_or_default() => found,
             _ => store::search::count(&self.pool, &filter).await?,
         };
         Ok((hits, total))

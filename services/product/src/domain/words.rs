@@ -34,7 +34,8 @@ pub fn terms(mut words: Vec<Word>) -> Option<Terms> {
     }
     let mut terms = Terms { exact: String::new(), wide: String::new() };
     for word in &words {
-        let exact: Vec<&str> = std::iter::once(&word.typed).chain(&word.stems).map(String::as_str).collect();
+        let stems = word.stems.iter().filter(|stem| **stem != word.typed);
+        let exact: Vec<&str> = std::iter::once(&word.typed).chain(stems).map(String::as_str).collect();
         let near = word.candidates.iter().map(String::as_str).filter(|candidate| is_near(&word.typed, candidate));
         and_any(&mut terms.exact, exact.iter().copied());
         and_any(&mut terms.wide, exact.iter().copied().chain(near));
@@ -96,8 +97,8 @@ mod tests {
             Word { typed: "o'neil".into(), stems: vec!["o'neil".into()], candidates: vec![] },
         ];
         let terms = terms(words).unwrap();
-        assert_eq!(terms.exact, "('runing' | 'rune') & ('o''neil' | 'o''neil')");
-        assert_eq!(terms.wide, "('runing' | 'rune' | 'running') & ('o''neil' | 'o''neil')");
+        assert_eq!(terms.exact, "('runing' | 'rune') & ('o''neil')");
+        assert_eq!(terms.wide, "('runing' | 'rune' | 'running') & ('o''neil')");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use axum::{
 use garde::Validate;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use shop_core::{Fault, FieldError, Kind};
-use shop_server::http::{Problem, Valid, parse};
+use shop_core::{Fault, FieldError, Kind, RequestKey};
+use shop_server::http::{Keyed, Problem, parse, request_key};
 use tokio::{sync::Semaphore, time::timeout};
 
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct Body<T> {
     pub fields: T,
     /// The picture as it was uploaded.
     pub image: Option<Vec<u8>>,
+    /// The request's idempotency key. Of a form counts what is in it: its boundary differs each time it is sent.
+    pub key: Option<RequestKey>,
 }
 
 /// Reads JSON or a form.
@@ -35,14 +37,16 @@ where
     T: DeserializeOwned + Validate<Context: Default>,
 {
     if !is_form(&request) {
-        let Valid(fields) = Valid::<T>::from_request(request, &()).await?;
-        return Ok(Body { fields, image: None });
+        let Keyed { body, key } = Keyed::<T>::from_request(request, &()).await?;
+        return Ok(Body { fields: body, image: None, key });
     }
+    let headers = request.headers().clone();
     let _turn = uploads.acquire().await.map_err(Fault::internal)?;
     let form = timeout(UPLOAD_TIME, read_form(request));
     let (fields, image) = form.await.map_err(|_| Fault::invalid("The upload took more than a minute"))??;
     let json = serde_json::to_vec(&fields).map_err(Fault::internal)?;
-    Ok(Body { fields: parse(&json)?, image })
+    let key = request_key(&headers, &[&json, image.as_deref().unwrap_or_default()])?;
+    Ok(Body { fields: parse(&json)?, image, key })
 }
 
 fn is_form(request: &Request) -> bool {

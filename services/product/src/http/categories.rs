@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shop_auth::Role;
-use shop_server::http::{Problem, ProblemBody, User, Valid};
+use shop_server::http::{Created, IdempotencyKey, Keyed, Problem, ProblemBody, User};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -63,13 +63,14 @@ impl From<Node> for CategoryTree {
 
 /// Creates a category.
 #[utoipa::path(
-    post, path = "/api/v1/categories", tag = "categories", security(("token" = [])), request_body = NewCategoryBody,
+    post, path = "/api/v1/categories", tag = "categories", security(("token" = [])), params(IdempotencyKey),
+    request_body = NewCategoryBody,
     responses(
         (status = 201, description = "Created", body = CategoryBody),
         (status = 400, description = "A field breaks a rule", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No good token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not an admin", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "A sibling has this name", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A sibling has this name, or the Idempotency-Key another body", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Over 64 KiB", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -77,11 +78,11 @@ impl From<Node> for CategoryTree {
 pub async fn create(
     State(catalog): State<Arc<Catalog>>,
     User(caller): User,
-    Valid(NewCategoryBody { name, parent_id }): Valid<NewCategoryBody>,
-) -> Result<(StatusCode, Json<CategoryBody>), Problem> {
+    Keyed { body: NewCategoryBody { name, parent_id }, key }: Keyed<NewCategoryBody>,
+) -> Result<Created, Problem> {
     caller.require(Role::Admin)?;
-    let category = catalog.create_category(name.trim().to_owned(), parent_id).await?;
-    Ok((StatusCode::CREATED, Json(category.into())))
+    let name = name.trim().to_owned();
+    Ok(Created(catalog.create_category(&caller, name, parent_id, key.as_ref(), CategoryBody::from).await?))
 }
 
 /// All categories as trees.

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Request, State},
-    http::StatusCode,
 };
 use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shop_auth::Role;
 use shop_core::{Currency, Money};
-use shop_server::http::{Id, MaybeUser, Problem, ProblemBody, User};
+use shop_server::http::{Created, Id, IdempotencyKey, MaybeUser, Problem, ProblemBody, User};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -181,13 +180,14 @@ impl ProductAnswer {
 
 /// Creates a product of the caller's.
 #[utoipa::path(
-    post, path = "/api/v1/products", tag = "products", security(("token" = [])),
+    post, path = "/api/v1/products", tag = "products", security(("token" = [])), params(IdempotencyKey),
     request_body(content((NewProductBody = "application/json"), (ProductForm = "multipart/form-data"))),
     responses(
         (status = 201, description = "Created", body = ProductBody),
         (status = 400, description = "A field breaks a rule", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No good token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 403, description = "Not a seller", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The Idempotency-Key was used with another body", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Over 64 KiB of JSON or 8 MiB of form", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor a form", body = ProblemBody, content_type = "application/problem+json"),
     )
@@ -197,12 +197,15 @@ pub async fn create(
     State(uploads): State<Arc<Semaphore>>,
     User(caller): User,
     request: Request,
-) -> Result<(StatusCode, Json<ProductBody>), Problem> {
+) -> Result<Created, Problem> {
     caller.require(Role::Seller)?;
-    let body::Body { fields, image } = body::read::<NewProductBody>(request, &uploads).await?;
+    let body::Body { fields, image, key } = body::read::<NewProductBody>(request, &uploads).await?;
+    if let Some(before) = catalog.created_before(&caller, key.as_ref()).await? {
+        return Ok(Created(before));
+    }
     let new = new_product(&catalog, fields, image).await?;
-    let product = catalog.create_product(caller.id, new).await?;
-    Ok((StatusCode::CREATED, Json(ProductBody::of(product, catalog.currency))))
+    let answer = |product| ProductBody::of(product, catalog.currency);
+    Ok(Created(catalog.create_product(&caller, new, key.as_ref(), answer).await?))
 }
 
 /// A product, its attributes, categories and stock.
@@ -246,7 +249,7 @@ pub async fn update(
     request: Request,
 ) -> Result<Json<Message>, Problem> {
     catalog.product(Some(&caller), id).await?.product.require_editor(&caller)?;
-    let body::Body { fields, image } = body::read::<ChangeBody>(request, &uploads).await?;
+    let body::Body { fields, image, key: _ } = body::read::<ChangeBody>(request, &uploads).await?;
     let change = change(&catalog, fields, image).await?;
     catalog.update_product(&caller, id, change).await?;
     Ok(Json(Message { message: "Product updated" }))

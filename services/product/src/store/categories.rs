@@ -2,7 +2,7 @@
 
 use jiff_sqlx::ToSqlx as _;
 use shop_db::on_constraint;
-use sqlx::{FromRow, PgPool, Row as _, postgres::PgRow};
+use sqlx::{FromRow, PgConnection, PgPool, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{domain::category::Category, error::Error};
@@ -18,19 +18,19 @@ impl FromRow<'_, PgRow> for Category {
     }
 }
 
-/// Writes a category below its parent and gives it back as it was kept.
-pub async fn insert(pool: &PgPool, category: &Category) -> Result<Category, Error> {
-    let inserted = sqlx::query_as(
+/// Writes a category below its parent.
+pub async fn insert(tx: &mut PgConnection, category: &Category) -> Result<(), Error> {
+    let inserted = sqlx::query(
         "INSERT INTO categories (id, name, parent_id, depth, created_at)
-         SELECT $1, $2, $3, 1 + coalesce((SELECT depth FROM categories WHERE id = $3), 0), $4 RETURNING *",
+         SELECT $1, $2, $3, 1 + coalesce((SELECT depth FROM categories WHERE id = $3), 0), $4",
     )
     .bind(category.id)
     .bind(&category.name)
     .bind(category.parent_id)
     .bind(category.created_at.to_sqlx())
-    .fetch_one(pool)
+    .execute(tx)
     .await;
-    inserted.map_err(|error| {
+    inserted.map(|_| ()).map_err(|error| {
         let violated = error.as_database_error().and_then(|error| error.constraint()).map(str::to_owned);
         match violated.as_deref() {
             Some(name @ "categories_name_key") => on_constraint(error, name, || Error::DuplicateCategory.into()),

@@ -76,14 +76,13 @@ impl FromRow<'_, PgRow> for Stocked {
     }
 }
 
-/// Writes a new product and gives it back as it was kept.
-pub async fn insert(tx: &mut PgConnection, product: &Product) -> sqlx::Result<Product> {
-    sqlx::query_as(concat!(
-        "INSERT INTO products AS p
+/// Writes a new product.
+pub async fn insert(tx: &mut PgConnection, product: &Product) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO products
              (id, seller_id, name, description, price_minor, status, image_url, attributes, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) RETURNING ",
-        columns!()
-    ))
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+    )
     .bind(product.id)
     .bind(product.seller_id)
     .bind(&product.name)
@@ -93,8 +92,9 @@ pub async fn insert(tx: &mut PgConnection, product: &Product) -> sqlx::Result<Pr
     .bind(&product.image_url)
     .bind(Json(&product.attributes))
     .bind(product.created_at.to_sqlx())
-    .fetch_one(tx)
+    .execute(tx)
     .await
+    .map(|_| ())
 }
 
 /// Writes a changed product.

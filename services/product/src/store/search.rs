@@ -78,6 +78,18 @@ pub struct Hit {
     pub key: Key,
 }
 
+/// A product found by its words, and how many were found.
+struct Found {
+    hit: Hit,
+    total: i64,
+}
+
+impl FromRow<'_, PgRow> for Found {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self { hit: Hit::from_row(row)?, total: row.try_get("total")? })
+    }
+}
+
 impl FromRow<'_, PgRow> for Hit {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let product = Product::from_row(row)?;
@@ -126,26 +138,34 @@ pub async fn learn(tx: &mut PgConnection, product: &Product) -> sqlx::Result<()>
     .map(|_| ())
 }
 
-/// One page of what `filter` finds.
+/// One page of what `filter` finds where no words are asked for: an index gives the order, and the page ends the walk.
 pub async fn list(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<Vec<Hit>> {
     let mut query = QueryBuilder::<Postgres>::new(concat!("SELECT * FROM (SELECT ", columns!(), ", "));
-    match (page.order, &filter.terms) {
-        (Order::Score, Some(terms)) => {
-            query.push("(2 * ts_rank(p.search, ").push_bind(terms.exact.clone());
-            query.push("::tsquery) + ts_rank(p.search, ").push_bind(terms.wide.clone()).push("::tsquery))::float8");
-        }
-        (Order::Cheapest | Order::Dearest, _) => {
-            query.push("p.price_minor::float8");
-        }
-        (Order::Newest | Order::Score, _) => {
-            query.push("0::float8");
-        }
-    }
+    push_sort_key(&mut query, filter, page.order);
     query.push(" AS sort_key FROM products p WHERE ");
     push_conditions(&mut query, filter);
     query.push(") hits");
     push_page(&mut query, page);
     query.build_query_as().fetch_all(pool).await
+}
+
+/// One page of what words find, and how many products that is on all pages; not known when the page is empty. Every product
+/// with these words has to be looked at, for its place or for the number, so it is done once for both.
+pub async fn find(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<(Vec<Hit>, Option<u64>)> {
+    let mut query = QueryBuilder::<Postgres>::new("WITH found AS MATERIALIZED (SELECT p.id, p.price_minor, ");
+    push_sort_key(&mut query, filter, page.order);
+    query.push(" AS sort_key FROM products p WHERE ");
+    push_conditions(&mut query, filter);
+    query.push(concat!(
+        ") SELECT ",
+        columns!(),
+        ", page.sort_key, page.total FROM (SELECT id, sort_key, (SELECT count(*) FROM found) AS total FROM found"
+    ));
+    let by = push_page(&mut query, page);
+    query.push(") page JOIN products p USING (id) ORDER BY ").push(by);
+    let found: Vec<Found> = query.build_query_as().fetch_all(pool).await?;
+    let total = found.first().map(|found| u64::try_from(found.total).unwrap_or_default());
+    Ok((found.into_iter().map(|found| found.hit).collect(), total))
 }
 
 /// How many products `filter` finds.
@@ -154,6 +174,24 @@ pub async fn count(pool: &PgPool, filter: &Filter) -> sqlx::Result<u64> {
     push_conditions(&mut query, filter);
     let count: i64 = query.build_query_scalar().fetch_one(pool).await?;
     Ok(u64::try_from(count).unwrap_or_default())
+}
+
+fn push_sort_key(query: &mut QueryBuilder<Postgres>, filter: &Filter, order: Order) {
+    match (order, &filter.terms) {
+        (Order::Score, Some(Terms { exact, wide })) if exact == wide => {
+            query.push("(3 * ts_rank(p.search, ").push_bind(exact.clone()).push("::tsquery))::float8");
+        }
+        (Order::Score, Some(Terms { exact, wide })) => {
+            query.push("(2 * ts_rank(p.search, ").push_bind(exact.clone());
+            query.push("::tsquery) + ts_rank(p.search, ").push_bind(wide.clone()).push("::tsquery))::float8");
+        }
+        (Order::Cheapest | Order::Dearest, _) => {
+            query.push("p.price_minor::float8");
+        }
+        (Order::Newest | Order::Score, _) => {
+            query.push("0::float8");
+        }
+    }
 }
 
 fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
@@ -195,7 +233,8 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
 }
 
-fn push_page(query: &mut QueryBuilder<Postgres>, Page { order, after, offset, limit }: &Page) {
+/// Cuts the page out, and says what it is sorted by.
+fn push_page(query: &mut QueryBuilder<Postgres>, Page { order, after, offset, limit }: &Page) -> &'static str {
     // By id alone, and by the price's own column, an index gives the order.
     let (key, by, comparison) = match order {
         Order::Score => ("(sort_key, id)", "sort_key DESC, id DESC", " < "),
@@ -217,4 +256,5 @@ fn push_page(query: &mut QueryBuilder<Postgres>, Page { order, after, offset, li
     if after.is_none() {
         query.push(" OFFSET ").push_bind(*offset);
     }
+    by
 }

@@ -39,6 +39,7 @@ pub struct Shop {
     pub world: Arc<TestWorld>,
     /// The catalog as its neighbours call it.
     pub catalog: CatalogServiceClient<Peer>,
+    config: Config,
     tokens: TestTokens,
     channel: Channel,
     heard: Mutex<lapin::Consumer>,
@@ -70,13 +71,27 @@ impl Shop {
             currency: "USD".parse().expect("a currency"),
             reservation: Span(RESERVATION),
         };
-        let service = Running::start::<App>(config, Host::new(Arc::clone(&world) as _)).await;
-        service.ready().await;
+        let (service, catalog) = serve(&config, &world).await;
         let heard = Mutex::new(heard);
-        let address = service.addresses.grpc.expect("the service has gRPC");
-        let peer = shop_mesh::connect(&format!("http://{address}")).expect("a good address");
-        let catalog = CatalogServiceClient::new(peer);
-        Self { service, database, world, catalog, tokens, channel, heard, _connection: connection, _broker: broker }
+        Self {
+            service,
+            database,
+            world,
+            catalog,
+            config,
+            tokens,
+            channel,
+            heard,
+            _connection: connection,
+            _broker: broker,
+        }
+    }
+
+    /// The same shop with a new process.
+    pub async fn restart(self) -> Self {
+        self.service.stop().await;
+        let (service, catalog) = Box::pin(serve(&self.config, &self.world)).await;
+        Self { service, catalog, ..self }
     }
 
     pub fn person(&self, roles: &[Role]) -> Person {
@@ -187,6 +202,14 @@ impl Shop {
         };
         timeout(Duration::from_secs(30), next).await.unwrap_or_else(|_| panic!("no {} within 30 s", E::ROUTE.key))
     }
+}
+
+async fn serve(config: &Config, world: &Arc<TestWorld>) -> (Running, CatalogServiceClient<Peer>) {
+    let service = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
+    service.ready().await;
+    let address = service.addresses.grpc.expect("the service has gRPC");
+    let peer = shop_mesh::connect(&format!("http://{address}")).expect("a good address");
+    (service, CatalogServiceClient::new(peer))
 }
 
 pub async fn answer(request: RequestBuilder) -> (u16, Value) {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Person, Shop, answer, fields_of};
 
-fn photo() -> Vec<u8> {
+pub fn photo() -> Vec<u8> {
     let picture = RgbImage::from_fn(64, 48, |x, y| image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 9]));
     let mut bytes = Cursor::new(Vec::new());
     DynamicImage::from(picture).write_to(&mut bytes, ImageFormat::Jpeg).expect("a picture");

@@ -3,6 +3,7 @@
 mod categories;
 mod events;
 mod harness;
+mod idempotency;
 mod images;
 mod products;
 mod reservations;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all, stream};
 use serde_json::json;
 use shop_core::Kind;
 use shop_proto::{
     catalog::{GetProductsRequest, ReserveStockRequest},
-    events::{InventoryChanged, InventoryRejected, OrderPaid},
+    events::{InventoryChanged, InventoryRejected, OrderCanceled, OrderPaid},
 };
 use uuid::Uuid;
 
@@ -26,6 +26,43 @@ async fn of_a_hundred_who_want_one_of_ten_exactly_ten_get_it() {
         assert_eq!((fault.kind(), fault.code()), (Kind::Conflict, "out_of_stock"));
     }
     assert_eq!(shop.stock(&product).await, [10, 10, 0]);
+}
+
+#[tokio::test]
+async fn of_a_thousand_buyers_a_hundred_get_the_hundred_and_every_end_of_an_order_moves_its_unit_once() {
+    let shop = Shop::start().await;
+    let product = shop.product(&shop.seller(), "Ticket", 100).await;
+    let lines = [(product.as_str(), 1)];
+    let buyers = stream::iter(0..1000).map(|_| async {
+        let order = Uuid::new_v4();
+        shop.reserve(&shop.buyer(), order, &lines).await.map(|_| order)
+    });
+    let outcomes: Vec<_> = buyers.buffer_unordered(100).collect().await;
+    let (reserved, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!((reserved.len(), refused.len()), (100, 900));
+    assert!(refused.into_iter().filter_map(Result::err).all(|fault| fault.code() == "out_of_stock"));
+    assert_eq!(shop.stock(&product).await, [100, 100, 0]);
+
+    // Thirty are paid, thirty canceled, ten paid and then canceled, each told twice; thirty are never heard of again.
+    let orders: Vec<String> = reserved.into_iter().filter_map(Result::ok).map(|order| order.to_string()).collect();
+    let paid = |order_id: &String| OrderPaid { order_id: order_id.clone(), ..OrderPaid::default() };
+    let canceled = |order_id: &String| OrderCanceled { order_id: order_id.clone(), ..OrderCanceled::default() };
+    for _ in 0..2 {
+        join_all(orders[..40].iter().enumerate().map(async |(n, order)| {
+            shop.publish(Uuid::from_u128(n as u128), &paid(order)).await;
+        }))
+        .await;
+    }
+    shop.stock_becomes(&product, [60, 60, 0]).await;
+    for _ in 0..2 {
+        join_all(orders[30..70].iter().enumerate().map(async |(n, order)| {
+            shop.publish(Uuid::from_u128(1000 + n as u128), &canceled(order)).await;
+        }))
+        .await;
+    }
+    shop.stock_becomes(&product, [70, 30, 40]).await;
+    shop.world.advance(Duration::from_mins(31));
+    shop.stock_becomes(&product, [70, 0, 70]).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Finding products.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use serde_json::{Value, json};
+use sqlx::Executor as _;
 
 use crate::harness::{Person, Shop, answer, fields_of, names_of};
 
@@ -128,5 +129,73 @@ async fn pages_and_cursors_show_every_product_once_in_every_order() {
             }
         }
         assert_eq!(by_cursor, all, "{order}");
+    }
+}
+
+/// Every name that a list shows, page after page; `between` happens after each.
+async fn walk(shop: &Shop, query: &str, between: impl AsyncFn()) -> Vec<Value> {
+    let (mut products, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (status, list) = shop.get(&format!("/api/v1/products?{query}{cursor}"), None).await;
+        assert_eq!(status, 200, "{list}");
+        products.extend(list["data"].as_array().expect("a list").iter().cloned());
+        let Some(next) = list["nextCursor"].as_str() else { return products };
+        cursor = format!("&cursor={next}");
+        between().await;
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_shows_every_product_once_while_others_are_added() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    for index in 0..12 {
+        offer(&shop, &seller, &format!("Plate {index}"), json!({"price": 5 + index / 4})).await;
+    }
+    for order in ["sort=newest", "sort=price_asc", "sort=price_desc", "q=plate", "q=plate&sort=price_asc"] {
+        let found = walk(&shop, &format!("{order}&limit=5"), async || {
+            for price in [1, 6, 20] {
+                offer(&shop, &seller, "Plate of later", json!({"price": price})).await;
+            }
+        });
+        let names: Vec<String> =
+            found.await.iter().map(|product| product["name"].as_str().unwrap_or_default().to_owned()).collect();
+        let ids = names.iter().filter(|name| *name != "Plate of later").collect::<HashSet<_>>();
+        let first = names.iter().filter(|name| *name != "Plate of later").count();
+        assert_eq!((ids.len(), first), (12, 12), "{order}: {names:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_a_large_catalog_filters_words_and_pages_find_what_a_plain_query_finds() {
+    let shop = Shop::start().await;
+    let mut connection = shop.database.pool.acquire().await.unwrap();
+    connection.execute("SELECT set_config('shop.products', '2000', false)").await.unwrap();
+    connection.execute(sqlx::raw_sql(include_str!("../data/many_products.sql"))).await.unwrap();
+    for (query, plain) in [
+        ("q=headphones", "name ILIKE '%headphones%'"),
+        ("q=haedphones", "name ILIKE '%headphones%'"),
+        ("q=wireless%20headphnes&sort=price_desc", "name ILIKE '%wireless%' AND name ILIKE '%headphones%'"),
+        ("min_price=10&max_price=50&sort=price_asc", "price_minor BETWEEN 1000 AND 5000"),
+        ("attributes=%7B%22material%22%3A%22steel%22%2C%22size%22%3A%22M%22%7D",
+         "attributes->>'material' = 'steel' AND attributes->>'size' = 'M'"),
+        ("category_id=504f8dab-17fd-3cf7-9344-68c59734996d&min_price=10&sort=newest",
+         "price_minor >= 1000 AND EXISTS (SELECT FROM product_categories pc JOIN categories c ON c.id = pc.category_id
+          WHERE pc.product_id = p.id AND c.name LIKE 'Category 3%')"),
+        ("q=red&category_id=504f8dab-17fd-3cf7-9344-68c59734996d",
+         "name ILIKE '% red %' AND EXISTS (SELECT FROM product_categories pc JOIN categories c ON c.id = pc.category_id
+          WHERE pc.product_id = p.id AND c.name LIKE 'Category 3%')"),
+    ] {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT p.id FROM products p WHERE p.status = 'active' AND {plain}"));
+        let expected: Vec<uuid::Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.unwrap();
+        let found = walk(&shop, &format!("{query}&limit=7"), async || {}).await;
+        let ids: HashSet<uuid::Uuid> = found.iter().map(|p| p["id"].as_str().unwrap().parse().unwrap()).collect();
+        assert!(!ids.is_empty() && ids.len() == found.len(), "{query}");
+        assert_eq!(ids, expected.into_iter().collect(), "{query}");
+        let (_, list) = shop.get(&format!("/api/v1/products?{query}&limit=1"), None).await;
+        assert_eq!(list["total"], found.len(), "{query}");
+        let prices: Vec<f64> = found.iter().map(|product| product["price"].as_f64().unwrap()).collect();
+        let sorted = prices.is_sorted() || !query.contains("price_asc");
+        assert!(sorted && (prices.is_sorted_by(|a, b| a >= b) || !query.contains("price_desc")), "{query}: {prices:?}");
     }
 }
