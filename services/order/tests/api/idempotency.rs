@@ -117,9 +117,9 @@ async fn a_second_key_on_the_same_order_id_comes_to_stand_for_that_order() {
         let key = IdempotencyKey { key: key.to_owned(), fingerprint: vec![1; 32] };
         shop.create(&buyer, keyed(checkout(&buyer, order, &[(kettle, 1)]), key))
     };
-    let (first, second) = tokio::join!(make("first tab"), make("second tab"));
+    let (first, second) = tokio::join!(make("first-tab"), make("second-tab"));
     assert_eq!(first.unwrap(), second.unwrap());
-    for tab in ["first tab", "second tab"] {
+    for tab in ["first-tab", "second-tab"] {
         assert_eq!(shop.by_key(&buyer, key(tab, 1)).await.unwrap().order_id, order.to_string());
     }
 }

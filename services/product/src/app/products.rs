@@ -132,10 +132,11 @@ impl Catalog {
         Ok(Details { product, categories, inventory })
     }
 
-    /// One page of what `filter` and the words of `text` find, and how many there are in all.
+    /// One page of what `filter` and the words of `text` find in `category` or below it, and how many there are in all.
     pub async fn find_products(
         &self,
         text: Option<&str>,
+        category: Option<Uuid>,
         mut filter: Filter,
         page: Page,
     ) -> Result<(Vec<Hit>, u64), Error> {
@@ -145,9 +146,13 @@ impl Catalog {
                 return Ok((Vec::new(), 0));
             }
         }
-        let (hits, known) = match filter.terms {
-            Some(_) => store::search::find(&self.pool, &filter, &page).await?,
-            None => (store::search::list(&self.pool, &filter, &page).await?, None),
+        if let Some(category) = category {
+            filter.category_ids = Some(store::categories::below(&self.pool, category).await?);
+        }
+        let (hits, known) = if filter.is_unordered() {
+            store::search::find(&self.pool, &filter, &page).await?
+        } else {
+            (store::search::list(&self.pool, &filter, &page).await?, None)
         };
         let found = u64::try_from(hits.len()).unwrap_or_default();
         let total = match (known, page.after, page.offset) {

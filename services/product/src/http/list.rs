@@ -112,7 +112,7 @@ pub async fn list(
 ) -> Result<Json<ListAnswer>, Problem> {
     let page = page(&query)?;
     let filter = filter(&catalog, &query, caller.as_ref().into())?;
-    let (hits, total) = catalog.find_products(text(&query), filter, page).await?;
+    let (hits, total) = catalog.find_products(text(&query), query.category_id, filter, page).await?;
     Ok(Json(answer(&catalog, hits, total, page)))
 }
 
@@ -127,7 +127,7 @@ fn filter(catalog: &Catalog, query: &ListQuery, viewer: Viewer) -> Result<Filter
         terms: None,
         seller_id: query.seller_id,
         status: query.status,
-        category_id: query.category_id,
+        category_ids: None,
         min_price: price("minPrice", query.min_price)?,
         max_price: price("maxPrice", query.max_price)?,
         attributes: query.attributes.as_deref().map(attributes).transpose()?,

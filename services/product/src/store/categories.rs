@@ -50,6 +50,17 @@ pub async fn all(pool: &PgPool) -> sqlx::Result<Vec<Category>> {
         .await
 }
 
+/// A category and everything below it. Asked before products are, so that the database knows how many they are when it plans.
+pub async fn below(pool: &PgPool, category: Uuid) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar(
+        "WITH RECURSIVE below AS (SELECT id FROM categories WHERE id = $1
+             UNION SELECT c.id FROM categories c JOIN below ON c.parent_id = below.id) SELECT id FROM below",
+    )
+    .bind(category)
+    .fetch_all(pool)
+    .await
+}
+
 /// The categories of a product, by name.
 pub async fn of_product(pool: &PgPool, product: Uuid) -> sqlx::Result<Vec<Category>> {
     sqlx::query_as(

@@ -25,8 +25,8 @@ pub struct Filter {
     pub seller_id: Option<Uuid>,
     /// In one status.
     pub status: Option<Status>,
-    /// In one category, or below it.
-    pub category_id: Option<Uuid>,
+    /// In one of these categories.
+    pub category_ids: Option<Vec<Uuid>>,
     /// At least.
     pub min_price: Option<Money>,
     /// At most.
@@ -138,7 +138,15 @@ pub async fn learn(tx: &mut PgConnection, product: &Product) -> sqlx::Result<()>
     .map(|_| ())
 }
 
-/// One page of what `filter` finds where no words are asked for: an index gives the order, and the page ends the walk.
+impl Filter {
+    /// Whether no index gives what it finds in the order of a list.
+    #[must_use]
+    pub const fn is_unordered(&self) -> bool {
+        self.terms.is_some() || self.category_ids.is_some() || self.attributes.is_some()
+    }
+}
+
+/// One page of what `filter` finds where an index gives the order: the page ends the walk.
 pub async fn list(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<Vec<Hit>> {
     let mut query = QueryBuilder::<Postgres>::new(concat!("SELECT * FROM (SELECT ", columns!(), ", "));
     push_sort_key(&mut query, filter, page.order);
@@ -149,8 +157,8 @@ pub async fn list(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<V
     query.build_query_as().fetch_all(pool).await
 }
 
-/// One page of what words find, and how many products that is on all pages; not known when the page is empty. Every product
-/// with these words has to be looked at, for its place or for the number, so it is done once for both.
+/// One page of what `filter` finds in no order, and how many products that is on all pages; not known when the page is empty.
+/// All of them have to be looked at, for their place or for the number, so it is done once for both.
 pub async fn find(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<(Vec<Hit>, Option<u64>)> {
     let mut query = QueryBuilder::<Postgres>::new("WITH found AS MATERIALIZED (SELECT p.id, p.price_minor, ");
     push_sort_key(&mut query, filter, page.order);
@@ -195,7 +203,7 @@ fn push_sort_key(query: &mut QueryBuilder<Postgres>, filter: &Filter, order: Ord
 }
 
 fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
-    let Filter { viewer, terms, seller_id, status, category_id, min_price, max_price, attributes } = filter;
+    let Filter { viewer, terms, seller_id, status, category_ids, min_price, max_price, attributes } = filter;
     query.push("p.deleted_at IS NULL");
     match viewer {
         Viewer::Anyone => {
@@ -215,12 +223,9 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     if let Some(status) = status {
         query.push(" AND p.status = ").push_bind(*status);
     }
-    if let Some(id) = category_id {
-        query.push(" AND p.id IN (WITH RECURSIVE below AS (SELECT id FROM categories WHERE id = ");
-        query.push_bind(*id).push(
-            " UNION SELECT c.id FROM categories c JOIN below ON c.parent_id = below.id)
-             SELECT product_id FROM product_categories WHERE category_id IN (SELECT id FROM below))",
-        );
+    if let Some(ids) = category_ids {
+        query.push(" AND p.id IN (SELECT product_id FROM product_categories WHERE category_id = ANY(");
+        query.push_bind(ids.clone()).push("))");
     }
     if let Some(Money(minor)) = min_price {
         query.push(" AND p.price_minor >= ").push_bind(*minor);

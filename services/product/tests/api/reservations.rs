@@ -37,7 +37,7 @@ async fn of_a_thousand_buyers_a_hundred_get_the_hundred_and_every_end_of_an_orde
         let order = Uuid::new_v4();
         shop.reserve(&shop.buyer(), order, &lines).await.map(|_| order)
     });
-    let outcomes: Vec<_> = buyers.buffer_unordered(100).collect().await;
+    let outcomes: Vec<_> = buyers.buffer_unordered(16).collect().await;
     let (reserved, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!((reserved.len(), refused.len()), (100, 900));
     assert!(refused.into_iter().filter_map(Result::err).all(|fault| fault.code() == "out_of_stock"));
