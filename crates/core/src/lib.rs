@@ -3,9 +3,11 @@
 pub mod fault;
 pub mod idempotency;
 pub mod money;
+pub mod rules;
 pub mod world;
 
 pub use fault::{Fault, FieldError, Kind};
 pub use idempotency::RequestKey;
 pub use money::{Currency, Money};
+pub use rules::Rules;
 pub use world::{SystemWorld, World};

@@ -4,6 +4,7 @@ mod admin;
 mod extract;
 mod idempotency;
 mod problem;
+pub mod rules;
 mod trace;
 
 use axum::{

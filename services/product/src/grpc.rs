@@ -3,11 +3,11 @@
 use std::{collections::HashSet, sync::Arc};
 
 use shop_auth::Verifier;
-use shop_core::{Currency, Fault};
+use shop_core::{Currency, Fault, Rules};
 use shop_mesh::to_status;
 use shop_proto::catalog::{
-    self, GetProductsRequest, GetProductsResponse, PricedLine, ReserveStockRequest, ReserveStockResponse,
-    catalog_service_server::CatalogService,
+    self, GetProductsRequest, GetProductsResponse, PricedLine, ReservationLine, ReserveStockRequest,
+    ReserveStockResponse, catalog_service_server::CatalogService,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -63,35 +63,39 @@ impl CatalogService for CatalogGrpc {
 }
 
 fn product_ids_of(texts: &[String]) -> Result<Vec<Uuid>, Fault> {
-    if texts.len() > MAX_BATCH {
-        return Err(Fault::invalid_field("product_ids", "length", format!("at most {MAX_BATCH} in one call")));
+    let mut rules = Rules::default();
+    let mut ids = Vec::new();
+    if rules.count("product_ids", texts.len(), &(0..=MAX_BATCH)) {
+        let texts = texts.iter().enumerate();
+        ids.extend(texts.filter_map(|(index, text)| rules.uuid(&format!("product_ids[{index}]"), text)));
     }
-    texts.iter().enumerate().map(|(index, text)| uuid(&format!("product_ids[{index}]"), text)).collect()
+    rules.kept()?;
+    Ok(ids)
 }
 
 fn order_of(request: &ReserveStockRequest) -> Result<(Uuid, Vec<Wanted>), Fault> {
-    let order = uuid("order_id", &request.order_id)?;
-    if request.lines.is_empty() || request.lines.len() > MAX_BATCH {
-        return Err(Fault::invalid_field("lines", "length", format!("between 1 and {MAX_BATCH}")));
+    let mut rules = Rules::default();
+    let order = rules.uuid("order_id", &request.order_id).unwrap_or_default();
+    let mut wanted = Vec::new();
+    if rules.count("lines", request.lines.len(), &(1..=MAX_BATCH)) {
+        wanted = lines_of(&mut rules, &request.lines);
     }
-    let mut seen = HashSet::new();
-    let lines = request.lines.iter().enumerate().map(|(index, line)| {
-        let product_id = uuid(&format!("lines[{index}].product_id"), &line.product_id)?;
-        if !seen.insert(product_id) {
-            let field = format!("lines[{index}].product_id");
-            return Err(Fault::invalid_field(&field, "unique", "each product in one line only"));
-        }
-        if !(1..=MAX_QUANTITY).contains(&line.quantity) {
-            let field = format!("lines[{index}].quantity");
-            return Err(Fault::invalid_field(&field, "range", format!("must be between 1 and {MAX_QUANTITY}")));
-        }
-        Ok(Wanted { product_id, quantity: i64::from(line.quantity) })
-    });
-    Ok((order, lines.collect::<Result<_, Fault>>()?))
+    rules.kept()?;
+    Ok((order, wanted))
 }
 
-fn uuid(field: &str, text: &str) -> Result<Uuid, Fault> {
-    Uuid::parse_str(text).map_err(|_| Fault::invalid_field(field, "uuid", "must be a UUID"))
+fn lines_of(rules: &mut Rules, lines: &[ReservationLine]) -> Vec<Wanted> {
+    let mut seen = HashSet::new();
+    let wanted = lines.iter().enumerate().filter_map(|(index, line)| {
+        rules.range(&format!("lines[{index}].quantity"), line.quantity.into(), &(1..=MAX_QUANTITY.into()));
+        let field = format!("lines[{index}].product_id");
+        let product_id = rules.uuid(&field, &line.product_id)?;
+        if !seen.insert(product_id) {
+            rules.broken(&field, "distinct", "must not be in two lines: add up the quantities");
+        }
+        Some(Wanted { product_id, quantity: line.quantity.into() })
+    });
+    wanted.collect()
 }
 
 fn message(offer: Offer, currency: Currency) -> catalog::Product {

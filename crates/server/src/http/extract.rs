@@ -1,10 +1,13 @@
 //! Parse at the edge: extractors that give a handler checked values, and the client a problem that says what to change.
 
-use std::sync::Arc;
+use std::{error::Error as _, fmt::Display, sync::Arc};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+    extract::{
+        FromRequest, FromRequestParts, Query, RawPathParams, Request,
+        rejection::{BytesRejection, QueryRejection},
+    },
 };
 use garde::Validate;
 use http::{header, request::Parts};
@@ -36,7 +39,7 @@ where
 /// Reads and checks a JSON text as [`Valid`] does, for JSON that a route puts together from something else.
 pub fn parse<T: DeserializeOwned + Validate<Context: Default>>(json: &[u8]) -> Result<T, Fault> {
     let mut json = serde_json::Deserializer::from_slice(json);
-    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| malformed(&error))?;
+    let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| malformed("body", &error))?;
     json.end().map_err(|error| Fault::invalid(format!("The body goes on after the JSON value: {error}")))?;
     check(&value)?;
     Ok(value)
@@ -54,8 +57,7 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Query(value) = Query::<T>::try_from_uri(&parts.uri)
-            .map_err(|error| Fault::invalid(format!("The query cannot be read: {}", error.body_text())))?;
+        let Query(value) = Query::<T>::try_from_uri(&parts.uri).map_err(|error| unreadable_query(&error))?;
         check(&value)?;
         Ok(Self(value))
     }
@@ -69,11 +71,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
+        let path = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|error| Fault::invalid(format!("The path cannot be read: {}", error.body_text())))?;
-        let id = Uuid::parse_str(&text).map_err(|_| Fault::invalid_field("id", "uuid", "must be a UUID"))?;
-        Ok(Self(id))
+        let (name, text) = path.iter().next().ok_or_else(|| Fault::internal("the route has no parameter"))?;
+        Ok(Self(Uuid::parse_str(text).map_err(|_| Fault::invalid_field(name, "uuid", "must be a UUID"))?))
     }
 }
 
@@ -131,19 +133,45 @@ pub(super) fn unreadable(error: &BytesRejection) -> Fault {
     }
 }
 
-fn malformed(error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
-    let field = error.path().to_string();
+fn unreadable_query(error: &QueryRejection) -> Fault {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<serde_path_to_error::Error<serde::de::value::Error>>() {
+            return malformed("query", error);
+        }
+        source = error.source();
+    }
+    Fault::invalid(format!("The query cannot be read: {}", error.body_text()))
+}
+
+/// `place` is where the value was read from, for what has no field.
+fn malformed<E: Display>(place: &str, error: &serde_path_to_error::Error<E>) -> Fault {
+    let path = error.path().to_string();
     let message = error.inner().to_string();
     // serde_json ends its sentences with a position that means nothing to somebody who sent one field wrong.
     let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-    if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
-        let path = if field == "." { camel_case(name) } else { format!("{field}.{}", camel_case(name)) };
-        return Fault::invalid_field(&path, "required", "must be there");
+    for (start, rule, told) in [
+        ("missing field `", "required", "must be there"),
+        ("duplicate field `", "duplicate", "must be there once only"),
+    ] {
+        if let Some(name) = message.strip_prefix(start).and_then(|rest| rest.strip_suffix('`')) {
+            return Fault::invalid_field(&within(&path, name), rule, told);
+        }
     }
-    if field == "." {
-        return Fault::invalid(format!("The body is not the JSON this route reads: {message}"));
+    if path == "." {
+        return Fault::invalid(format!("The {place} is not what this route reads: {message}"));
     }
-    Fault::invalid(format!("{field}: {message}")).with_field(FieldError { field, rule: "type".to_owned(), message })
+    Fault::invalid(format!("{path}: {message}")).with_field(FieldError {
+        field: path,
+        rule: "type".to_owned(),
+        message,
+    })
+}
+
+/// The field `name` of the object at `path`.
+fn within(path: &str, name: &str) -> String {
+    let name = camel_case(name);
+    if path == "." { name } else { format!("{path}.{name}") }
 }
 
 fn check<T: Validate<Context: Default>>(value: &T) -> Result<(), Fault> {

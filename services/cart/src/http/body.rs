@@ -4,6 +4,7 @@ use garde::Validate;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shop_core::{Currency, Fault, RequestKey};
+use shop_server::http::rules;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,7 +108,9 @@ pub struct CheckoutBody {
     shipping_address: ShippingAddress,
     /// The total the buyer was shown. When the order would cost something else, nothing is ordered.
     #[serde(default, alias = "expected_total")]
+    // How many decimals it may have depends on the currency.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     expected_total: Option<f64>,
 }
 
@@ -117,19 +120,19 @@ pub struct CheckoutBody {
 pub struct ShippingAddress {
     /// Who receives it.
     #[serde(alias = "fullName")]
-    #[garde(custom(text::<200>))]
+    #[garde(custom(rules::line::<200>))]
     #[schema(required = true, min_length = 1, max_length = 200)]
     full_name: String,
     /// Whom the courier calls.
-    #[garde(custom(text::<40>))]
-    #[schema(required = true, min_length = 1, max_length = 40)]
+    #[garde(custom(rules::phone))]
+    #[schema(required = true, min_length = 1, max_length = 40, pattern = "^[0-9 +().,/#*x-]*[0-9][0-9 +().,/#*x-]*$")]
     phone: String,
     /// Town.
-    #[garde(custom(text::<200>))]
+    #[garde(custom(rules::line::<200>))]
     #[schema(required = true, min_length = 1, max_length = 200)]
     city: String,
     /// Street and number.
-    #[garde(custom(text::<300>))]
+    #[garde(custom(rules::line::<300>))]
     #[schema(required = true, min_length = 1, max_length = 300)]
     street: String,
 }
@@ -149,21 +152,6 @@ impl CheckoutBody {
         let expected_total =
             expected_total.map_err(|error| Fault::invalid_field("expectedTotal", "amount", error.to_string()))?;
         Ok(Checkout { address, expected_total, key })
-    }
-}
-
-/// Something other than blanks and control characters, of at most `MOST` characters.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is garde's")]
-fn text<const MOST: usize>(text: &str, (): &()) -> garde::Result {
-    let length = text.trim().chars().count();
-    if length == 0 {
-        Err(garde::Error::new("required: must not be empty"))
-    } else if length > MOST {
-        Err(garde::Error::new(format!("length: must have at most {MOST} characters")))
-    } else if text.chars().any(char::is_control) {
-        Err(garde::Error::new("characters: must not have control characters"))
-    } else {
-        Ok(())
     }
 }
 

@@ -3,18 +3,14 @@
 use std::collections::HashSet;
 
 use shop_auth::Caller;
-use shop_core::{Fault, FieldError, Money, RequestKey};
+use shop_core::{Fault, FieldError, Money, RequestKey, Rules, money::MAX_MINOR, rules};
 use shop_proto::orders::{Address as AddressMessage, CreateOrderRequest, IdempotencyKey, OrderItem};
 use uuid::Uuid;
 
 use crate::domain::{Address, Draft, RequestedLine};
 
 const MAX_LINES: usize = 100;
-const MAX_QUANTITY: i32 = 999;
-
-/// The rules a request broke so far.
-#[derive(Default)]
-struct Rules(Vec<FieldError>);
+const MAX_QUANTITY: i64 = 999;
 
 /// The order a caller asks for. Names, sellers, prices and totals in the request are not even looked at.
 pub fn draft(request: CreateOrderRequest, caller: &Caller) -> Result<Draft, Fault> {
@@ -29,10 +25,13 @@ pub fn draft(request: CreateOrderRequest, caller: &Caller) -> Result<Draft, Faul
     } = request;
     let mut rules = Rules::default();
     let user = rules.uuid("user_id", &user_id);
-    let lines = rules.lines(&items);
-    let address = rules.address(shipping_address.unwrap_or_default());
+    let lines = lines(&mut rules, &items);
+    let address = address(&mut rules, shipping_address.unwrap_or_default());
     let order_id = if order_id.is_empty() { None } else { rules.uuid("order_id", &order_id) };
-    let key = idempotency_key.and_then(|message| rules.key(&message));
+    let key = idempotency_key.and_then(|message| request_key(&mut rules, &message));
+    if let Some(minor) = expected_total_minor {
+        rules.range("expected_total_minor", minor, &(0..=MAX_MINOR));
+    }
     rules.kept()?;
     if user != Some(caller.id) {
         return Err(Fault::forbidden("You may order for yourself only: user_id must be your own id"));
@@ -51,82 +50,52 @@ pub fn order_id(text: &str) -> Result<Uuid, Fault> {
 /// The key a caller asks about.
 pub fn key(message: &IdempotencyKey) -> Result<RequestKey, Fault> {
     let mut rules = Rules::default();
-    let key = rules.key(message);
+    let key = request_key(&mut rules, message);
     rules.kept()?;
     key.ok_or_else(|| Fault::internal("a key that keeps every rule is a key"))
 }
 
-impl Rules {
-    fn kept(self) -> Result<(), Fault> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        let told = self.0.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
-        Err(Fault::invalid(told.join("; ")).with_fields(self.0))
-    }
-
-    fn broken(&mut self, field: &str, rule: &str, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.to_owned(), rule: rule.to_owned(), message: message.into() });
-    }
-
-    fn uuid(&mut self, field: &str, text: &str) -> Option<Uuid> {
-        let id = Uuid::try_parse(text).ok();
-        if id.is_none() {
-            self.broken(field, "uuid", "must be a UUID");
-        }
-        id
-    }
-
-    fn key(&mut self, message: &IdempotencyKey) -> Option<RequestKey> {
-        let Ok(fingerprint) = message.fingerprint.as_slice().try_into() else {
-            self.broken("idempotency_key.fingerprint", "length", "must be 32 bytes long");
-            return None;
-        };
-        let key = RequestKey::new(&message.key, fingerprint);
-        key.map_err(|fault| self.0.extend_from_slice(fault.fields())).ok()
-    }
-
-    fn lines(&mut self, items: &[OrderItem]) -> Vec<RequestedLine> {
-        if items.is_empty() || items.len() > MAX_LINES {
-            self.broken("items", "length", format!("must have 1 to {MAX_LINES} lines"));
-            return Vec::new();
-        }
-        let mut seen = HashSet::new();
-        let lines = items.iter().enumerate().filter_map(|(index, item)| {
-            if !(1..=MAX_QUANTITY).contains(&item.quantity) {
-                self.broken(&format!("items[{index}].quantity"), "range", format!("must be 1 to {MAX_QUANTITY}"));
+fn request_key(rules: &mut Rules, message: &IdempotencyKey) -> Option<RequestKey> {
+    let Ok(fingerprint) = message.fingerprint.as_slice().try_into() else {
+        rules.broken("idempotency_key.fingerprint", "length", "must be 32 bytes long");
+        return None;
+    };
+    match RequestKey::new(&message.key, fingerprint) {
+        Ok(key) => Some(key),
+        Err(fault) => {
+            for FieldError { field, rule, message } in fault.fields() {
+                rules.broken(field, rule, message);
             }
-            let field = format!("items[{index}].product_id");
-            let product_id = self.uuid(&field, &item.product_id)?;
-            if !seen.insert(product_id) {
-                self.broken(&field, "distinct", "must not be in two lines: add up the quantities");
-            }
-            Some(RequestedLine { product_id, quantity: item.quantity })
-        });
-        lines.collect()
+            None
+        }
     }
+}
 
-    fn address(&mut self, address: AddressMessage) -> Address {
-        let AddressMessage { full_name, phone, city, street } = address;
-        Address {
-            full_name: self.text("shipping_address.full_name", &full_name, 200),
-            phone: self.text("shipping_address.phone", &phone, 40),
-            city: self.text("shipping_address.city", &city, 200),
-            street: self.text("shipping_address.street", &street, 300),
-        }
+fn lines(rules: &mut Rules, items: &[OrderItem]) -> Vec<RequestedLine> {
+    if !rules.count("items", items.len(), &(1..=MAX_LINES)) {
+        return Vec::new();
     }
+    let mut seen = HashSet::new();
+    let lines = items.iter().enumerate().filter_map(|(index, item)| {
+        rules.range(&format!("items[{index}].quantity"), item.quantity.into(), &(1..=MAX_QUANTITY));
+        let field = format!("items[{index}].product_id");
+        let product_id = rules.uuid(&field, &item.product_id)?;
+        if !seen.insert(product_id) {
+            rules.broken(&field, "distinct", "must not be in two lines: add up the quantities");
+        }
+        Some(RequestedLine { product_id, quantity: item.quantity })
+    });
+    lines.collect()
+}
 
-    fn text(&mut self, field: &str, text: &str, longest: usize) -> String {
-        let text = text.trim();
-        if text.is_empty() || text.chars().count() > longest {
-            self.broken(field, "length", format!("must be 1 to {longest} characters long"));
-        }
-        // PostgreSQL cannot keep a NUL, and no line of an address needs the others.
-        if text.chars().any(char::is_control) {
-            self.broken(field, "characters", "must not contain control characters");
-        }
-        text.to_owned()
-    }
+fn address(rules: &mut Rules, message: AddressMessage) -> Address {
+    let AddressMessage { full_name, phone, city, street } = message;
+    rules.keeps("shipping_address.full_name", rules::line(&full_name, 200));
+    rules.keeps("shipping_address.phone", rules::phone(&phone));
+    rules.keeps("shipping_address.city", rules::line(&city, 200));
+    rules.keeps("shipping_address.street", rules::line(&street, 300));
+    let trimmed = |text: String| text.trim().to_owned();
+    Address { full_name: trimmed(full_name), phone: trimmed(phone), city: trimmed(city), street: trimmed(street) }
 }
 
 #[cfg(test)]
@@ -180,6 +149,7 @@ mod tests {
         let mut bad = request(vec![item(7, 0), item(7, 1000), OrderItem { product_id: "x".into(), ..item(8, 1) }]);
         bad.user_id = String::new();
         bad.order_id = "mine".to_owned();
+        bad.expected_total_minor = Some(-1);
         bad.shipping_address = Some(AddressMessage { city: "a\0b".to_owned(), ..AddressMessage::default() });
         assert_eq!(
             broken(bad),
@@ -189,11 +159,12 @@ mod tests {
                 "items[1].quantity range",
                 "items[1].product_id distinct",
                 "items[2].product_id uuid",
-                "shipping_address.full_name length",
-                "shipping_address.phone length",
+                "shipping_address.full_name required",
+                "shipping_address.phone required",
                 "shipping_address.city characters",
-                "shipping_address.street length",
+                "shipping_address.street required",
                 "order_id uuid",
+                "expected_total_minor range",
             ]
         );
     }

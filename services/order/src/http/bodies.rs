@@ -29,7 +29,8 @@ pub struct ListQuery {
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: u32,
     /// `nextCursor` of the page before.
-    #[garde(length(max = 100))]
+    #[garde(length(chars, max = 100))]
+    #[param(max_length = 100, pattern = r"^[0-9]+\.[0-9a-f-]+\.[0-9-]+$")]
     cursor: Option<String>,
 }
 

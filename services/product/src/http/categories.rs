@@ -22,7 +22,8 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct NewCategoryBody {
     /// Unique among its siblings, whatever the case of its letters.
-    #[garde(length(chars, min = 1, max = 100), custom(rules::line))]
+    #[garde(custom(rules::line::<100>))]
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// Absent for a root.
     #[serde(alias = "parent_id")]

@@ -20,6 +20,7 @@ use crate::{
 pub struct StockBody {
     /// On hand and not sold; not less than what is reserved of it.
     #[garde(range(min = 0, max = MAX_STOCK))]
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
     stock: i64,
 }
 

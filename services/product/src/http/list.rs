@@ -32,7 +32,8 @@ const MAX_PAGE: u32 = 10_000;
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Words of the name or the description, all of them; one with five letters or more may be one slip away.
-    #[garde(inner(length(chars, max = 200), custom(rules::paragraphs)))]
+    #[garde(inner(custom(rules::paragraphs::<200>)))]
+    #[param(max_length = 200)]
     q: Option<String>,
     /// Of one seller.
     #[serde(alias = "sellerId")]
@@ -48,25 +49,33 @@ pub struct ListQuery {
     /// At least this price.
     #[serde(alias = "minPrice")]
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 1_000_000_000_000_i64)]
     min_price: Option<f64>,
     /// At most this price.
     #[serde(alias = "maxPrice")]
     #[garde(skip)]
+    #[param(minimum = 0, maximum = 1_000_000_000_000_i64)]
     max_price: Option<f64>,
     /// A JSON object; products that have all of it, for instance `{"color":"red"}`.
-    #[garde(inner(length(max = 2048)))]
+    #[garde(inner(length(chars, max = 2048)))]
+    #[param(max_length = 2048, format = "json")]
     attributes: Option<String>,
     /// `relevance` when there are words, else `newest`.
+    // A parameter brings no schema into the document, and no body has this one.
     #[garde(skip)]
+    #[param(inline)]
     sort: Option<Sort>,
     /// From 1 on.
     #[garde(inner(range(min = 1, max = MAX_PAGE)))]
+    #[param(minimum = 1, maximum = 10_000)]
     page: Option<u32>,
     /// At most so many.
     #[garde(inner(range(min = 1, max = 100)))]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `nextCursor` of the page before, with the same `q` and `sort`; `page` is then ignored.
-    #[garde(inner(length(max = 200)))]
+    #[garde(inner(length(chars, max = 200)))]
+    #[param(max_length = 200, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
 }
 

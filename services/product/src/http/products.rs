@@ -28,16 +28,20 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct NewProductBody {
     /// 1 to 200 characters.
-    #[garde(length(chars, min = 1, max = 200), custom(rules::line))]
+    #[garde(custom(rules::line::<200>))]
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// At most 10000 characters.
-    #[garde(inner(length(chars, max = 10_000), custom(rules::paragraphs)))]
+    #[garde(inner(custom(rules::paragraphs::<10_000>)))]
+    #[schema(max_length = 10_000)]
     description: Option<String>,
     /// In the Shop's currency, with no more decimals than it has.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     price: f64,
     /// The Shop's currency, or absent.
     #[garde(skip)]
+    #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
     /// `draft` when absent.
     #[garde(skip)]
@@ -45,14 +49,16 @@ pub struct NewProductBody {
     /// At most 20; in a form a JSON text.
     #[serde(alias = "category_ids")]
     #[garde(inner(length(max = 20)))]
+    #[schema(max_items = 20)]
     category_ids: Option<Vec<Uuid>>,
     /// Free properties, texts, numbers, truths or lists of them; in a form a JSON text.
     #[garde(inner(custom(rules::attributes)))]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = rules::attributes_schema)]
     attributes: Option<Attributes>,
     /// The address of a picture, unless one is uploaded.
     #[serde(alias = "image_url")]
     #[garde(inner(length(chars, max = 2048), custom(rules::picture_url)))]
+    #[schema(max_length = 2048, pattern = r"^((https?://|/uploads/)\S+)?$")]
     image_url: Option<String>,
 }
 
@@ -61,16 +67,20 @@ pub struct NewProductBody {
 #[serde(rename_all = "camelCase")]
 pub struct ChangeBody {
     /// 1 to 200 characters.
-    #[garde(inner(length(chars, min = 1, max = 200), custom(rules::line)))]
+    #[garde(inner(custom(rules::line::<200>)))]
+    #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     /// At most 10000 characters.
-    #[garde(inner(length(chars, max = 10_000), custom(rules::paragraphs)))]
+    #[garde(inner(custom(rules::paragraphs::<10_000>)))]
+    #[schema(max_length = 10_000)]
     description: Option<String>,
     /// In the Shop's currency, with no more decimals than it has.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     price: Option<f64>,
     /// The Shop's currency, or absent.
     #[garde(skip)]
+    #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
     /// Whether it can be seen and bought.
     #[garde(skip)]
@@ -78,14 +88,16 @@ pub struct ChangeBody {
     /// At most 20, instead of those before.
     #[serde(alias = "category_ids")]
     #[garde(inner(length(max = 20)))]
+    #[schema(max_items = 20)]
     category_ids: Option<Vec<Uuid>>,
     /// Instead of those before.
     #[garde(inner(custom(rules::attributes)))]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = rules::attributes_schema)]
     attributes: Option<Attributes>,
     /// Empty: no picture any more.
     #[serde(alias = "image_url")]
     #[garde(inner(length(chars, max = 2048), custom(rules::picture_url)))]
+    #[schema(max_length = 2048, pattern = r"^((https?://|/uploads/)\S+)?$")]
     image_url: Option<String>,
 }
 
@@ -93,19 +105,25 @@ pub struct ChangeBody {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub struct ProductForm {
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
+    #[schema(max_length = 10_000)]
     description: Option<String>,
+    #[schema(minimum = 0, maximum = 1_000_000_000_000_i64)]
     price: f64,
+    #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
     status: Option<Status>,
     /// A JSON list of ids.
+    #[schema(max_length = 65_536)]
     category_ids: Option<String>,
     /// A JSON object.
+    #[schema(max_length = 65_536)]
     attributes: Option<String>,
     /// JPEG, PNG or WebP, at most 4096 x 4096 pixels.
     #[schema(format = Binary, value_type = Option<String>)]
     image: Option<Vec<u8>>,
-    #[schema(rename = "imageUrl")]
+    #[schema(rename = "imageUrl", max_length = 2048)]
     image_url: Option<String>,
 }
 

@@ -1,6 +1,11 @@
 //! Rules for what comes in that are not garde's own.
 
 use serde_json::Value;
+pub use shop_server::http::rules::{line, paragraphs};
+use utoipa::openapi::{
+    Object, ObjectBuilder, Type,
+    schema::{AdditionalProperties, SchemaType},
+};
 
 use crate::domain::product::Attributes;
 
@@ -8,25 +13,6 @@ const MAX_ATTRIBUTES: usize = 50;
 const MAX_ATTRIBUTE_NAME: usize = 64;
 const MAX_ATTRIBUTE_TEXT: usize = 500;
 const MAX_ATTRIBUTE_LIST: usize = 50;
-
-/// Text of one line: no control characters, and more than blanks.
-pub fn line<C>(text: &str, _: &C) -> garde::Result {
-    if text.trim().is_empty() {
-        return Err(garde::Error::new("required: must not be blank"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(garde::Error::new("characters: must not have control characters"));
-    }
-    Ok(())
-}
-
-/// Text of several lines: of the control characters only those of line ends and tabs.
-pub fn paragraphs<C>(text: &str, _: &C) -> garde::Result {
-    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(garde::Error::new("characters: must not have control characters"));
-    }
-    Ok(())
-}
 
 /// The address of a picture: absolute, or one of our own uploads; empty for none.
 pub fn picture_url<C>(url: &str, _: &C) -> garde::Result {
@@ -66,9 +52,20 @@ pub fn attributes<C>(attributes: &Attributes, _: &C) -> garde::Result {
     Ok(())
 }
 
+/// What the document says of them.
+pub fn attributes_schema() -> Object {
+    let about = "Free properties: texts, numbers, truths, or lists of them; in a form a JSON text.";
+    ObjectBuilder::new()
+        .schema_type([Type::Object, Type::Null].into_iter().collect::<SchemaType>())
+        .description(Some(about))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .max_properties(Some(MAX_ATTRIBUTES))
+        .build()
+}
+
 fn is_scalar(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.chars().count() <= MAX_ATTRIBUTE_TEXT && paragraphs(text, &()).is_ok(),
+        Value::String(text) => shop_core::rules::paragraphs(text, MAX_ATTRIBUTE_TEXT).is_ok(),
         Value::Number(_) | Value::Bool(_) => true,
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
@@ -80,9 +77,6 @@ mod tests {
 
     #[test]
     fn what_postgresql_cannot_keep_is_refused_before_it_gets_there() {
-        assert!(line("lamp\0", &()).is_err());
-        assert!(paragraphs("a\n\tlamp\0", &()).is_err());
-        assert!(paragraphs("a\n\tlamp", &()).is_ok());
         let with_nul = serde_json::from_str(r#"{"color":["red\u0000"]}"#).unwrap();
         assert!(attributes(&with_nul, &()).is_err());
     }

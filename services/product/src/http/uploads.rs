@@ -17,7 +17,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// An uploaded picture.
 #[utoipa::path(
-    get, path = "/uploads/{key}", tag = "uploads", params(("key" = String, Path)),
+    get, path = "/uploads/{key}", tag = "uploads", params(("key" = String, Path, max_length = 100)),
     responses(
         (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/*"),
         (status = 404, description = "Not there", body = ProblemBody, content_type = "application/problem+json"),

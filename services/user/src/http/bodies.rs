@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use shop_auth::Role;
+use shop_server::http::rules;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -27,11 +28,11 @@ pub(super) struct Register {
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
     pub password: NewPassword,
     #[serde(alias = "firstName")]
-    #[garde(custom(is_name))]
+    #[garde(custom(rules::line::<100>))]
     #[schema(min_length = 1, max_length = 100)]
     pub first_name: String,
     #[serde(alias = "lastName")]
-    #[garde(custom(is_name))]
+    #[garde(custom(rules::line::<100>))]
     #[schema(min_length = 1, max_length = 100)]
     pub last_name: String,
 }
@@ -48,8 +49,8 @@ pub(super) struct Address {
 pub(super) struct LinkToken {
     /// From the mail.
     #[serde(default)]
-    #[garde(length(bytes, min = 1, max = MAX_TOKEN))]
-    #[param(required = true)]
+    #[garde(custom(rules::token::<MAX_TOKEN>))]
+    #[param(required = true, min_length = 1, max_length = 256, pattern = "^[!-~]+$")]
     pub token: String,
 }
 
@@ -66,16 +67,16 @@ pub(super) struct Login {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 pub(super) struct RefreshToken {
     #[serde(alias = "refreshToken")]
-    #[garde(custom(may_be_token))]
-    #[schema(value_type = String, max_length = 256)]
+    #[garde(custom(rules::secret_token::<MAX_TOKEN>))]
+    #[schema(value_type = String, min_length = 1, max_length = 256, pattern = "^[!-~]+$")]
     pub refresh_token: SecretString,
 }
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 pub(super) struct Reset {
     /// From the mail.
-    #[garde(custom(may_be_token))]
-    #[schema(value_type = String, max_length = 256)]
+    #[garde(custom(rules::secret_token::<MAX_TOKEN>))]
+    #[schema(value_type = String, min_length = 1, max_length = 256, pattern = "^[!-~]+$")]
     pub token: SecretString,
     #[garde(dive)]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
@@ -99,7 +100,7 @@ pub(super) struct ChangePassword {
 pub(super) struct Query {
     /// Only the user with this address.
     #[garde(dive)]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, format = Email, max_length = 254)]
     pub email: Option<Email>,
     /// From 1.
     #[serde(default = "first_page")]
@@ -174,29 +175,12 @@ impl From<Listing> for UserPage {
     }
 }
 
-fn is_name<C>(name: &str, _: &C) -> garde::Result {
-    if name.trim().is_empty() || name.chars().count() > 100 {
-        return Err(garde::Error::new("length: must have 1 to 100 characters, not only blanks"));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(garde::Error::new("characters: must not have control characters"));
-    }
-    Ok(())
-}
-
 /// No policy here: which passwords exist is nothing to learn from a refusal.
 fn may_be_password<C>(password: &SecretString, _: &C) -> garde::Result {
     if password.expose_secret().chars().count() > 128 {
         return Err(garde::Error::new("length: must have at most 128 characters"));
     }
     Ok(())
-}
-
-fn may_be_token<C>(token: &SecretString, _: &C) -> garde::Result {
-    if (1..=MAX_TOKEN).contains(&token.expose_secret().len()) {
-        return Ok(());
-    }
-    Err(garde::Error::new("length: must have 1 to 256 characters"))
 }
 
 fn first_page() -> u64 {
