@@ -3,6 +3,9 @@
 
 mod broker;
 mod database;
+pub mod forgeries;
+pub mod limits;
+pub mod matrix;
 mod neighbours;
 mod tokens;
 mod world;
@@ -44,6 +47,13 @@ impl Running {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addresses.http)
+    }
+
+    /// The OpenAPI document of the service.
+    pub async fn document(&self) -> serde_json::Value {
+        let url = format!("http://{}/openapi.json", self.addresses.admin);
+        let response = self.client.get(url).send().await.expect("the admin port answers");
+        response.json().await.expect("the document is JSON")
     }
 
     /// Waits until `/readyz` says yes; says what was missing when it does not within half a minute.

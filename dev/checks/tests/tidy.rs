@@ -88,6 +88,21 @@ fn every_service_has_the_same_shape() {
 }
 
 #[test]
+fn every_route_of_a_service_is_in_its_document_and_has_its_callers_tested() {
+    // Docs' pages are about the API and no part of it.
+    for service in services().into_iter().filter(|service| !service.ends_with("docs")) {
+        let sources = files(&service.join("src"));
+        for path in sources.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+            let hidden = [".route(", ".route_service(", ".nest("].iter().find(|call| read(path).contains(**call));
+            assert!(hidden.is_none(), "{} has a {hidden:?}: write .routes(routes!(...))", path.display());
+        }
+        if service.join("src/http.rs").exists() {
+            assert!(service.join("tests/api/matrix.rs").exists(), "{} has routes and no matrix", service.display());
+        }
+    }
+}
+
+#[test]
 fn dependencies_point_one_way() {
     let depends = |manifest: &str, on: &str| {
         let text = read(&root().join(manifest));

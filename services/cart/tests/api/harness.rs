@@ -33,7 +33,8 @@ pub struct Shop {
 /// Somebody with a cart.
 pub struct Buyer<'a> {
     shop: &'a Shop,
-    token: String,
+    /// What it comes in with.
+    pub token: String,
     /// The user.
     pub id: Uuid,
 }
@@ -85,9 +86,27 @@ impl Shop {
         Buyer { shop: self, token: self.tokens.mint(id, &[Role::Buyer]), id }
     }
 
+    /// Somebody with an empty cart.
+    pub fn person(&self, roles: &[Role]) -> Buyer<'_> {
+        let id = Uuid::new_v4();
+        Buyer { shop: self, token: self.tokens.mint(id, roles), id }
+    }
+
+    /// The service's OpenAPI document.
+    pub async fn document(&self) -> Value {
+        self.cart.document().await
+    }
+
+    /// Any call, by whoever has `token`.
+    pub async fn call(&self, token: Option<&str>, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = self.cart.client.request(method, self.cart.url(path));
+        let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+        read(body.iter().fold(request, |request, body| request.json(body))).await
+    }
+
     /// A call without a token.
     pub async fn as_stranger(&self, method: Method, path: &str) -> Answer {
-        read(self.cart.client.request(method, self.cart.url(path))).await
+        self.call(None, method, path, None).await
     }
 
     /// Publishes an event as the product service does.
@@ -118,12 +137,14 @@ impl Shop {
 impl Buyer<'_> {
     /// Any call.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.shop.call(Some(&self.token), method, path, body).await
+    }
+
+    /// A call with a JSON text as it is.
+    pub async fn call_text(&self, method: Method, path: &str, json: &str) -> Answer {
         let cart = &self.shop.cart;
-        let mut request = cart.client.request(method, cart.url(path)).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        read(request).await
+        let request = cart.client.request(method, cart.url(path)).bearer_auth(&self.token);
+        read(request.header("content-type", "application/json").body(json.to_owned())).await
     }
 
     /// A POST with an idempotency key.

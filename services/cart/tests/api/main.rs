@@ -5,4 +5,6 @@ mod catalog;
 mod checkout;
 mod harness;
 mod idempotency;
+mod limits;
+mod matrix;
 mod neighbours;

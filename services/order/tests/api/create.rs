@@ -194,6 +194,6 @@ async fn a_bad_request_names_every_field_and_reserves_nothing() {
 
     let for_other = checkout(&other, Uuid::now_v7(), &[(kettle, 1)]);
     assert_eq!(shop.create(&buyer, for_other.clone()).await.unwrap_err().code(), Code::PermissionDenied);
-    assert_eq!(shop.create_as_nobody(for_other).await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(shop.try_create(None, for_other).await.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(shop.catalog.available(kettle), 10);
 }

@@ -18,7 +18,7 @@ use shop_proto::{
 };
 use shop_server::Host;
 use shop_testing::{Neighbours, Running, TestBroker, TestDatabase, TestTokens, TestWorld, eventually};
-use tonic::Status;
+use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::catalog::TestCatalog;
@@ -40,7 +40,7 @@ pub struct Shop {
     pub catalog: TestCatalog,
     pub service: Running,
     config: Config,
-    tokens: TestTokens,
+    pub tokens: TestTokens,
     orders: OrderServiceClient<Peer>,
 }
 
@@ -93,26 +93,32 @@ impl Shop {
 
     /// Asks `CreateOrder` with `person`'s token.
     pub async fn create(&self, person: &Person, request: CreateOrderRequest) -> Result<OrderResponse, Status> {
-        let request = for_caller(request, &SecretString::from(person.token.clone()))?;
-        Ok(self.orders.clone().create_order(request).await?.into_inner())
+        Ok(self.try_create(Some(person), request).await?.into_inner())
     }
 
-    /// Asks `CreateOrder` without any token.
-    pub async fn create_as_nobody(&self, request: CreateOrderRequest) -> Result<OrderResponse, Status> {
-        Ok(self.orders.clone().create_order(request).await?.into_inner())
+    /// Asks `CreateOrder` with somebody's token, or without any.
+    pub async fn try_create(
+        &self,
+        person: Option<&Person>,
+        request: CreateOrderRequest,
+    ) -> Result<Response<OrderResponse>, Status> {
+        self.orders.clone().create_order(by(person, request)?).await
     }
 
     /// Asks `GetOrderStatus` with `person`'s token.
     pub async fn status(&self, person: &Person, order: Uuid) -> Result<OrderResponse, Status> {
-        let message = GetOrderStatusRequest { order_id: order.to_string() };
-        let request = for_caller(message, &SecretString::from(person.token.clone()))?;
-        Ok(self.orders.clone().get_order_status(request).await?.into_inner())
+        Ok(self.try_status(Some(person), &order.to_string()).await?.into_inner())
+    }
+
+    /// Asks `GetOrderStatus` with somebody's token, or without any.
+    pub async fn try_status(&self, person: Option<&Person>, order: &str) -> Result<Response<OrderResponse>, Status> {
+        let message = GetOrderStatusRequest { order_id: order.to_owned() };
+        self.orders.clone().get_order_status(by(person, message)?).await
     }
 
     /// Asks `GetOrderByKey` with `person`'s token.
     pub async fn by_key(&self, person: &Person, key: IdempotencyKey) -> Result<OrderResponse, Status> {
-        let request = for_caller(key, &SecretString::from(person.token.clone()))?;
-        Ok(self.orders.clone().get_order_by_key(request).await?.into_inner())
+        Ok(self.orders.clone().get_order_by_key(by(Some(person), key)?).await?.into_inner())
     }
 
     /// An order of one kettle for 19.99 USD.
@@ -230,6 +236,14 @@ pub fn checkout(buyer: &Person, order: Uuid, lines: &[(Uuid, i32)]) -> CreateOrd
         order_id: order.to_string(),
         expected_total_minor: None,
         idempotency_key: None,
+    }
+}
+
+/// A call made for `person`, or for nobody.
+fn by<T>(person: Option<&Person>, message: T) -> Result<Request<T>, Status> {
+    match person {
+        Some(person) => for_caller(message, &SecretString::from(person.token.clone())),
+        None => Ok(Request::new(message)),
     }
 }
 

@@ -7,5 +7,7 @@ mod create;
 mod events;
 mod harness;
 mod idempotency;
+mod limits;
 mod lists;
+mod matrix;
 mod resilience;

@@ -1,5 +1,6 @@
 //! Payment on a real database and a real broker, with a provider that keeps count.
 
+mod edge;
 mod harness;
 mod mock;
 mod once;

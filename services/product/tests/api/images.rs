@@ -20,7 +20,7 @@ pub fn photo() -> Vec<u8> {
     bytes
 }
 
-fn form(image: Vec<u8>) -> Form {
+pub fn form(image: Vec<u8>) -> Form {
     Form::new()
         .text("name", "Lamp")
         .text("price", "19.99")
@@ -30,7 +30,7 @@ fn form(image: Vec<u8>) -> Form {
         .part("image", Part::bytes(image).file_name("../../etc/passwd"))
 }
 
-async fn create(shop: &Shop, seller: &Person, form: Form) -> (u16, Value) {
+pub async fn create(shop: &Shop, seller: &Person, form: Form) -> (u16, Value) {
     answer(shop.request(Method::POST, "/api/v1/products/", Some(seller)).multipart(form)).await
 }
 

@@ -5,6 +5,8 @@ mod events;
 mod harness;
 mod idempotency;
 mod images;
+mod limits;
+mod matrix;
 mod products;
 mod reservations;
 mod search;

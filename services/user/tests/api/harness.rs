@@ -31,7 +31,7 @@ pub struct Shop {
     pub admin: String,
     mails: Mailbox,
     client_address: String,
-    _keys: Keys,
+    keys: Keys,
     _database: TestMongo,
 }
 
@@ -85,7 +85,12 @@ impl Shop {
         running.ready().await;
         let [_, _, _, _, a, b, c, ..] = Uuid::new_v4().into_bytes();
         let client_address = format!("10.{a}.{b}.{c}");
-        Self { running, world, admin, mails, client_address, _keys: keys, _database: database }
+        Self { running, world, admin, mails, client_address, keys, _database: database }
+    }
+
+    /// What its tokens are signed with.
+    pub fn tokens(&self) -> &TestTokens {
+        &self.keys.tokens
     }
 
     /// Sends a request as `token`'s user.
