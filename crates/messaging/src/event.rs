@@ -1,13 +1,13 @@
 //! An event on the wire: CloudEvents 1.0 attributes as AMQP headers (binary content mode), W3C trace context beside them,
 //! and the payload as JSON.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable, LongString, ShortString},
 };
 use shop_core::Fault;
-use shop_proto::events::Event;
+use shop_proto::events::{Event, SCHEMA};
 use shop_telemetry::Carrier;
 use uuid::Uuid;
 
@@ -16,8 +16,15 @@ const TYPE: &str = "cloudEvents:type";
 const SOURCE: &str = "cloudEvents:source";
 const TIME: &str = "cloudEvents:time";
 const SPEC_VERSION: &str = "cloudEvents:specversion";
+const DATA_SCHEMA: &str = "cloudEvents:dataschema";
 const ATTEMPT: &str = "x-shop-attempt";
 const PERSISTENT: u8 = 2;
+
+/// An event of this age is not acted on where doing it twice would do harm: see [`Incoming::check_remembered`].
+const MEMORY: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long a service keeps the rows by which it knows what it has done for an event: a day longer, so that clocks may
+/// differ.
+pub const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// An event as its consumer sees it.
 #[derive(Clone, Debug)]
@@ -32,6 +39,8 @@ pub struct Incoming {
     pub attempt: u32,
     /// The trace it belongs to.
     pub trace: Carrier,
+    /// What the payload is written in; the first release did not say.
+    schema: Option<String>,
     payload: Vec<u8>,
 }
 
@@ -42,8 +51,23 @@ impl Incoming {
         self.kind == E::ROUTE.key
     }
 
-    /// The payload as an `E`. A payload that cannot be read never will be: it goes to the dead letters.
+    /// An event that is older than the memory of its reader cannot be told from one that was handled and forgotten. Only a
+    /// person who replays a dead letter sends one, and a person then has to look.
+    pub fn check_remembered(&self, now: Timestamp) -> Result<(), Fault> {
+        if self.occurred_at > now - MEMORY {
+            return Ok(());
+        }
+        let text = format!("{} is so old that it may have been acted on and forgotten", self.kind);
+        Err(Fault::invalid(text).caused_by(format!("event {} of {}", self.id, self.occurred_at)))
+    }
+
+    /// The payload as an `E`. A payload that cannot be read never will be: it goes to the dead letters. So does one of
+    /// another major version, whose fields may mean something else.
     pub fn payload<E: Event>(&self) -> Result<E, Fault> {
+        if let Some(schema) = self.schema.as_deref().filter(|schema| *schema != SCHEMA) {
+            let text = format!("the payload of {} is of a version that this one does not read", self.kind);
+            return Err(Fault::invalid(text).caused_by(format!("{schema}, not {SCHEMA}")));
+        }
         serde_json::from_slice(&self.payload)
             .map_err(|error| Fault::invalid(format!("the payload of {} cannot be read", self.kind)).caused_by(error))
     }
@@ -59,7 +83,9 @@ impl Incoming {
             Some(AMQPValue::LongUInt(attempt)) => *attempt,
             _ => 0,
         };
-        Ok(Self { id, kind, occurred_at, attempt, trace: Carrier::read(|name| text(&headers, name)), payload })
+        let schema = text(&headers, DATA_SCHEMA).map(str::to_owned);
+        let trace = Carrier::read(|name| text(&headers, name));
+        Ok(Self { id, kind, occurred_at, attempt, trace, schema, payload })
     }
 }
 
@@ -68,7 +94,8 @@ pub(crate) fn properties(id: Uuid, kind: &str, source: &str, time: Timestamp, tr
     let mut headers = FieldTable::default();
     let time = time.to_string();
     let id = id.to_string();
-    let attributes = [(SPEC_VERSION, "1.0"), (ID, &id), (TYPE, kind), (SOURCE, source), (TIME, &time)];
+    let attributes =
+        [(SPEC_VERSION, "1.0"), (ID, &id), (TYPE, kind), (SOURCE, source), (TIME, &time), (DATA_SCHEMA, SCHEMA)];
     for (name, value) in attributes {
         set(&mut headers, name, value);
     }

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, Migrator};
 
 pub use consumer::{Consumer, Handler, consume};
-pub use event::Incoming;
+pub use event::{FORGET_AFTER, Incoming};
 pub use outbox::Outbox;
 pub use relay::relay;
 

@@ -15,7 +15,7 @@ use lapin::{
 };
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use shop_proto::events::{Event, ORDER_EVENTS, PRODUCT_EVENTS};
+use shop_proto::events::{Event, ORDER_EVENTS, PRODUCT_EVENTS, ROUTES, SCHEMA};
 use uuid::Uuid;
 
 use crate::{TestBroker, eventually};
@@ -71,22 +71,41 @@ impl Neighbours {
 
     /// The same with an id of the test's choice: with one that was there before, it is a duplicate.
     pub async fn publish_as<E: Event>(&self, id: Uuid, event: &E) {
+        let payload = serde_json::to_value(event).expect("a payload");
+        self.publish_json(id, E::ROUTE.key, Some(SCHEMA), &payload).await;
+    }
+
+    /// The same with any payload: a publisher of another version than ours. The first release named no `schema`.
+    pub async fn publish_json(&self, id: Uuid, key: &str, schema: Option<&str>, payload: &Value) {
+        let route = ROUTES.iter().find(|route| route.key == key).expect("a kind of event");
         let mut headers = FieldTable::default();
-        for (name, value) in [
-            ("cloudEvents:specversion", "1.0".to_owned()),
-            ("cloudEvents:id", id.to_string()),
-            ("cloudEvents:type", E::ROUTE.key.to_owned()),
-            ("cloudEvents:source", "/shopkeeper/test".to_owned()),
-            ("cloudEvents:time", Timestamp::now().to_string()),
-        ] {
-            headers.insert(name.into(), AMQPValue::LongString(value.into()));
+        let (id, time) = (id.to_string(), Timestamp::now().to_string());
+        let source = "/shopkeeper/test";
+        for (name, value) in [("specversion", "1.0"), ("id", &id), ("type", key), ("source", source), ("time", &time)]
+            .into_iter()
+            .chain(schema.map(|schema| ("dataschema", schema)))
+        {
+            headers.insert(format!("cloudEvents:{name}").into(), AMQPValue::LongString(value.into()));
         }
         let properties = BasicProperties::default().with_headers(headers);
-        let payload = serde_json::to_vec(event).expect("a payload");
-        let (exchange, key) = (E::ROUTE.exchange.into(), E::ROUTE.key.into());
-        let confirm =
-            self.channel.basic_publish(exchange, key, BasicPublishOptions::default(), &payload, properties).await;
+        let payload = payload.to_string();
+        let (exchange, options) = (route.exchange.into(), BasicPublishOptions::default());
+        let confirm = self.channel.basic_publish(exchange, key.into(), options, payload.as_bytes(), properties).await;
         confirm.expect("published").await.expect("confirmed");
+    }
+
+    /// Tells of six orders that one thing happened twice and another twice, each time in another sequence.
+    pub async fn publish_in_every_order<A: Event, B: Event>(&self, one: impl Fn(Uuid) -> A, other: impl Fn(Uuid) -> B) {
+        for others in (0_u32..16).filter(|places| places.count_ones() == 2) {
+            let order = Uuid::new_v4();
+            for place in 0..4 {
+                if others >> place & 1 == 1 {
+                    self.publish(&other(order)).await;
+                } else {
+                    self.publish(&one(order)).await;
+                }
+            }
+        }
     }
 
     /// What was published about `order` so far, by anybody, in the order it arrived.
