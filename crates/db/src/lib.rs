@@ -1,9 +1,12 @@
 //! PostgreSQL: pools that wait for no one, migrations that first create their own role and database, database errors as
-//! faults, workers on rows that are due, and answers that are kept for requests that come twice.
+//! faults, workers on rows that are due, the sweep of rows that have served, and answers that are kept for requests that
+//! come twice.
 
 mod error;
 pub mod idempotency;
 mod migrate;
+mod repeat;
+mod sweep;
 mod worker;
 
 use std::time::Duration;
@@ -19,6 +22,8 @@ use sqlx::{
 
 pub use error::{DbError, on_constraint};
 pub use migrate::migrate;
+pub use repeat::repeat;
+pub use sweep::{Served, sweep};
 pub use worker::{Wake, Work, Worker};
 
 /// A request that cannot get a connection within this time is better refused.

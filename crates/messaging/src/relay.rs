@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use lapin::{
     Channel, Confirmation, Connection,
@@ -12,9 +12,10 @@ use lapin::{
 };
 use shop_config::Url;
 use shop_core::World;
+use shop_db::Served;
 use shop_telemetry::Carrier;
 use sqlx::{PgConnection, PgPool, types::Json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field::Empty};
 use uuid::Uuid;
@@ -25,11 +26,12 @@ const BATCH: i64 = 500;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
-const UNROUTABLE_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
-const SWEEP_EVERY: Duration = Duration::from_mins(10);
-/// How long what has served is kept: sent events a day, for people; handled ids a week, far beyond any redelivery.
-const KEEP_SENT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
-const KEEP_HANDLED: jiff::SignedDuration = jiff::SignedDuration::from_hours(7 * 24);
+const UNROUTABLE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
+/// Sent events are kept for people to look at, handled ids far beyond any redelivery.
+const SERVED: [Served; 2] = [
+    Served { table: "outbox", key: "seq", when: "sent_at < $1", keep: SignedDuration::from_hours(24) },
+    Served { table: "inbox", key: "event_id", when: "handled_at < $1", keep: SignedDuration::from_hours(7 * 24) },
+];
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -53,11 +55,9 @@ pub async fn relay(
     shutdown: CancellationToken,
 ) {
     let name = format!("{service} relay");
+    let sweep = shop_db::sweep(&SERVED, pool.clone(), Arc::clone(&world), shutdown.clone());
     let relay = Relay { service, pool, outbox, world };
-    tokio::join!(
-        keep_connected(&amqp.url, &name, &shutdown, |connection| relay.run(connection, &shutdown)),
-        relay.sweep_until(&shutdown),
-    );
+    tokio::join!(keep_connected(&amqp.url, &name, &shutdown, |connection| relay.run(connection, &shutdown)), sweep,);
 }
 
 struct Relay {
@@ -147,20 +147,6 @@ impl Relay {
         .instrument(span)
         .await
     }
-
-    async fn sweep_until(&self, shutdown: &CancellationToken) {
-        let mut next = Instant::now() + SWEEP_EVERY;
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep_until(next) => {}
-            }
-            next += SWEEP_EVERY;
-            if let Err(error) = sweep(&self.pool, self.world.now()).await {
-                tracing::warn!(error.cause = %error, "sweeping outbox and inbox failed; the next one is in ten minutes");
-            }
-        }
-    }
 }
 
 async fn claim(tx: &mut PgConnection, now: Timestamp) -> sqlx::Result<Vec<Row>> {
@@ -187,11 +173,5 @@ async fn mark(tx: &mut PgConnection, sent: &[i64], unroutable: &[i64], now: Time
             .execute(tx)
             .await?;
     }
-    Ok(())
-}
-
-async fn sweep(pool: &PgPool, now: Timestamp) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM outbox WHERE sent_at < $1").bind((now - KEEP_SENT).to_sqlx()).execute(pool).await?;
-    sqlx::query("DELETE FROM inbox WHERE handled_at < $1").bind((now - KEEP_HANDLED).to_sqlx()).execute(pool).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ mod views;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use shop_auth::Caller;
 use shop_core::{Currency, World};
 use shop_messaging::{Outbox, inbox};
@@ -28,8 +28,6 @@ use crate::{
 
 /// Orders that expire in one transaction.
 const EXPIRY_BATCH: i64 = 100;
-/// How long a refused order id keeps its answer, for clients that ask again.
-const KEEP_REFUSALS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Everything the use cases need.
 pub struct Orders {
@@ -95,13 +93,6 @@ impl Orders {
             self.committed(Event::Expired, decision);
         }
         Ok(i64::try_from(expired.len()) == Ok(EXPIRY_BATCH))
-    }
-
-    /// Forgets refused order ids that are old; there is never more to do.
-    pub async fn sweep(&self) -> Result<bool, Error> {
-        let mut connection = self.pool.acquire().await?;
-        store::sweep_refusals(&mut connection, self.now() - KEEP_REFUSALS).await?;
-        Ok(false)
     }
 
     /// Moves a locked order as the state machine says, with history and events.

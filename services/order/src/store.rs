@@ -1,8 +1,9 @@
 //! Queries, one function each. No rules live here.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Currency;
+use shop_db::Served;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -21,6 +22,14 @@ macro_rules! line_columns {
          l.quantity"
     };
 }
+
+/// A refused order id keeps its answer as long as a cart keeps the attempt. Orders, their lines and their history stay.
+pub const SERVED: [Served; 1] = [Served {
+    table: "order_attempts",
+    key: "order_id",
+    when: "refusal IS NOT NULL AND at < $1",
+    keep: SignedDuration::from_hours(7 * 24),
+}];
 
 /// What is known of an order id.
 #[derive(Clone, Copy, Debug)]
@@ -158,15 +167,6 @@ pub async fn refuse(
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Forgets refusals older than `before`.
-pub async fn sweep_refusals(connection: &mut PgConnection, before: Timestamp) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM order_attempts WHERE refusal IS NOT NULL AND at < $1")
-        .bind(before.to_sqlx())
-        .execute(connection)
-        .await
-        .map(|_| ())
 }
 
 /// One order of `user`.

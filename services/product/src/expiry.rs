@@ -1,33 +1,19 @@
-//! Reservations of orders that were never paid end by themselves. Any number of replicas may run this at once.
+//! What time does to reservations: those of orders that were never paid end by themselves, and those that are over are
+//! swept. Any number of replicas may run this at once.
 
 use std::{sync::Arc, time::Duration};
 
-use shop_core::Fault;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::Catalog;
+use crate::{app::Catalog, store::reservations::SERVED};
 
-const POLL: Duration = Duration::from_secs(1);
+/// How late a reservation may end.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Gives the goods of expired reservations back until `shutdown`.
+/// Works until `shutdown`.
 pub async fn run(catalog: Arc<Catalog>, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        match catalog.release_expired().await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => {
-                let fault = Fault::from(error);
-                let cause = fault.cause().unwrap_or_default();
-                tracing::warn!(
-                    error.cause = cause,
-                    "expired reservations could not be released, trying again: {fault}"
-                );
-            }
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = sleep(POLL) => {}
-        }
-    }
+    tokio::join!(
+        shop_db::repeat("releasing expired reservations", LOOK_EVERY, &shutdown, || catalog.release_expired()),
+        shop_db::sweep(&SERVED, catalog.pool.clone(), Arc::clone(&catalog.world), shutdown.clone()),
+    );
 }

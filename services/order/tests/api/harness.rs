@@ -80,6 +80,13 @@ impl Shop {
         Self { service, orders, ..self }
     }
 
+    /// Another replica, started now.
+    pub async fn replica(&self) -> Running {
+        let service = Running::start::<App>(self.config.clone(), Host::new(self.world.clone())).await;
+        service.ready().await;
+        service
+    }
+
     /// Somebody new.
     pub fn person(&self, roles: &[Role]) -> Person {
         let id = Uuid::now_v7();

@@ -94,6 +94,13 @@ impl Shop {
         Self { service, catalog, ..self }
     }
 
+    /// Another replica, started now, with a clock of its own or the same.
+    pub async fn replica(&self, world: Arc<TestWorld>) -> Running {
+        let service = Running::start::<App>(self.config.clone(), Host::new(world)).await;
+        service.ready().await;
+        service
+    }
+
     pub fn person(&self, roles: &[Role]) -> Person {
         let id = Uuid::new_v4();
         Person { id, token: self.tokens.mint(id, roles) }

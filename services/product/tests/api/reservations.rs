@@ -1,6 +1,6 @@
 //! Stock that is set aside: never more than there is, and never for ever.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, future::join_all, stream};
 use serde_json::json;
@@ -9,6 +9,7 @@ use shop_proto::{
     catalog::{GetProductsRequest, ReserveStockRequest},
     events::{InventoryChanged, InventoryRejected, OrderCanceled, OrderPaid},
 };
+use shop_testing::{TestWorld, eventually};
 use uuid::Uuid;
 
 use crate::harness::Shop;
@@ -173,6 +174,55 @@ async fn an_expired_reservation_gives_its_stock_back_once_and_is_over_for_good()
     let rejected: InventoryRejected = shop.hear().await;
     assert_eq!(rejected.order_id, order.to_string());
     assert_eq!(shop.stock(&product).await, [5, 1, 4]);
+}
+
+#[tokio::test]
+async fn a_replica_whose_clock_is_ahead_ends_a_reservation_early_by_no_more_than_that() {
+    let shop = Shop::start().await;
+    let product = shop.product(&shop.seller(), "Lamp", 5).await;
+    let (buyer, early, kept) = (shop.buyer(), Uuid::new_v4(), Uuid::new_v4());
+    shop.reserve(&buyer, early, &[(&product, 1)]).await.unwrap();
+    shop.world.advance(Duration::from_mins(11));
+    shop.reserve(&buyer, kept, &[(&product, 2)]).await.unwrap();
+    let ahead = TestWorld::new(2);
+    ahead.advance(Duration::from_mins(11 + 20));
+    let _replica = shop.replica(Arc::new(ahead)).await;
+    shop.stock_becomes(&product, [5, 2, 3]).await;
+
+    for order in [early, kept] {
+        shop.publish(Uuid::new_v4(), &OrderPaid { order_id: order.to_string(), ..OrderPaid::default() }).await;
+    }
+    // The order whose stock was given away is told so, and none of it is counted twice.
+    assert_eq!(shop.hear::<InventoryRejected>().await.order_id, early.to_string());
+    shop.stock_becomes(&product, [3, 0, 3]).await;
+}
+
+#[tokio::test]
+async fn a_reservation_that_is_over_is_forgotten_after_a_month_and_one_that_was_paid_is_not() {
+    let shop = Shop::start().await;
+    let product = shop.product(&shop.seller(), "Lamp", 5).await;
+    let (buyer, over, bought) = (shop.buyer(), Uuid::new_v4(), Uuid::new_v4());
+    for order in [over, bought] {
+        shop.reserve(&buyer, order, &[(&product, 2)]).await.unwrap();
+    }
+    shop.publish(Uuid::new_v4(), &OrderPaid { order_id: bought.to_string(), ..OrderPaid::default() }).await;
+    shop.stock_becomes(&product, [3, 2, 1]).await;
+    shop.world.advance(Duration::from_mins(31));
+    shop.stock_becomes(&product, [3, 0, 3]).await;
+
+    shop.world.advance(Duration::from_hours(32 * 24));
+    let _replica = shop.replica(Arc::clone(&shop.world)).await;
+    eventually("only the sale is known, with its line", || async {
+        let query = "SELECT order_id FROM reservations UNION ALL SELECT order_id FROM reservation_lines";
+        let known: Vec<Uuid> = sqlx::query_scalar(query).fetch_all(&shop.database.pool).await.unwrap();
+        if known == [bought, bought] { Ok(()) } else { Err(format!("{known:?}")) }
+    })
+    .await;
+
+    shop.publish(Uuid::new_v4(), &OrderPaid { order_id: over.to_string(), ..OrderPaid::default() }).await;
+    assert_eq!(shop.hear::<InventoryRejected>().await.order_id, over.to_string());
+    shop.publish(Uuid::new_v4(), &OrderCanceled { order_id: bought.to_string(), ..OrderCanceled::default() }).await;
+    shop.stock_becomes(&product, [5, 0, 5]).await;
 }
 
 #[tokio::test]
