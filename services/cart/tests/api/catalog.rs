@@ -54,6 +54,38 @@ async fn product_events_refresh_what_is_known_and_an_older_one_changes_nothing()
 }
 
 #[tokio::test]
+async fn news_that_comes_backwards_and_twice_leaves_what_happened_last() {
+    let shop = Shop::open().await;
+    let (buyer, desk) = (shop.buyer(), shop.neighbours.sell("desk", 1_000));
+    buyer.add(desk, 1).await;
+    shop.catalog.stop();
+    until_item(&buyer, "stale", json!(true)).await;
+
+    let described =
+        |name: &str, price: i64| json!({ "productId": desk, "name": name, "priceMinor": price, "status": "active" });
+    let news = [
+        ("product.created", described("first desk", 100)),
+        ("product.updated", described("second desk", 200)),
+        ("product.status_changed", json!({ "productId": desk, "status": "inactive" })),
+        ("product.updated", described("last desk", 300)),
+        ("inventory.changed", json!({ "productId": desk, "stock": 9, "reserved": 2, "available": 7 })),
+        ("inventory.changed", json!({ "productId": desk, "stock": 9, "reserved": 5, "available": 4 })),
+    ];
+    let soon = Timestamp::now() + SignedDuration::from_secs(60);
+    for (second, (kind, payload)) in (0..).zip(news).rev().flat_map(|told| [told.clone(), told]) {
+        shop.tell(kind, soon + SignedDuration::from_secs(second), payload).await;
+    }
+    for (kind, times) in
+        [("product.created", 2), ("product.updated", 4), ("product.status_changed", 2), ("inventory.changed", 4)]
+    {
+        shop.cart.handled(kind, times).await;
+    }
+    let item = buyer.cart().await["items"][0].clone();
+    let shown = (&item["productName"], &item["unitPrice"], &item["available"]);
+    assert_eq!(shown, (&json!("last desk"), &json!(3.0), &json!(4)));
+}
+
+#[tokio::test]
 async fn a_product_the_catalog_no_longer_has_stays_visible_as_one_that_cannot_be_bought() {
     let shop = Shop::open().await;
     let (buyer, desk) = (shop.buyer(), shop.neighbours.sell("desk", 1_000));

@@ -24,9 +24,10 @@ pub struct Shop {
     pub world: Arc<TestWorld>,
     /// The service's broker.
     pub broker: TestBroker,
+    /// The service.
+    pub cart: Running,
     config: Config,
     tokens: TestTokens,
-    cart: Running,
     _orders: neighbours::Running,
 }
 

@@ -102,12 +102,15 @@ pub fn decide(state: State, event: Event) -> Decision {
             Decision::Moves(vec![Move { to: S::Paid, payment: P::Paid, reason: Reason::PaymentSucceeded }])
         }
         (S::Created | S::Pending, E::PaymentFailed) => cancel(P::Failed, Reason::PaymentFailed),
+        // Payment gives back what nobody canceled only with a payment that failed; this overtook it.
+        (S::Created | S::Pending, E::PaymentRefunded) => cancel(P::Refunded, Reason::PaymentFailed),
         (S::Created | S::Pending, E::Expired) => cancel(state.payment, Reason::Expired),
         (S::Created | S::Pending, E::CancelRequested) => cancel(state.payment, Reason::CanceledByUser),
 
         (S::Paid, E::CancelRequested) => cancel(P::Refunding, Reason::CanceledByUser),
         (S::Paid, E::InventoryRejected) => cancel(P::Refunding, Reason::InventoryRejected),
-        (S::Paid, E::DeliveryFailed) => cancel(P::Refunding, Reason::DeliveryFailed),
+        // Shipped or not, what cannot be handed over comes back, and so does the money.
+        (S::Paid | S::Shipped, E::DeliveryFailed) => cancel(P::Refunding, Reason::DeliveryFailed),
         (S::Paid, E::DeliveryShipped) => Decision::Moves(vec![shipped]),
         (S::Paid, E::DeliveryDelivered) => Decision::Moves(vec![shipped, delivered]),
         (S::Shipped, E::DeliveryDelivered) => Decision::Moves(vec![delivered]),
@@ -130,15 +133,18 @@ pub fn decide(state: State, event: Event) -> Decision {
         (S::Pending | S::Paid | S::Shipped | S::Delivered | S::Canceled, E::PaymentPending)
         | (S::Created | S::Pending, E::DeliveryShipped | E::DeliveryDelivered | E::DeliveryFailed)
         | (S::Created | S::Pending | S::Shipped | S::Delivered | S::Canceled, E::InventoryRejected)
-        | (S::Created | S::Pending | S::Paid | S::Shipped | S::Delivered, E::PaymentRefunded)
+        | (S::Paid | S::Shipped | S::Delivered, E::PaymentRefunded)
         | (S::Paid | S::Shipped | S::Delivered, E::PaymentSucceeded | E::PaymentFailed | E::Expired)
-        | (S::Shipped | S::Delivered, E::DeliveryShipped | E::DeliveryFailed)
-        | (S::Delivered, E::DeliveryDelivered)
+        | (S::Shipped | S::Delivered, E::DeliveryShipped)
+        | (S::Delivered, E::DeliveryDelivered | E::DeliveryFailed)
         | (S::Canceled, E::DeliveryDelivered | E::DeliveryFailed | E::CancelRequested | E::Expired) => {
             Decision::Ignored
         }
     }
 }
+
+#[cfg(test)]
+mod orders_of_events;
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +162,7 @@ mod tests {
         ("CANCELED/refunded", State { status: Status::Canceled, payment: PaymentStatus::Refunded }),
     ];
 
-    const EVENTS: [Event; 10] = [
+    pub(super) const EVENTS: [Event; 10] = [
         Event::PaymentPending,
         Event::PaymentSucceeded,
         Event::PaymentFailed,
@@ -174,10 +180,12 @@ mod tests {
         CREATED/none       payment.pending    PENDING/pending(payment_pending)
         CREATED/none       payment.succeeded  PAID/paid(payment_succeeded)
         CREATED/none       payment.failed     CANCELED/failed(payment_failed)
+        CREATED/none       payment.refunded   CANCELED/refunded(payment_failed)
         CREATED/none       cancel             CANCELED/none(canceled_by_user)
         CREATED/none       expiry             CANCELED/none(expired)
         PENDING/pending    payment.succeeded  PAID/paid(payment_succeeded)
         PENDING/pending    payment.failed     CANCELED/failed(payment_failed)
+        PENDING/pending    payment.refunded   CANCELED/refunded(payment_failed)
         PENDING/pending    cancel             CANCELED/pending(canceled_by_user)
         PENDING/pending    expiry             CANCELED/pending(expired)
         PAID/paid          cancel             CANCELED/refunding(canceled_by_user)
@@ -186,6 +194,7 @@ mod tests {
         PAID/paid          delivery.shipped   SHIPPED/paid(shipped)
         PAID/paid          delivery.delivered SHIPPED/paid(shipped),DELIVERED/paid(delivered)
         SHIPPED/paid       delivery.delivered DELIVERED/paid(delivered)
+        SHIPPED/paid       delivery.failed    CANCELED/refunding(delivery_failed)
         SHIPPED/paid       cancel             refused
         DELIVERED/paid     cancel             refused
         CANCELED/none      payment.succeeded  CANCELED/refunding(paid_after_cancel)

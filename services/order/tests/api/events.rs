@@ -133,6 +133,57 @@ async fn a_paid_order_without_stock_or_delivery_is_canceled_and_refunded() {
 }
 
 #[tokio::test]
+async fn a_parcel_that_comes_back_ends_its_order_and_sends_the_money_back() {
+    let (shop, neighbours) = Shop::open().await;
+    let buyer = shop.buyer();
+    let order = shop.pay_for_a_kettle(&buyer, &neighbours).await;
+    shop.handled(neighbours.publish(&shipped(order)).await).await;
+    neighbours.publish(&DeliveryFailed { order_id: order.to_string(), ..DeliveryFailed::default() }).await;
+
+    let view = shop.becomes(&buyer, order, "CANCELED").await;
+    assert_eq!(view["payment_status"], "refunding");
+    assert_eq!(reasons(&view), ["placed", "payment_succeeded", "shipped", "delivery_failed"]);
+    shop.tells(&neighbours, order, &["order.created", "order.paid", "order.shipped", "order.canceled"]).await;
+    shop.cancels(&neighbours, order, "delivery_failed").await;
+}
+
+#[tokio::test]
+async fn every_kind_of_message_counts_once_however_often_it_comes() {
+    let (shop, neighbours) = Shop::open().await;
+    let buyer = shop.buyer();
+    // What an order has heard before, the message, and where it then is.
+    for (before, kind, becomes) in [
+        (vec![], "payment.pending", ("PENDING", "pending")),
+        (vec![], "payment.succeeded", ("PAID", "paid")),
+        (vec![], "payment.failed", ("CANCELED", "failed")),
+        (vec!["payment.failed"], "payment.refunded", ("CANCELED", "refunded")),
+        (vec!["payment.succeeded"], "delivery.shipped", ("SHIPPED", "paid")),
+        (vec!["payment.succeeded"], "delivery.delivered", ("DELIVERED", "paid")),
+        (vec!["payment.succeeded"], "delivery.failed", ("CANCELED", "refunding")),
+        (vec!["payment.succeeded"], "inventory.rejected", ("CANCELED", "refunding")),
+    ] {
+        let order = shop.order_a_kettle(&buyer).await;
+        let payload = json!({"orderId": order, "amountMinor": 1999, "currency": "USD", "ofALaterRelease": 1});
+        for kind in before {
+            let id = Uuid::new_v4();
+            neighbours.publish_json(id, kind, None, &payload).await;
+            shop.handled(id).await;
+        }
+        let (first, again) = (Uuid::new_v4(), Uuid::new_v4());
+        neighbours.publish_json(first, kind, None, &payload).await;
+        shop.handled(first).await;
+        let view = shop.view(&buyer, order).await;
+        assert_eq!((&view["status"], &view["payment_status"]), (&json!(becomes.0), &json!(becomes.1)), "{kind}");
+        for id in [first, again] {
+            neighbours.publish_json(id, kind, None, &payload).await;
+        }
+        shop.handled(again).await;
+        shop.counts(&format!(r#"order_events_dropped_total{{event="{kind}",why="duplicate"}} 1"#)).await;
+        assert_eq!(shop.view(&buyer, order).await, view, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_payment_of_another_amount_or_for_no_order_is_parked() {
     let (shop, neighbours) = Shop::open().await;
     let buyer = shop.buyer();
