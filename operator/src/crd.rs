@@ -5,6 +5,7 @@
 //! runs is readable from `kubectl get shop -o yaml`.
 
 mod orders;
+mod providers;
 mod services;
 mod status;
 mod stores;
@@ -13,7 +14,8 @@ mod traffic;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, ProviderMock, ProviderSpec, TelemetrySpec};
+pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};
+pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
 pub use self::status::{Phase, ServiceStatus, ShopStatus, StoreStatus};
 pub use self::stores::{EmbeddedStore, StoreSpec};
@@ -135,11 +137,17 @@ pub struct ShopSpec {
     pub orders: OrdersSpec,
 
     /// The payment provider.
-    #[serde(default = "orders::default_payment")]
+    #[serde(default = "providers::default_payment")]
+    #[x_kube(validation = Rule::new(providers::PAYMENT_RULE).message(
+        "payment knows no city and no `then: Undeliverable`: those are for delivery.mock.outcomes"
+    ))]
     pub payment: ProviderSpec,
 
     /// The delivery provider.
-    #[serde(default = "orders::default_delivery")]
+    #[serde(default = "providers::default_delivery")]
+    #[x_kube(validation = Rule::new(providers::DELIVERY_RULE).message(
+        "delivery knows no amount: amountAbove is for payment.mock.outcomes"
+    ))]
     pub delivery: ProviderSpec,
 
     /// Where traces go. Default: a trace store inside the Shop, which keeps the latest traces in memory.

@@ -9,7 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
 use crate::catalog::{SERVICES, Service};
-use crate::crd::{Amounts, DataOnDelete, EmbeddedStore, PullPolicy, Resources, Shop, StoreSpec, UsersSpec};
+use crate::crd::{
+    Amounts, DataOnDelete, EmbeddedStore, ProviderSpec, PullPolicy, Resources, Shop, StoreSpec, UsersSpec,
+};
 use crate::credentials::Credentials;
 use crate::keys::SigningKey;
 use crate::settings::Settings;
@@ -58,8 +60,10 @@ pub struct ValidShop {
     pub unpaid_expiry: String,
     /// How long stock is reserved.
     pub reservation: String,
-    /// Latency of the mock providers.
-    pub latencies: Latencies,
+    /// Who moves the money.
+    pub payment: MockProvider,
+    /// Who carries the parcels.
+    pub delivery: MockProvider,
     /// What happens to volumes.
     pub data_on_delete: DataOnDelete,
     /// Passwords.
@@ -135,13 +139,13 @@ pub enum Traces {
     Disabled,
 }
 
-/// Latency of the mock providers.
+/// A built-in provider.
 #[derive(Debug)]
-pub struct Latencies {
-    /// Of the payment provider.
-    pub payment: String,
-    /// Of the delivery provider.
-    pub delivery: String,
+pub struct MockProvider {
+    /// How long it takes for each order.
+    pub latency: String,
+    /// What goes wrong, as JSON, which its service reads; `None` for nothing.
+    pub outcomes: Option<String>,
 }
 
 /// A Shop that cannot be worked with, and what to write instead.
@@ -190,10 +194,8 @@ pub fn validate(
         users: spec.users.clone(),
         unpaid_expiry: spec.orders.unpaid_expiry.clone(),
         reservation: spec.orders.reservation.clone(),
-        latencies: Latencies {
-            payment: spec.payment.mock.as_ref().ok_or_else(|| missing("spec.payment.mock"))?.latency.clone(),
-            delivery: spec.delivery.mock.as_ref().ok_or_else(|| missing("spec.delivery.mock"))?.latency.clone(),
-        },
+        payment: mock_provider("payment", &spec.payment)?,
+        delivery: mock_provider("delivery", &spec.delivery)?,
         data_on_delete: spec.lifecycle.data_on_delete,
         credentials,
         signing,
@@ -284,6 +286,13 @@ fn store(name: &str, spec: &StoreSpec, image: &str) -> Result<Store, Invalid> {
         .clone()
         .ok_or_else(|| Invalid { field: format!("spec.{name}"), message: "write `embedded: {}`".to_owned() })?;
     Ok(Store { image: image.to_owned(), volume })
+}
+
+fn mock_provider(name: &str, spec: &ProviderSpec) -> Result<MockProvider, Invalid> {
+    let invalid = |message: String| Invalid { field: format!("spec.{name}.mock"), message };
+    let mock = spec.mock.as_ref().ok_or_else(|| invalid("is not set".to_owned()))?;
+    let outcomes = serde_json::to_string(&mock.outcomes).map_err(|error| invalid(error.to_string()))?;
+    Ok(MockProvider { latency: mock.latency.clone(), outcomes: Some(outcomes).filter(|_| !mock.outcomes.is_empty()) })
 }
 
 fn traces(shop: &Shop, settings: &Settings) -> Traces {

@@ -6,7 +6,7 @@ use super::component_name;
 use super::pod::{field_variable, secret_variable, variable};
 use crate::catalog::{SERVICES, TRACES, Tokens};
 use crate::names;
-use crate::validate::{Traces, ValidService, ValidShop};
+use crate::validate::{MockProvider, Traces, ValidService, ValidShop};
 
 /// Folder of the keys that verify tokens.
 pub(super) const AUTH_FOLDER: &str = "/etc/shopkeeper/auth";
@@ -76,17 +76,21 @@ fn tokens(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
 /// Settings that only one service has.
 fn particular(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
     let currency = || variable("SHOP_CURRENCY", &shop.currency);
-    let latency = |latency: &str| variable("SHOP_PROVIDER__LATENCY", latency);
     match service.service.name {
         "user" => user(shop),
         "product" => vec![currency(), variable("SHOP_RESERVATION", &shop.reservation)],
         "cart" => vec![currency()],
         "order" => vec![currency(), variable("SHOP_UNPAID_EXPIRY", &shop.unpaid_expiry)],
-        "payment" => vec![currency(), latency(&shop.latencies.payment)],
-        "delivery" => vec![latency(&shop.latencies.delivery)],
+        "payment" => [currency()].into_iter().chain(provider(&shop.payment)).collect(),
+        "delivery" => provider(&shop.delivery).collect(),
         "docs" => vec![variable("SHOP_UPSTREAMS", upstreams(shop))],
         _ => Vec::new(),
     }
+}
+
+fn provider(mock: &MockProvider) -> impl Iterator<Item = EnvVar> {
+    let outcomes = mock.outcomes.as_ref().map(|outcomes| variable("SHOP_PROVIDER__OUTCOMES", outcomes));
+    [variable("SHOP_PROVIDER__LATENCY", &mock.latency)].into_iter().chain(outcomes)
 }
 
 fn user(shop: &ValidShop) -> Vec<EnvVar> {

@@ -1,4 +1,4 @@
-//! The way of an order: its time limits, its providers, its trace, and what stays when the Shop goes.
+//! The way of an order: its time limits, its trace, and what stays when the Shop goes.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -38,36 +38,6 @@ fn default_unpaid_expiry() -> String {
 
 fn default_reservation() -> String {
     "30m".to_owned()
-}
-
-/// A provider outside the shop.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("has(self.mock)").message(
-    "name the provider: `mock: {latency: 2s}` is a built-in one for development, the only one there is in this version"
-))]
-#[serde(rename_all = "camelCase")]
-pub struct ProviderSpec {
-    /// A built-in provider that always succeeds, for development.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mock: Option<ProviderMock>,
-}
-
-/// A built-in provider.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct ProviderMock {
-    /// How long the provider takes for each order, `0s` for none.
-    #[schemars(length(max = 16))]
-    #[x_kube(validation = Rule::new(DURATION_RULE).message(DURATION_HELP))]
-    pub latency: String,
-}
-
-pub(super) fn default_payment() -> ProviderSpec {
-    ProviderSpec { mock: Some(ProviderMock { latency: "2s".to_owned() }) }
-}
-
-pub(super) fn default_delivery() -> ProviderSpec {
-    ProviderSpec { mock: Some(ProviderMock { latency: "5s".to_owned() }) }
 }
 
 /// Where traces go.

@@ -17,9 +17,6 @@ use crate::{
     store,
 };
 
-/// How long the carrier may take to answer.
-const PROVIDER_PATIENCE: Duration = Duration::from_secs(20);
-
 /// The use cases with what they need; a clone is the same service.
 #[derive(Clone)]
 pub struct Deliveries {
@@ -36,15 +33,15 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// The worker that asks the carrier.
+    /// The worker that asks the carrier, and waits so long for an answer.
     #[must_use]
-    pub fn worker(&self) -> Worker<Self> {
+    pub fn worker(&self, patience: Duration) -> Worker<Self> {
         Worker {
             work: self.clone(),
             pool: self.pool.clone(),
             world: Arc::clone(&self.world),
             wake: self.wake.clone(),
-            patience: PROVIDER_PATIENCE,
+            patience,
         }
     }
 
@@ -83,7 +80,8 @@ impl Deliveries {
     async fn ask(&self, step: Step, delivery: &Delivery) -> Result<Outcome, Fault> {
         Ok(match step {
             Step::Ship => {
-                let parcel = Parcel { key: delivery.id, address: delivery.address.clone() };
+                let (key, order_id) = (delivery.id, delivery.order_id);
+                let parcel = Parcel { key, order_id, address: delivery.address.clone() };
                 match self.provider.ship(&parcel).await? {
                     Shipment::Accepted { takes } => Outcome::Shipped(takes),
                     Shipment::Refused { reason } => Outcome::Refused(reason),

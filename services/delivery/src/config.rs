@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use shop_config::{Postgres, Span, Url};
-
-use crate::provider::Outcomes;
+use shop_mock::Outcomes;
 
 /// Everything the service is told.
 #[derive(Clone, Deserialize)]
@@ -19,18 +18,24 @@ pub struct Config {
     pub provider: Provider,
 }
 
-/// How the mock provider behaves.
+/// How the mock provider behaves, and how long it is waited for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Provider {
     /// How long a parcel is on its way.
     pub latency: Span,
-    /// What comes of it.
+    /// What comes of a shipment.
     pub outcomes: Outcomes,
+    /// An answer that takes longer is given up, and asked for again.
+    pub patience: Span,
 }
 
 impl Default for Provider {
     fn default() -> Self {
-        Self { latency: Span(Duration::from_secs(5)), outcomes: Outcomes::default() }
+        Self {
+            latency: Span(Duration::from_secs(5)),
+            outcomes: Outcomes::default(),
+            patience: Span(Duration::from_secs(20)),
+        }
     }
 }

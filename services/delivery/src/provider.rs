@@ -9,7 +9,7 @@ use shop_core::Fault;
 use uuid::Uuid;
 
 pub use crate::domain::Address;
-pub use mock::{MockProvider, NotOutcomes, Outcomes};
+pub use mock::MockProvider;
 
 /// Takes parcels to doors. Every call can be repeated: the key decides whether it counts.
 pub trait DeliveryProvider: Send + Sync + 'static {
@@ -28,6 +28,8 @@ pub trait DeliveryProvider: Send + Sync + 'static {
 pub struct Parcel {
     /// The same whenever the same parcel is meant.
     pub key: Uuid,
+    /// What it is for: the carrier writes it into its books.
+    pub order_id: Uuid,
     /// Where to.
     pub address: Address,
 }

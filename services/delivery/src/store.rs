@@ -2,12 +2,30 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use shop_db::DbError;
+use shop_db::{DbError, Served};
+use shop_messaging::FORGET_AFTER;
 use shop_telemetry::Carrier;
 use sqlx::{FromRow, PgConnection, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{Address, Delivery, State};
+
+/// A delivery that has ended has served: nothing that comes later moves it. The books' entry outlives it.
+pub(crate) const SERVED: [Served; 3] = [
+    Served {
+        table: "deliveries",
+        key: "id",
+        when: "state IN ('delivered', 'failed', 'canceled', 'recalled') AND updated_at < $1",
+        keep: FORGET_AFTER,
+    },
+    Served {
+        table: "mock_parcels",
+        key: "key",
+        when: "entered_at < $1 AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.id = mock_parcels.key)",
+        keep: FORGET_AFTER,
+    },
+    Served { table: "mock_calls", key: "key", when: "called_at < $1", keep: FORGET_AFTER },
+];
 
 /// A row as the database has it.
 #[derive(sqlx::FromRow)]

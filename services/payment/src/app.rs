@@ -18,9 +18,6 @@ use crate::{
     store,
 };
 
-/// How long the provider may take beyond its usual latency.
-const PROVIDER_PATIENCE: Duration = Duration::from_secs(20);
-
 /// The use cases with what they need; a clone is the same service.
 #[derive(Clone)]
 pub struct Payments {
@@ -50,15 +47,15 @@ pub struct Due {
 }
 
 impl Payments {
-    /// The worker that asks the provider.
+    /// The worker that asks the provider, and waits so long for an answer.
     #[must_use]
-    pub fn worker(&self, latency: Duration) -> Worker<Self> {
+    pub fn worker(&self, patience: Duration) -> Worker<Self> {
         Worker {
             work: self.clone(),
             pool: self.pool.clone(),
             world: Arc::clone(&self.world),
             wake: self.wake.clone(),
-            patience: latency + PROVIDER_PATIENCE,
+            patience,
         }
     }
 
@@ -105,7 +102,12 @@ impl Payments {
     async fn ask(&self, step: Step, payment: &Payment) -> Result<Outcome, Fault> {
         match step {
             Step::Capture => {
-                let charge = Charge { key: payment.id, amount: payment.amount, currency: payment.currency.clone() };
+                let charge = Charge {
+                    key: payment.id,
+                    order_id: payment.order_id,
+                    amount: payment.amount,
+                    currency: payment.currency.clone(),
+                };
                 Ok(match self.provider.capture(&charge).await? {
                     Capture::Taken => Outcome::Captured,
                     Capture::Declined { reason } => Outcome::Declined(reason),

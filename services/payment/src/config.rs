@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use shop_config::{Postgres, Span, Url};
 use shop_core::Currency;
-
-use crate::provider::Outcomes;
+use shop_mock::Outcomes;
 
 /// Everything the service is told.
 #[derive(Clone, Deserialize)]
@@ -22,18 +21,24 @@ pub struct Config {
     pub provider: Provider,
 }
 
-/// How the mock provider behaves.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// How the mock provider behaves, and how long it is waited for.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Provider {
     /// How long a capture or a refund takes.
     pub latency: Span,
     /// What comes of a capture.
     pub outcomes: Outcomes,
+    /// An answer that takes longer than this and the latency is given up, and asked for again.
+    pub patience: Span,
 }
 
 impl Default for Provider {
     fn default() -> Self {
-        Self { latency: Span(Duration::from_secs(2)), outcomes: Outcomes::default() }
+        Self {
+            latency: Span(Duration::from_secs(2)),
+            outcomes: Outcomes::default(),
+            patience: Span(Duration::from_secs(20)),
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::app::{Due, Payments};
 impl Handler for Payments {
     async fn handle(&self, event: &Incoming) -> Result<(), Fault> {
         if event.is::<OrderCreated>() {
+            event.check_remembered(self.world.now())?;
             let created: OrderCreated = event.payload()?;
             let due = Due {
                 order_id: id(&created.order_id)?,

@@ -41,7 +41,7 @@ impl Service for App {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
         let pool = shop_db::pool(&config.postgres, Self::NAME)?;
-        let provider = MockProvider::new(pool.clone(), config.provider, Arc::clone(&host.world));
+        let provider = MockProvider::new(pool.clone(), config.provider.clone(), Arc::clone(&host.world));
         Ok(wire(&config, pool, Arc::new(provider), host))
     }
 }
@@ -68,8 +68,10 @@ pub fn wire(config: &Config, pool: PgPool, provider: Arc<dyn PaymentProvider>, h
     host.health.require("postgres", move || shop_db::ping(ready.clone()));
     let consuming = host.health.gate("rabbitmq");
 
-    host.spawn(payments.worker(config.provider.latency.0).run(host.shutdown.clone()));
+    let patience = config.provider.latency.0 + config.provider.patience.0;
+    host.spawn(payments.worker(patience).run(host.shutdown.clone()));
     let (amqp, world) = (config.amqp.clone(), Arc::clone(&host.world));
+    host.spawn(shop_db::sweep(&store::SERVED, pool.clone(), Arc::clone(&world), host.shutdown.clone()));
     host.spawn(shop_messaging::relay(App::NAME, amqp, pool, outbox, world, host.shutdown.clone()));
     let consumer = Consumer {
         service: App::NAME,

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use shop_core::{Fault, Money};
 use uuid::Uuid;
 
-pub use mock::{MockProvider, NotOutcomes, Outcomes};
+pub use mock::MockProvider;
 
 /// Takes money and gives it back. Every call can be repeated: the key decides whether it counts.
 pub trait PaymentProvider: Send + Sync + 'static {
@@ -22,6 +22,8 @@ pub trait PaymentProvider: Send + Sync + 'static {
 pub struct Charge {
     /// The same whenever the same money is meant.
     pub key: Uuid,
+    /// What it is for: the provider writes it into its books.
+    pub order_id: Uuid,
     /// How much.
     pub amount: Money,
     /// ISO 4217.

@@ -3,12 +3,32 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Money;
-use shop_db::DbError;
+use shop_db::{DbError, Served};
+use shop_messaging::FORGET_AFTER;
 use shop_telemetry::Carrier;
 use sqlx::{FromRow, PgConnection, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{Payment, State};
+
+/// A payment that took no money, or gave it back, has served. One that was captured stays, because a cancel may still have to
+/// give the money back. The books' entry outlives the payment.
+pub(crate) const SERVED: [Served; 3] = [
+    Served {
+        table: "payments",
+        key: "id",
+        when: "state IN ('failed', 'canceled', 'refunded') AND updated_at < $1",
+        keep: FORGET_AFTER,
+    },
+    Served {
+        table: "mock_charges",
+        key: "key",
+        when: "entry <> 'captured' AND entered_at < $1
+               AND NOT EXISTS (SELECT FROM payments WHERE payments.id = mock_charges.key)",
+        keep: FORGET_AFTER,
+    },
+    Served { table: "mock_calls", key: "key", when: "called_at < $1", keep: FORGET_AFTER },
+];
 
 /// A row as the database has it.
 #[derive(sqlx::FromRow)]

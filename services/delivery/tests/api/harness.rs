@@ -10,10 +10,12 @@ use futures::future::{BoxFuture, FutureExt as _};
 use shop_config::Span;
 use shop_core::World;
 use shop_delivery::{
+    App,
     config::{Config, Provider},
     migrations,
-    provider::{DeliveryProvider, Outcomes, Parcel, ProviderError, Recall, Shipment, Tracking},
+    provider::{DeliveryProvider, Parcel, ProviderError, Recall, Shipment, Tracking},
 };
+use shop_mock::Outcomes;
 use shop_proto::events::{OrderCanceled, OrderPaid, ShippingAddress};
 use shop_server::Host;
 use shop_testing::{Neighbours, Running, TestBroker, TestDatabase, TestWorld, eventually};
@@ -22,6 +24,9 @@ use uuid::Uuid;
 
 /// Where every order goes.
 pub const CITY: &str = "London";
+
+/// How long an answer is waited for.
+const PATIENCE: Span = Span(Duration::from_millis(500));
 
 /// A database, a broker and a clock, and the service's neighbours.
 pub struct Shop {
@@ -42,8 +47,47 @@ impl Shop {
         Config {
             postgres: self.database.config.clone(),
             amqp: self.broker.config.clone(),
-            provider: Provider { latency: Span(Duration::ZERO), outcomes: Outcomes::Deliver },
+            provider: Provider { latency: Span(Duration::ZERO), ..Provider::default() },
         }
+    }
+
+    /// Starts the service with the carrier that ships with it, which misbehaves by these rules.
+    pub async fn start_mock(&self, outcomes: &str) -> Running {
+        let outcomes = Outcomes::try_from(outcomes.to_owned()).expect("rules");
+        self.start_app(Provider { outcomes, patience: PATIENCE, ..self.config().provider }).await
+    }
+
+    /// Starts the service with that carrier; its parcels are on their way for ten weeks.
+    pub async fn start_slow(&self) -> Running {
+        self.start_app(Provider { latency: Span(Duration::from_hours(10 * 7 * 24)), ..Provider::default() }).await
+    }
+
+    async fn start_app(&self, provider: Provider) -> Running {
+        let world: Arc<dyn World> = self.world.clone();
+        let service = Running::start::<App>(Config { provider, ..self.config() }, Host::new(world)).await;
+        service.ready().await;
+        service
+    }
+
+    /// What the books of that carrier say of an order.
+    pub async fn booked(&self, order: Uuid) -> Vec<String> {
+        let query = sqlx::query_scalar("SELECT entry FROM mock_parcels WHERE reference = $1").bind(order);
+        query.fetch_all(&self.database.pool).await.expect("the books")
+    }
+
+    /// Waits until they say so.
+    pub async fn until_booked(&self, order: Uuid, entries: &[&str]) {
+        eventually(&format!("the books say {entries:?}"), || async {
+            let booked = self.booked(order).await;
+            if booked == entries { Ok(()) } else { Err(format!("{booked:?}")) }
+        })
+        .await;
+    }
+
+    /// What the service told of an order, in the order it was heard.
+    pub fn told(&self, order: Uuid) -> Vec<String> {
+        let kinds = self.neighbours.seen(order).into_iter().map(|event| event.kind);
+        kinds.filter(|kind| kind.starts_with("delivery.")).collect()
     }
 
     /// Starts the service.
@@ -93,7 +137,7 @@ pub struct CountingCarrier {
 #[derive(Clone, Debug, Default)]
 pub struct Books {
     /// Whether the parcel of a key is still out there.
-    parcels: HashMap<Uuid, bool>,
+    pub parcels: HashMap<Uuid, bool>,
     /// Parcels that were taken.
     pub shipments: usize,
     /// Parcels that were called back.

@@ -4,4 +4,5 @@ mod edge;
 mod harness;
 mod mock;
 mod once;
+mod time;
 mod undo;

@@ -5,29 +5,62 @@ use std::{sync::Arc, time::Duration};
 use shop_config::Span;
 use shop_core::World;
 use shop_delivery::{
-    App,
-    config::{Config, Provider},
-    provider::{Address, DeliveryProvider as _, MockProvider, Outcomes, Parcel, Recall, Shipment, Tracking},
+    config::Provider,
+    provider::{Address, DeliveryProvider as _, MockProvider, Parcel, Recall, Shipment, Tracking},
 };
-use shop_proto::events::DeliveryFailed;
-use shop_server::Host;
-use shop_testing::Running;
+use shop_proto::events::{DeliveryDelivered, DeliveryFailed};
 use uuid::Uuid;
 
-use crate::harness::{CITY, Shop, paid};
+use crate::harness::{CITY, Shop, canceled, paid};
 
 const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
-async fn a_parcel_into_a_city_where_they_are_lost_fails() {
+async fn a_parcel_that_cannot_be_handed_over_is_shipped_and_then_fails() {
     let shop = Shop::open().await;
-    let outcomes = Outcomes::LoseIn(CITY.to_owned());
-    let provider = Provider { outcomes, ..shop.config().provider };
-    let service = Running::start::<App>(Config { provider, ..shop.config() }, Host::system()).await;
-    service.ready().await;
+    let rule = format!(r#"[{{"when": {{"city": "{CITY}"}}, "then": "Undeliverable"}}]"#);
+    let _service = shop.start_mock(&rule).await;
     let order = Uuid::new_v4();
     shop.neighbours.publish(&paid(order)).await;
     assert_eq!(shop.neighbours.receive::<DeliveryFailed>(order).await.reason, "undeliverable");
+    assert_eq!(shop.told(order), ["delivery.shipped", "delivery.failed"]);
+    assert_eq!(shop.booked(order).await, ["undeliverable"]);
+}
+
+#[tokio::test]
+async fn every_second_parcel_is_declined_and_the_others_arrive() {
+    let shop = Shop::open().await;
+    let _service = shop.start_mock(r#"[{"when": {"everyNth": 2}, "then": "Decline"}]"#).await;
+    let (arrives, declined) = (Uuid::new_v4(), Uuid::new_v4());
+    shop.neighbours.publish(&paid(arrives)).await;
+    shop.neighbours.receive::<DeliveryDelivered>(arrives).await;
+    shop.neighbours.publish(&paid(declined)).await;
+    assert_eq!(shop.neighbours.receive::<DeliveryFailed>(declined).await.reason, "declined");
+    assert_eq!(shop.told(declined), ["delivery.failed"]);
+}
+
+#[tokio::test]
+async fn a_carrier_that_fails_and_then_answers_too_late_is_asked_again_and_ships_once() {
+    let shop = Shop::open().await;
+    let rules = r#"[{"then": "Fail", "times": 1}, {"then": "TimeOut", "times": 1}]"#;
+    let _service = shop.start_mock(rules).await;
+    let order = Uuid::new_v4();
+    shop.neighbours.publish(&paid(order)).await;
+    shop.neighbours.receive::<DeliveryDelivered>(order).await;
+    assert_eq!(shop.told(order), ["delivery.shipped", "delivery.delivered"]);
+    assert_eq!(shop.booked(order).await, ["delivered"]);
+}
+
+#[tokio::test]
+async fn a_parcel_whose_receipt_never_arrives_is_called_back_when_its_order_is_canceled() {
+    let shop = Shop::open().await;
+    let _service = shop.start_mock(r#"[{"then": "TimeOut"}]"#).await;
+    let order = Uuid::new_v4();
+    shop.neighbours.publish(&paid(order)).await;
+    shop.until_booked(order, &["shipped"]).await;
+    shop.neighbours.publish(&canceled(order)).await;
+    shop.until_booked(order, &["recalled"]).await;
+    assert!(shop.told(order).is_empty());
 }
 
 #[tokio::test]
@@ -57,10 +90,11 @@ async fn a_key_that_was_called_back_is_closed_for_good() {
 
 fn mock(shop: &Shop) -> MockProvider {
     let world: Arc<dyn World> = shop.world.clone();
-    let behaviour = Provider { latency: Span(HOUR), outcomes: Outcomes::Deliver };
+    let behaviour = Provider { latency: Span(HOUR), ..Provider::default() };
     MockProvider::new(shop.database.pool.clone(), behaviour, world)
 }
 
 fn parcel() -> Parcel {
-    Parcel { key: Uuid::new_v4(), address: Address { city: CITY.to_owned(), ..Address::default() } }
+    let address = Address { city: CITY.to_owned(), ..Address::default() };
+    Parcel { key: Uuid::new_v4(), order_id: Uuid::new_v4(), address }
 }

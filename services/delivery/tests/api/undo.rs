@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shop_proto::events::{DeliveryDelivered, DeliveryShipped};
+use shop_testing::eventually;
 use uuid::Uuid;
 
 use crate::harness::{CountingCarrier, Shop, canceled, paid};
@@ -44,6 +45,23 @@ async fn a_parcel_whose_order_is_canceled_is_called_back_once_and_does_not_arriv
     shop.neighbours.receive::<DeliveryDelivered>(next).await;
     assert!(shop.neighbours.all::<DeliveryDelivered>(order).is_empty());
     assert_eq!(carrier.books().recalls, 1);
+}
+
+#[tokio::test]
+async fn in_whatever_order_payment_and_cancel_are_told_nothing_stays_out_there() {
+    let (shop, carrier) = (Shop::open().await, CountingCarrier::new(HOUR));
+    let service = shop.start(&carrier).await;
+    shop.neighbours.publish_in_every_order(paid, canceled).await;
+    service.handled("order.paid", 12).await;
+    service.handled("order.canceled", 12).await;
+    eventually("nothing is on its way or about to be", || async {
+        let open = "SELECT count(*) FROM deliveries WHERE state NOT IN ('canceled', 'recalled')";
+        let open: i64 = sqlx::query_scalar(open).fetch_one(&shop.database.pool).await.unwrap();
+        if open == 0 { Ok(()) } else { Err(format!("{open} deliveries are open")) }
+    })
+    .await;
+    let books = carrier.books();
+    assert_eq!((books.shipments, books.parcels.values().any(|out| *out)), (books.recalls, false));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,10 +13,12 @@ use futures::future::{BoxFuture, FutureExt as _};
 use jiff::Timestamp;
 use shop_config::Span;
 use shop_core::World;
+use shop_mock::Outcomes;
 use shop_payment::{
+    App,
     config::{Config, Provider},
     migrations,
-    provider::{Capture, Charge, Outcomes, PaymentProvider, ProviderError, Refund},
+    provider::{Capture, Charge, PaymentProvider, ProviderError, Refund},
 };
 use shop_proto::events::{OrderCanceled, OrderCreated};
 use shop_server::Host;
@@ -26,6 +28,9 @@ use uuid::Uuid;
 
 /// What an order costs.
 pub const TOTAL: i64 = 3998;
+
+/// How long an answer is waited for.
+const PATIENCE: Span = Span(Duration::from_millis(500));
 
 /// A database and a broker, and the service's neighbours.
 pub struct Shop {
@@ -45,8 +50,23 @@ impl Shop {
             postgres: self.database.config.clone(),
             amqp: self.broker.config.clone(),
             currency: "USD".parse().expect("a currency"),
-            provider: Provider { latency: Span(Duration::ZERO), outcomes: Outcomes::Approve },
+            provider: Provider { latency: Span(Duration::ZERO), ..Provider::default() },
         }
+    }
+
+    /// Starts the service with the provider that ships with it, which misbehaves by these rules.
+    pub async fn start_mock(&self, outcomes: &str, world: Arc<dyn World>) -> Running {
+        let outcomes = Outcomes::try_from(outcomes.to_owned()).expect("rules");
+        let provider = Provider { outcomes, patience: PATIENCE, ..self.config().provider };
+        let service = Running::start::<App>(Config { provider, ..self.config() }, Host::new(world)).await;
+        service.ready().await;
+        service
+    }
+
+    /// What the books of that provider say of an order: entry and amount.
+    pub async fn booked(&self, order: Uuid) -> Vec<(String, i64)> {
+        let query = sqlx::query_as("SELECT entry, amount_minor FROM mock_charges WHERE reference = $1").bind(order);
+        query.fetch_all(&self.database.pool).await.expect("the books")
     }
 
     /// Starts the service, now.
@@ -90,24 +110,32 @@ pub fn canceled(order: Uuid) -> OrderCanceled {
 pub struct CountingProvider {
     books: Mutex<Books>,
     open: watch::Sender<bool>,
-    fail_next: AtomicBool,
+    captures_to_fail: AtomicUsize,
+    refunds_to_fail: AtomicUsize,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Books {
     /// Whether the money of a key is still here.
-    taken: HashMap<Uuid, bool>,
+    pub taken: HashMap<Uuid, bool>,
     /// Captures that took money.
     pub charges: usize,
     /// Refunds that gave money back.
     pub refunds: usize,
+    /// Calls that got no answer.
+    pub failures: usize,
     /// Captures that wait for their answer.
     pub waiting: usize,
 }
 
 impl CountingProvider {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { books: Mutex::default(), open: watch::Sender::new(true), fail_next: AtomicBool::new(false) })
+        Arc::new(Self {
+            books: Mutex::default(),
+            open: watch::Sender::new(true),
+            captures_to_fail: AtomicUsize::new(0),
+            refunds_to_fail: AtomicUsize::new(0),
+        })
     }
 
     /// From now on captures count, but nobody hears of it.
@@ -119,9 +147,10 @@ impl CountingProvider {
         self.open.send_replace(true);
     }
 
-    /// The next call gets no answer, and does nothing.
-    pub fn fail_once(&self) {
-        self.fail_next.store(true, Ordering::SeqCst);
+    /// So many calls that follow get no answer, and do nothing.
+    pub fn fail(&self, captures: usize, refunds: usize) {
+        self.captures_to_fail.store(captures, Ordering::SeqCst);
+        self.refunds_to_fail.store(refunds, Ordering::SeqCst);
     }
 
     fn entries(&self) -> MutexGuard<'_, Books> {
@@ -134,20 +163,31 @@ impl CountingProvider {
 
     /// Waits until `count` captures are under way at once.
     pub async fn waiting(&self, count: usize) {
-        eventually("captures are under way", || async {
+        self.until("captures are under way", |books| books.waiting == count).await;
+    }
+
+    /// Waits until the books are as they should be.
+    pub async fn until(&self, what: &str, right: impl Fn(&Books) -> bool) {
+        eventually(what, || async {
             let books = self.books();
-            if books.waiting == count { Ok(()) } else { Err(format!("{books:?}")) }
+            if right(&books) { Ok(()) } else { Err(format!("{books:?}")) }
         })
         .await;
+    }
+
+    fn fails(&self, left: &AtomicUsize) -> Result<(), ProviderError> {
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+            return Ok(());
+        }
+        self.entries().failures += 1;
+        Err(ProviderError("connection reset".into()))
     }
 }
 
 impl PaymentProvider for CountingProvider {
     fn capture<'a>(&'a self, charge: &'a Charge) -> BoxFuture<'a, Result<Capture, ProviderError>> {
         async move {
-            if self.fail_next.swap(false, Ordering::SeqCst) {
-                return Err(ProviderError("connection reset".into()));
-            }
+            self.fails(&self.captures_to_fail)?;
             {
                 let mut books = self.entries();
                 books.waiting += 1;
@@ -163,15 +203,18 @@ impl PaymentProvider for CountingProvider {
     }
 
     fn refund(&self, key: Uuid) -> BoxFuture<'_, Result<Refund, ProviderError>> {
-        let mut books = self.entries();
-        let answer = match books.taken.insert(key, false) {
-            Some(true) => {
-                books.refunds += 1;
-                Refund::GivenBack
-            }
-            Some(false) => Refund::GivenBack,
-            None => Refund::Nothing,
-        };
-        async move { Ok(answer) }.boxed()
+        async move {
+            self.fails(&self.refunds_to_fail)?;
+            let mut books = self.entries();
+            Ok(match books.taken.insert(key, false) {
+                Some(true) => {
+                    books.refunds += 1;
+                    Refund::GivenBack
+                }
+                Some(false) => Refund::GivenBack,
+                None => Refund::Nothing,
+            })
+        }
+        .boxed()
     }
 }

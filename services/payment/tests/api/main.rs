@@ -4,4 +4,6 @@ mod edge;
 mod harness;
 mod mock;
 mod once;
+mod time;
 mod undo;
+mod versions;

@@ -1,31 +1,69 @@
-//! The provider that ships with the service.
+//! The provider that ships with the service, and what comes of its ways to misbehave.
 
 use std::sync::Arc;
 
 use shop_core::{Money, SystemWorld};
-use shop_payment::{
-    App,
-    config::Provider,
-    provider::{Capture, Charge, MockProvider, Outcomes, PaymentProvider as _, Refund},
-};
-use shop_proto::events::PaymentFailed;
-use shop_server::Host;
-use shop_testing::Running;
+use shop_payment::provider::{Capture, Charge, MockProvider, PaymentProvider as _, Refund};
+use shop_proto::events::{PaymentFailed, PaymentRefunded, PaymentSucceeded};
 use uuid::Uuid;
 
-use crate::harness::{Shop, TOTAL, created};
+use crate::harness::{Shop, TOTAL, canceled, created};
+
+fn once(entry: &str) -> Vec<(String, i64)> {
+    vec![(entry.to_owned(), TOTAL)]
+}
 
 #[tokio::test]
 async fn an_amount_above_the_rule_is_declined() {
     let shop = Shop::open().await;
-    let outcomes = Outcomes::DeclineAbove(TOTAL - 1);
-    let provider = Provider { outcomes, ..shop.config().provider };
-    let service =
-        Running::start::<App>(shop_payment::config::Config { provider, ..shop.config() }, Host::system()).await;
-    service.ready().await;
+    let rule = format!(r#"[{{"when": {{"amountAbove": {}}}, "then": "Decline"}}]"#, TOTAL - 1);
+    let _service = shop.start_mock(&rule, Arc::new(SystemWorld)).await;
     let order = Uuid::new_v4();
     shop.neighbours.publish(&created(order)).await;
     assert_eq!(shop.neighbours.receive::<PaymentFailed>(order).await.reason, "declined");
+    assert_eq!(shop.booked(order).await, once("declined"));
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_and_then_answers_too_late_is_asked_again_and_charges_once() {
+    let shop = Shop::open().await;
+    let rules = r#"[{"then": "Fail", "times": 1}, {"then": "TimeOut", "times": 1}]"#;
+    let _service = shop.start_mock(rules, Arc::new(SystemWorld)).await;
+    let order = Uuid::new_v4();
+    shop.neighbours.publish(&created(order)).await;
+    assert_eq!(shop.neighbours.receive::<PaymentSucceeded>(order).await.amount_minor, TOTAL);
+    assert_eq!(shop.booked(order).await, once("captured"));
+}
+
+#[tokio::test]
+async fn money_whose_receipt_never_arrives_goes_back_when_the_order_is_given_up() {
+    let shop = Shop::open().await;
+    let _service = shop.start_mock(r#"[{"then": "TimeOut"}]"#, Arc::new(SystemWorld)).await;
+    let order = Uuid::new_v4();
+    shop.neighbours.publish(&created(order)).await;
+    shop_testing::eventually("the provider has the money", || async {
+        let booked = shop.booked(order).await;
+        if booked == once("captured") { Ok(()) } else { Err(format!("{booked:?}")) }
+    })
+    .await;
+    shop.neighbours.publish(&canceled(order)).await;
+    assert_eq!(shop.neighbours.receive::<PaymentRefunded>(order).await.amount_minor, TOTAL);
+    assert_eq!(shop.booked(order).await, once("refunded"));
+    assert!(shop.neighbours.all::<PaymentSucceeded>(order).is_empty());
+}
+
+#[tokio::test]
+async fn every_second_order_is_declined_and_the_others_are_paid() {
+    let shop = Shop::open().await;
+    let rule = r#"[{"when": {"everyNth": 2}, "then": "Decline"}]"#;
+    let _service = shop.start_mock(rule, Arc::new(SystemWorld)).await;
+    for _ in 0..2 {
+        let (paid, declined) = (Uuid::new_v4(), Uuid::new_v4());
+        shop.neighbours.publish(&created(paid)).await;
+        shop.neighbours.receive::<PaymentSucceeded>(paid).await;
+        shop.neighbours.publish(&created(declined)).await;
+        shop.neighbours.receive::<PaymentFailed>(declined).await;
+    }
 }
 
 #[tokio::test]
@@ -42,5 +80,5 @@ async fn a_key_is_charged_once_refunded_once_and_closed_for_good() {
 }
 
 fn charge() -> Charge {
-    Charge { key: Uuid::new_v4(), amount: Money(TOTAL), currency: "USD".to_owned() }
+    Charge { key: Uuid::new_v4(), order_id: Uuid::new_v4(), amount: Money(TOTAL), currency: "USD".to_owned() }
 }
