@@ -167,4 +167,17 @@ mod tests {
             assert!(error.contains(r#"write for instance [{"when""#), "{error}");
         }
     }
+
+    #[test]
+    fn what_the_operator_writes_into_a_deployment_is_read() {
+        for golden in [
+            include_str!("../../../operator/tests/golden/walnut/deployment-walnut-payment.yaml"),
+            include_str!("../../../operator/tests/golden/walnut/deployment-walnut-delivery.yaml"),
+        ] {
+            let (_, after) = golden.split_once("SHOP_PROVIDER__OUTCOMES\n").unwrap();
+            let quoted = after.lines().next().unwrap().trim().strip_prefix("value: ").unwrap();
+            // A text in double quotes is the same in YAML and in JSON here.
+            assert_ne!(outcomes(&serde_json::from_str::<String>(quoted).unwrap()), Outcomes::default());
+        }
+    }
 }

@@ -72,8 +72,8 @@ async fn news_that_comes_backwards_and_twice_leaves_what_happened_last() {
         ("inventory.changed", json!({ "productId": desk, "stock": 9, "reserved": 5, "available": 4 })),
     ];
     let soon = Timestamp::now() + SignedDuration::from_secs(60);
-    for (second, (kind, payload)) in (0..).zip(news).rev().flat_map(|told| [told.clone(), told]) {
-        shop.tell(kind, soon + SignedDuration::from_secs(second), payload).await;
+    for (second, (kind, payload)) in (0_i32..6).zip(news).rev().flat_map(|told| [told.clone(), told]) {
+        shop.tell(kind, soon + SignedDuration::from_secs(second.into()), payload).await;
     }
     for (kind, times) in
         [("product.created", 2), ("product.updated", 4), ("product.status_changed", 2), ("inventory.changed", 4)]
