@@ -4,24 +4,23 @@
 //! neither. So a first attempt that failed leaves nothing behind, and whoever comes with the same key meanwhile waits for
 //! the transaction to end. Only what succeeded is kept: a refusal changed nothing, and may turn out otherwise next time.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
-use shop_core::{Fault, RequestKey, World};
+use shop_core::{Fault, RequestKey};
 use sqlx::{
-    PgConnection, PgPool,
+    PgConnection,
     migrate::{Migration, Migrator},
 };
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::DbError;
+use crate::{DbError, Served};
 
 /// How long an answer is kept.
 const KEEP: SignedDuration = SignedDuration::from_hours(24);
-const SWEEP_EVERY: Duration = Duration::from_mins(10);
+/// Answers that were kept long enough.
+pub const SERVED: Served = Served { table: "idempotency_keys", key: "ctid", when: "kept_at <= $1", keep: KEEP };
 /// SQLSTATE of a statement that waited longer than the pool lets it.
 const QUERY_CANCELED: &str = "57014";
 
@@ -95,19 +94,5 @@ fn waited_too_long(error: sqlx::Error) -> Fault {
     match error.as_database_error().and_then(|error| error.code()) {
         Some(code) if code == QUERY_CANCELED => RequestKey::in_progress().caused_by(error),
         _ => DbError(error).into(),
-    }
-}
-
-/// Forgets answers that were kept long enough, until `shutdown`.
-pub async fn sweep_until(pool: PgPool, world: Arc<dyn World>, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        let old = sqlx::query("DELETE FROM idempotency_keys WHERE kept_at <= $1").bind((world.now() - KEEP).to_sqlx());
-        if let Err(error) = old.execute(&pool).await {
-            tracing::warn!(error.cause = %error, "sweeping idempotency keys failed; the next try is in ten minutes");
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = sleep(SWEEP_EVERY) => {}
-        }
     }
 }

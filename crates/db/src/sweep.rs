@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_mins(10);
 pub struct Served {
     /// Their table.
     pub table: &'static str,
-    /// Its primary key, one column.
+    /// What tells its rows apart, one column: the primary key, or `ctid`.
     pub key: &'static str,
     /// Which rows: SQL over the row, in which `$1` is the present less `keep`. An index should serve it.
     pub when: &'static str,

@@ -98,5 +98,4 @@ fn work_in_background(config: Config, host: &Host, pool: PgPool, orders: &Arc<Or
         host.shutdown.clone(),
     ));
     host.spawn(expiry::run(Arc::clone(orders), host.shutdown.clone()));
-    host.spawn(idempotency::sweep_until(orders.pool.clone(), Arc::clone(&host.world), host.shutdown.clone()));
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Currency;
-use shop_db::Served;
+use shop_db::{Served, idempotency};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -24,12 +24,15 @@ macro_rules! line_columns {
 }
 
 /// A refused order id keeps its answer as long as a cart keeps the attempt. Orders, their lines and their history stay.
-pub const SERVED: [Served; 1] = [Served {
-    table: "order_attempts",
-    key: "order_id",
-    when: "refusal IS NOT NULL AND at < $1",
-    keep: SignedDuration::from_hours(7 * 24),
-}];
+pub const SERVED: [Served; 2] = [
+    idempotency::SERVED,
+    Served {
+        table: "order_attempts",
+        key: "order_id",
+        when: "refusal IS NOT NULL AND at < $1",
+        keep: SignedDuration::from_hours(7 * 24),
+    },
+];
 
 /// What is known of an order id.
 #[derive(Clone, Copy, Debug)]

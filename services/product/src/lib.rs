@@ -86,5 +86,4 @@ fn spawn_workers(config: &Config, catalog: &Arc<Catalog>, host: &Host) {
         host.shutdown.clone(),
     ));
     host.spawn(expiry::run(Arc::clone(catalog), host.shutdown.clone()));
-    host.spawn(idempotency::sweep_until(catalog.pool.clone(), Arc::clone(&host.world), host.shutdown.clone()));
 }

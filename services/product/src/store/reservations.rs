@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Money;
-use shop_db::Served;
+use shop_db::{Served, idempotency};
 use shop_messaging::FORGET_AFTER;
 use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
@@ -12,12 +12,15 @@ use crate::domain::stock::{Line, State};
 
 /// A reservation that was released is as good as none: an order that is paid after all is rejected with and without it. One
 /// that was committed stays, because a cancel may still have to put its goods back.
-pub const SERVED: [Served; 1] = [Served {
-    table: "reservations",
-    key: "order_id",
-    when: "state = 'released' AND updated_at < $1",
-    keep: FORGET_AFTER,
-}];
+pub const SERVED: [Served; 2] = [
+    idempotency::SERVED,
+    Served {
+        table: "reservations",
+        key: "order_id",
+        when: "state = 'released' AND updated_at < $1",
+        keep: FORGET_AFTER,
+    },
+];
 
 /// A reservation without its lines.
 pub struct Head {
