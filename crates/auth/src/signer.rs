@@ -1,14 +1,23 @@
-//! Mints access tokens; only the user service holds the key.
+//! Mints access tokens; only the user service holds the keys.
 
-use std::time::Duration;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use jsonwebtoken::{EncodingKey, Header, encode};
-use ring::signature::Ed25519KeyPair;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
+use shop_config::Auth;
 use uuid::Uuid;
 
-use crate::{ALGORITHM, Claims, Role, install_crypto};
+use crate::{
+    ALGORITHM, Claims, KeysError, Role,
+    followed::Followed,
+    install_crypto,
+    key_set::{KeySet, read, unreadable},
+};
 
 /// How long an access token lives.
 pub const ACCESS_TOKEN_LIFE: Duration = Duration::from_mins(15);
@@ -24,28 +33,39 @@ pub enum SignerError {
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
-/// Holds the signing key.
+/// Holds the signing keys and uses the newest.
 pub struct Signer {
-    key: EncodingKey,
-    header: Header,
+    key: Followed<Mounted, SigningKey>,
     issuer: String,
     audience: String,
+}
+
+/// What the files say: private keys by file name, and the set of public keys.
+#[derive(PartialEq)]
+struct Mounted {
+    folder: String,
+    keys: Vec<(String, Vec<u8>)>,
+    published: String,
+}
+
+struct SigningKey {
+    key: EncodingKey,
+    header: Header,
 }
 
 impl Signer {
     /// Signs with the key in `pem`, published under `kid`.
     pub fn new(pem: &[u8], kid: &str, issuer: &str, audience: &str) -> Result<Self, SignerError> {
-        install_crypto();
-        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| SignerError::Key)?;
-        let der = der.secret_pkcs8_der();
-        Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| SignerError::Key)?;
-        let header = Header { kid: Some(kid.to_owned()), ..Header::new(ALGORITHM) };
-        Ok(Self {
-            key: EncodingKey::from_ed_der(der),
-            header,
-            issuer: issuer.to_owned(),
-            audience: audience.to_owned(),
-        })
+        let key = Followed::fixed(SigningKey::new(&private_key(pem)?.0, kid));
+        Ok(Self { key, issuer: issuer.to_owned(), audience: audience.to_owned() })
+    }
+
+    /// Signs with the newest key of `folder`: the last of its `*.pem` by name that the key set of `auth` publishes, so that
+    /// nobody gets a token that nobody can verify yet. Follows both.
+    pub fn follow(folder: &Path, auth: &Auth) -> Result<Self, KeysError> {
+        let (folder, jwks_file) = (folder.to_owned(), auth.jwks_file.clone());
+        let key = Followed::new(move || Mounted::read(&folder, &jwks_file), newest, Instant::now())?;
+        Ok(Self { key, issuer: auth.issuer.clone(), audience: auth.audience.clone() })
     }
 
     /// A token for `user`, good from `now` for [`ACCESS_TOKEN_LIFE`].
@@ -63,6 +83,48 @@ impl Signer {
             iat: issued,
             jti: token_id,
         };
-        Ok(encode(&self.header, &claims, &self.key)?)
+        let signing = self.key.get(Instant::now());
+        Ok(encode(&signing.header, &claims, &signing.key)?)
     }
+}
+
+impl Mounted {
+    fn read(folder: &Path, jwks_file: &Path) -> Result<Self, KeysError> {
+        let failed = |source| unreadable(folder, source);
+        let mut keys = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".pem") && !name.starts_with('.') {
+                keys.push((name, std::fs::read(entry.path()).map_err(failed)?));
+            }
+        }
+        keys.sort();
+        Ok(Self { folder: folder.display().to_string(), keys, published: read(jwks_file)? })
+    }
+}
+
+impl SigningKey {
+    fn new(der: &PrivatePkcs8KeyDer<'_>, kid: &str) -> Self {
+        install_crypto();
+        let header = Header { kid: Some(kid.to_owned()), ..Header::new(ALGORITHM) };
+        Self { key: EncodingKey::from_ed_der(der.secret_pkcs8_der()), header }
+    }
+}
+
+fn newest(mounted: &Mounted) -> Result<SigningKey, KeysError> {
+    let published = KeySet::parse(&mounted.published)?;
+    for (name, pem) in mounted.keys.iter().rev() {
+        let (der, pair) = private_key(pem).map_err(|error| KeysError::Unusable(format!("{name}: {error}")))?;
+        if let Some(kid) = published.kid_of(pair.public_key().as_ref()) {
+            return Ok(SigningKey::new(&der, kid));
+        }
+    }
+    Err(KeysError::Unpublished(mounted.folder.clone()))
+}
+
+fn private_key(pem: &[u8]) -> Result<(PrivatePkcs8KeyDer<'static>, Ed25519KeyPair), SignerError> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| SignerError::Key)?;
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).map_err(|_| SignerError::Key)?;
+    Ok((der, pair))
 }
