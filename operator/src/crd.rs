@@ -19,7 +19,7 @@ pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, Provi
 pub use self::services::{Amounts, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
 pub use self::status::{Phase, ServiceStatus, ShopStatus, StoreStatus};
 pub use self::stores::{EmbeddedStore, StoreSpec};
-pub use self::traffic::{IngressSpec, RateLimits, TlsSpec, UsersSpec};
+pub use self::traffic::{IngressSpec, MailSpec, RateLimits, SmtpSpec, TlsSpec, UsersSpec};
 
 /// What a marker object such as `embedded: {}` holds: nothing, its presence is the meaning.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]

@@ -11,7 +11,7 @@ const LONGEST_FILE: usize = 400;
 const SERVICE_FILES: [&str; 10] =
     ["main", "lib", "config", "domain", "app", "store", "http", "grpc", "events", "error"];
 /// Concerns that not every service has: the file, and why it is no part of the ten.
-const MORE_FILES: [(&str, &str); 11] = [
+const MORE_FILES: [(&str, &str); 12] = [
     ("provider", "whoever moves the money or carries the parcels, behind a trait"),
     ("catalog", "order's view of the catalog's gRPC"),
     ("expiry", "what the clock does to orders and reservations"),
@@ -22,6 +22,7 @@ const MORE_FILES: [(&str, &str); 11] = [
     ("limits", "rate limits"),
     ("mail", "letters to the owners of accounts"),
     ("migrate", "indexes and the first admin, where there is no SQL"),
+    ("outbox", "letters that wait to be sent"),
     ("sweep", "what has served is removed"),
 ];
 

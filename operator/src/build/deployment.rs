@@ -123,17 +123,10 @@ pub(super) fn secret_env(shop: &ValidShop, service: &ValidService) -> Option<Vec
     (!service.service.stores.is_empty()).then(|| vec![source()])
 }
 
-/// Secrets and `ConfigMap`s that the pod reads once, at its start.
+/// Secrets that the pod reads once, at its start. The keys of tokens are not among them: services follow their files.
 pub(super) fn reads(shop: &ValidShop, service: &ValidService) -> Vec<String> {
-    let mut names = vec![component_name(shop, service.service.name)];
-    match service.service.tokens {
-        Tokens::Ignores => {}
-        Tokens::Verifies => names.push(names::jwks(&shop.name)),
-        Tokens::Signs => {
-            names.extend([names::jwks(&shop.name), names::signing(&shop.name), names::admin(&shop.name)]);
-        }
-    }
-    names
+    let admin = (service.service.tokens == Tokens::Signs).then(|| names::admin(&shop.name));
+    [component_name(shop, service.service.name)].into_iter().chain(admin).collect()
 }
 
 /// The key files of a service and where they appear.

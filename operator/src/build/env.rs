@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::component_name;
-use super::pod::{field_variable, secret_variable, variable};
+use super::pod::{field_variable, optional_secret_variable, secret_variable, variable};
 use crate::catalog::{SERVICES, TRACES, Tokens};
 use crate::names;
 use crate::validate::{MockProvider, Traces, ValidService, ValidShop};
@@ -12,10 +12,10 @@ use crate::validate::{MockProvider, Traces, ValidService, ValidShop};
 pub(super) const AUTH_FOLDER: &str = "/etc/shopkeeper/auth";
 /// File in it.
 pub(super) const JWKS_FILE: &str = "jwks.json";
-/// Folder of the key that signs tokens.
+/// Folder of the keys that sign tokens.
 pub(super) const SIGNING_FOLDER: &str = "/etc/shopkeeper/signing";
-/// File in it.
-pub(super) const SIGNING_FILE: &str = "signing.pem";
+/// File in it. Of several the last by name signs.
+pub(super) const SIGNING_FILE: &str = "0001.pem";
 
 /// Variables of a service's container and of its migration.
 pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
@@ -62,10 +62,7 @@ fn tokens(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
         variable("SHOP_AUTH__ISSUER", &authority),
         variable("SHOP_AUTH__AUDIENCE", &authority),
     ];
-    let sign = [
-        variable("SHOP_SIGNING__KEY_FILE", format!("{SIGNING_FOLDER}/{SIGNING_FILE}")),
-        variable("SHOP_SIGNING__KID", &shop.signing.kid),
-    ];
+    let sign = [variable("SHOP_SIGNING__FOLDER", SIGNING_FOLDER)];
     match service.service.tokens {
         Tokens::Ignores => Vec::new(),
         Tokens::Verifies => verify.into(),
@@ -96,15 +93,31 @@ fn provider(mock: &MockProvider) -> impl Iterator<Item = EnvVar> {
 fn user(shop: &ValidShop) -> Vec<EnvVar> {
     let limits = &shop.users.rate_limits;
     let limit = |name: &str, per_minute: i32| variable(&format!("SHOP_RATE_LIMITS__{name}"), per_minute.to_string());
-    vec![
+    let admin = || shop.users.admin_secret_name.clone().unwrap_or_else(|| names::admin(&shop.name));
+    let mut env = vec![
         variable("SHOP_PUBLIC_URL", &shop.public_url),
-        secret_variable("SHOP_ADMIN_USER__EMAIL", names::admin(&shop.name), "email"),
-        secret_variable("SHOP_ADMIN_USER__PASSWORD", names::admin(&shop.name), "password"),
-        variable("SHOP_MAIL__KIND", "log"),
+        secret_variable("SHOP_ADMIN_USER__EMAIL", admin(), "email"),
+        secret_variable("SHOP_ADMIN_USER__PASSWORD", admin(), "password"),
         variable("SHOP_TRUSTED_PROXY_HOPS", shop.users.trusted_proxy_hops.to_string()),
         limit("LOGINS_PER_ACCOUNT", limits.logins_per_account),
         limit("LOGINS_PER_ADDRESS", limits.logins_per_address),
         limit("REGISTRATIONS_PER_ADDRESS", limits.registrations_per_address),
+    ];
+    env.extend(mail(shop));
+    env
+}
+
+fn mail(shop: &ValidShop) -> Vec<EnvVar> {
+    let Some(smtp) = &shop.users.mail.smtp else { return vec![variable("SHOP_MAIL__KIND", "log")] };
+    let secret = || smtp.secret_name.clone();
+    vec![
+        variable("SHOP_MAIL__KIND", "smtp"),
+        variable("SHOP_MAIL__FROM", &smtp.from),
+        secret_variable("SHOP_MAIL__HOST", secret(), "host"),
+        optional_secret_variable("SHOP_MAIL__PORT", secret(), "port"),
+        optional_secret_variable("SHOP_MAIL__USERNAME", secret(), "username"),
+        optional_secret_variable("SHOP_MAIL__PASSWORD", secret(), "password"),
+        optional_secret_variable("SHOP_MAIL__TLS", secret(), "tls"),
     ]
 }
 

@@ -120,7 +120,15 @@ pub(super) fn variable(name: &str, value: impl Into<String>) -> EnvVar {
 
 /// A variable whose value is a key of a Secret.
 pub(super) fn secret_variable(name: &str, secret: String, key: &str) -> EnvVar {
-    let source = SecretKeySelector { name: secret, key: key.to_owned(), optional: None };
+    from_secret(name, SecretKeySelector { name: secret, key: key.to_owned(), optional: None })
+}
+
+/// The same for a key that may be missing; the variable then is.
+pub(super) fn optional_secret_variable(name: &str, secret: String, key: &str) -> EnvVar {
+    from_secret(name, SecretKeySelector { name: secret, key: key.to_owned(), optional: Some(true) })
+}
+
+fn from_secret(name: &str, source: SecretKeySelector) -> EnvVar {
     let value_from = EnvVarSource { secret_key_ref: Some(source), ..EnvVarSource::default() };
     EnvVar { name: name.to_owned(), value_from: Some(value_from), ..EnvVar::default() }
 }

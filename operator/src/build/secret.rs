@@ -24,7 +24,8 @@ pub(super) const DEFINITIONS_FILE: &str = "definitions.json";
 pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
     let services = shop.services.iter().map(|service| service.service).filter(|service| !service.stores.is_empty());
     let mut secrets: Vec<Secret> = services.map(|service| of_service(shop, service)).collect();
-    secrets.extend([postgres(shop), mongodb(shop), redis(shop), rabbitmq(shop), admin(shop), signing(shop)]);
+    secrets.extend([postgres(shop), mongodb(shop), redis(shop), rabbitmq(shop), signing(shop)]);
+    secrets.extend(shop.users.admin_secret_name.is_none().then(|| admin(shop)));
     secrets
 }
 

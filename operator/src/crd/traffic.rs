@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Empty;
+
 /// The Ingress that leads to the shop.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -38,6 +40,13 @@ pub struct TlsSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct UsersSpec {
+    /// Name of a Secret in the Shop's namespace with the first admin's `email` and `password`. Default: the Secret
+    /// `<shop>-admin`, which is made with a password of its own. Either is read when a version is rolled out, and changes no
+    /// account that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub admin_secret_name: Option<String>,
+
     /// Proxies in front of the services that append to `X-Forwarded-For`, the ingress controller included. The client's
     /// address is the entry just before theirs, so a number that is too large lets clients choose their address.
     #[serde(default = "default_hops")]
@@ -49,12 +58,63 @@ pub struct UsersSpec {
     /// How often one account or address can try.
     #[serde(default)]
     pub rate_limits: RateLimits,
+
+    /// How mail goes out: links to verify an address or to set a new password.
+    #[serde(default)]
+    pub mail: MailSpec,
 }
 
 impl Default for UsersSpec {
     fn default() -> Self {
-        Self { trusted_proxy_hops: default_hops(), rate_limits: RateLimits::default() }
+        Self {
+            admin_secret_name: None,
+            trusted_proxy_hops: default_hops(),
+            rate_limits: RateLimits::default(),
+            mail: MailSpec::default(),
+        }
     }
+}
+
+/// How mail goes out.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("[has(self.log), has(self.smtp)].exists_one(chosen, chosen)").message(
+    "users.mail has exactly one of `log: {}` (lines in the log of user, for development) and `smtp: {secretName: mail, from: shop@example.com}`"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct MailSpec {
+    /// Every mail is a line of JSON in the log of user: for development.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Empty>,
+
+    /// A mail server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpSpec>,
+}
+
+impl Default for MailSpec {
+    fn default() -> Self {
+        Self { log: Some(Empty {}), smtp: None }
+    }
+}
+
+/// A mail server.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SmtpSpec {
+    /// Name of a Secret in the Shop's namespace that says where the server is and who we are there. Keys: `host`; `tls`, one
+    /// of `starttls` (the default), `tls` and `none`; `port`, if it is not 587, 465 or 25 as `tls` has it; `username` and
+    /// `password`, if the server wants them. Pods of user read it when they start.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+
+    /// The sender, for example `Acorn Shop <shop@acorn.example>`.
+    #[schemars(length(max = 320))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^([^<>[:cntrl:]]*<[^<>@[:space:]]+@[^<>@[:space:]]+>|[^<>@[:space:]]+@[^<>@[:space:]]+)$')"
+    ).message(
+        "from is an e-mail address, with or without a name before it: shop@example.com or Shop <shop@example.com>"
+    ))]
+    pub from: String,
 }
 
 fn default_hops() -> i32 {

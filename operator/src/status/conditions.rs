@@ -166,10 +166,11 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
 /// Says what keeps the Shop from being fit for production.
 pub(super) fn development(shop: &ValidShop) -> Verdict {
     let traces = matches!(shop.traces, Traces::Embedded { .. }).then_some("the trace store keeps traces in memory");
+    let log_mail = shop.users.mail.log.is_some().then_some("mails are written to the log of user");
     let used = [
         Some("stores are embedded and have one instance each"),
         Some("payment and delivery providers are mocks"),
-        Some("mails are written to the log of user"),
+        log_mail,
         traces,
     ];
     let used: Vec<&str> = used.into_iter().flatten().collect();

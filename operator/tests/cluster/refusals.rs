@@ -49,6 +49,19 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
             (json!({"services": {"order": {"image": "order"}}}), "a reference with a tag or a digest"),
             (json!({"services": {"cart": {"resources": {"limits": {"memory": "lots"}}}}}), "for example 128Mi"),
             (json!({"users": {"trustedProxyHops": -1}}), "1 is the ingress controller alone"),
+            (json!({"users": {"mail": {}}}), "users.mail has exactly one of"),
+            (
+                json!({"users": {"mail": {"log": {}, "smtp": {"secretName": "mail", "from": "a@b.test"}}}}),
+                "exactly one of",
+            ),
+            (
+                json!({"users": {"mail": {"smtp": {"secretName": "mail", "from": "nobody"}}}}),
+                "from is an e-mail address",
+            ),
+            (
+                json!({"users": {"mail": {"smtp": {"secretName": "mail", "from": "a@b.test\r\nBcc: c@d.test"}}}}),
+                "from is an",
+            ),
             (json!({"orders": {"unpaidExpiry": "soon"}}), "a whole number with a unit"),
             (json!({"orders": {"unpaidExpiry": "1h"}}), "orders.reservation must be longer"),
             (json!({"payment": {}}), "name the provider"),

@@ -1,5 +1,7 @@
 //! The settings of the user service.
 
+mod mail;
+
 use std::path::PathBuf;
 
 use secrecy::SecretString;
@@ -7,6 +9,8 @@ use serde::Deserialize;
 use shop_config::{Auth, Url};
 
 use crate::domain::Email;
+
+pub use mail::{Login, MailSettings, Smtp, Tls};
 
 /// Everything the environment says.
 #[derive(Debug, Deserialize)]
@@ -17,7 +21,7 @@ pub struct Config {
     pub redis: Url,
     /// What access tokens say and who checks them.
     pub auth: Auth,
-    /// The key that signs access tokens.
+    /// The keys that sign access tokens.
     pub signing: Signing,
     /// Where clients reach the shop; links in mails begin with it.
     pub public_url: String,
@@ -33,13 +37,11 @@ pub struct Config {
     pub rate_limits: RateLimits,
 }
 
-/// The key that signs access tokens.
+/// The keys that sign access tokens.
 #[derive(Debug, Deserialize)]
 pub struct Signing {
-    /// An Ed25519 key, PKCS#8 in PEM.
-    pub key_file: PathBuf,
-    /// Its name in the published key set.
-    pub kid: String,
+    /// Ed25519 keys, each a file `*.pem` with PKCS#8. The last by name that the key set publishes signs.
+    pub folder: PathBuf,
 }
 
 /// The first admin's account.
@@ -49,21 +51,6 @@ pub struct FirstAdmin {
     pub email: Email,
     /// The password to begin with.
     pub password: SecretString,
-}
-
-/// How mail goes out.
-#[derive(Debug, Deserialize)]
-pub struct MailSettings {
-    /// The way.
-    pub kind: MailKind,
-}
-
-/// The ways mail can go.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MailKind {
-    /// One JSON line on stdout for each mail, for development.
-    Log,
 }
 
 /// Attempts in one minute.

@@ -7,8 +7,9 @@ mod users;
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::IntoResponse};
+use axum::{Extension, extract::State, response::IntoResponse};
 use http::header;
+use shop_auth::Verifier;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::app::Accounts;
@@ -17,12 +18,12 @@ use crate::app::Accounts;
 #[derive(Clone)]
 pub(crate) struct Api {
     accounts: Arc<Accounts>,
-    jwks: Arc<str>,
+    verifier: Arc<Verifier>,
     trusted_hops: usize,
 }
 
 /// All routes of the service.
-pub(crate) fn router(accounts: Arc<Accounts>, jwks: String, trusted_hops: usize) -> OpenApiRouter {
+pub(crate) fn router(accounts: Arc<Accounts>, verifier: Arc<Verifier>, trusted_hops: usize) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(auth::register))
         .routes(routes!(auth::request_verification))
@@ -38,12 +39,13 @@ pub(crate) fn router(accounts: Arc<Accounts>, jwks: String, trusted_hops: usize)
         .routes(routes!(users::list))
         .routes(routes!(users::promote))
         .routes(routes!(keys))
-        .with_state(Api { accounts, jwks: jwks.into(), trusted_hops })
+        .layer(Extension(Arc::clone(&verifier)))
+        .with_state(Api { accounts, verifier, trusted_hops })
 }
 
 /// The public keys that verify access tokens (RFC 7517).
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth", responses((status = 200, description = "The keys", body = Object)))]
 async fn keys(State(api): State<Api>) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
-    (headers, api.jwks.to_string())
+    (headers, api.verifier.key_set().to_string())
 }

@@ -2,7 +2,8 @@
 //!
 //! A request comes in through [`mod@http`], is a use case of [`app`], decided by [`domain`] and kept by [`store`]. Whatever
 //! must happen once is an insert under a unique key: the one thing that MongoDB and the stand-in of the local cluster both
-//! get right under concurrency. So nothing here counts in a document, and no use case needs a transaction.
+//! get right under concurrency. So nothing here counts in a document, and no use case needs a transaction. Mails wait in
+//! MongoDB too, until the [`outbox`] has sent them.
 //!
 //! Deliberately absent: RabbitMQ. Nobody needs to hear of users; tokens say who they are.
 
@@ -16,23 +17,21 @@ mod hashing;
 mod http;
 mod limits;
 pub mod mail;
+mod metrics;
 mod migrate;
+mod outbox;
 pub mod store;
 mod sweep;
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use shop_auth::{Signer, Verifier};
 use shop_server::{Edge, Host, Service};
+use tokio::sync::Notify;
 
 use crate::{
-    app::Accounts,
-    config::{Config, MailKind},
-    hashing::Hashing,
-    limits::Limits,
-    mail::{LogMailer, Mailer},
-    store::Store,
+    app::Accounts, config::Config, hashing::Hashing, limits::Limits, mail::Mailer, metrics::UserMetrics, store::Store,
 };
 
 /// The user service.
@@ -47,9 +46,7 @@ impl Service for App {
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
-        let mailer: Arc<dyn Mailer> = match config.mail.kind {
-            MailKind::Log => Arc::new(LogMailer::new(std::io::stdout())),
-        };
+        let mailer = mail::mailer(config.mail.clone())?;
         wire(config, host, mailer).await
     }
 }
@@ -67,25 +64,20 @@ pub async fn wire(config: Config, host: &Host, mailer: Arc<dyn Mailer>) -> anyho
         let store = ping.clone();
         async move { store.ping().await }
     });
-    host.spawn(sweep::sweep(store.clone(), Arc::clone(&host.world), host.shutdown.clone()));
-
-    let accounts = Accounts {
-        store,
-        hashing: Hashing::default(),
+    let metrics = UserMetrics::register(&host.metrics);
+    let accounts = Arc::new(Accounts {
+        store: store.clone(),
+        hashing: Hashing::new(metrics.clone()),
         limits: Limits::new(&config.redis, config.rate_limits, Arc::clone(&host.world))?,
         mailer,
-        signer: signer(&config)?,
+        mail_waits: Notify::new(),
+        signer: Signer::follow(&config.signing.folder, &config.auth)?,
         public_url,
+        metrics: metrics.clone(),
         host: host.clone(),
-    };
+    });
+    host.spawn(sweep::sweep(store, Arc::clone(&host.world), metrics, host.shutdown.clone()));
+    host.spawn(outbox::run(Arc::clone(&accounts), host.shutdown.clone()));
     let verifier = Arc::new(Verifier::from_config(&config.auth)?);
-    let jwks = std::fs::read_to_string(&config.auth.jwks_file).context("the public keys cannot be read")?;
-    let http = http::router(Arc::new(accounts), jwks, config.trusted_proxy_hops).layer(axum::Extension(verifier));
-    Ok(Edge { http, grpc: None })
-}
-
-fn signer(config: &Config) -> anyhow::Result<Signer> {
-    let file = &config.signing.key_file;
-    let pem = std::fs::read(file).with_context(|| format!("the signing key cannot be read from {}", file.display()))?;
-    Ok(Signer::new(&pem, &config.signing.kid, &config.auth.issuer, &config.auth.audience)?)
+    Ok(Edge { http: http::router(accounts, verifier, config.trusted_proxy_hops), grpc: None })
 }

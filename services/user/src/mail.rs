@@ -1,30 +1,54 @@
-//! Mail to the owners of accounts.
+//! Mail to the owners of accounts, and the ways it goes out.
 
-use std::{
-    io::{self, Write},
-    sync::{Mutex, PoisonError},
-};
+mod log;
+mod smtp;
 
-use futures::future::{BoxFuture, FutureExt as _};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde::Serialize;
+use uuid::Uuid;
 
-use crate::domain::Email;
+use crate::{config::MailSettings, domain::Email};
 
-/// One mail.
+pub use log::LogMailer;
+pub use smtp::SmtpMailer;
+
+/// One mail. There is no name in it, neither of its reader nor of who asked for it: whoever registers chooses both, and we
+/// would carry that text to somebody who may not know them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Mail {
+    /// The same for every attempt to send it, so that a reader's server can tell.
+    #[serde(skip)]
+    pub id: Uuid,
+    /// When it was written.
+    #[serde(skip)]
+    pub at: Timestamp,
     /// Its reader.
     pub to: Email,
     /// What it is about.
     pub subject: &'static str,
+    /// What its reader is to know before opening the link.
+    #[serde(skip)]
+    pub text: &'static str,
     /// What its reader is to open.
     pub url: String,
 }
 
 /// A mail that did not go out.
 #[derive(Debug, thiserror::Error)]
-#[error("the mail cannot be sent: {0}")]
-pub struct MailError(#[from] io::Error);
+pub enum MailError {
+    /// Nobody is there to take mails, or we are not let in: none goes out now.
+    #[error("the mail server does not take mails: {0}")]
+    Away(String),
+    /// This one was not taken now.
+    #[error("the mail server put the mail off: {0}")]
+    PutOff(String),
+    /// This one will not be taken later either.
+    #[error("the mail server refused the mail: {0}")]
+    Refused(String),
+}
 
 /// A way for mail to go out.
 pub trait Mailer: Send + Sync {
@@ -32,64 +56,10 @@ pub trait Mailer: Send + Sync {
     fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), MailError>>;
 }
 
-/// Writes each mail as one line of JSON, for development.
-pub struct LogMailer<W>(Mutex<W>);
-
-impl<W: Write + Send> LogMailer<W> {
-    /// Writes to `out`.
-    pub fn new(out: W) -> Self {
-        Self(Mutex::new(out))
-    }
-
-    fn write(&self, mail: &Mail) -> Result<(), MailError> {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            mail: bool,
-            #[serde(flatten)]
-            content: &'a Mail,
-        }
-        let mut line = serde_json::to_vec(&Line { mail: true, content: mail }).map_err(io::Error::from)?;
-        line.push(b'\n');
-        // One write: a log line of another thread must not come between.
-        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        out.write_all(&line)?;
-        Ok(out.flush()?)
-    }
-}
-
-impl<W: Write + Send> Mailer for LogMailer<W> {
-    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), MailError>> {
-        futures::future::ready(self.write(mail)).boxed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_mail_is_one_line_of_json_with_reader_subject_and_url() {
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl Write for Lines {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let lines = Lines::default();
-        let mail =
-            Mail { to: Email::from("a@b.example".to_owned()), subject: "Hello", url: "http://s/?token=t".to_owned() };
-        LogMailer::new(lines.clone()).send(&mail).await.unwrap();
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(
-            text,
-            "{\"mail\":true,\"to\":\"a@b.example\",\"subject\":\"Hello\",\"url\":\"http://s/?token=t\"}\n"
-        );
-    }
+/// The way the settings name.
+pub(crate) fn mailer(settings: MailSettings) -> anyhow::Result<Arc<dyn Mailer>> {
+    Ok(match settings {
+        MailSettings::Log => Arc::new(LogMailer::new(std::io::stdout())),
+        MailSettings::Smtp(smtp) => Arc::new(SmtpMailer::new(smtp)?),
+    })
 }

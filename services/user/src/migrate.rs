@@ -12,6 +12,7 @@ use crate::{
     config::FirstAdmin,
     domain::{Account, Fact},
     hashing::Hashing,
+    metrics::UserMetrics,
     store::Store,
 };
 
@@ -51,7 +52,7 @@ async fn make_admin(store: &Store, admin: FirstAdmin, world: &dyn World) -> anyh
         return Ok(());
     }
     let now = world.now();
-    let password = Hashing::default().hash(admin.password, world.random()).await?;
+    let password = Hashing::new(UserMetrics::default()).hash(admin.password, world.random()).await?;
     let account = Account {
         id: world.id(),
         email: admin.email,

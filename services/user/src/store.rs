@@ -3,6 +3,9 @@
 //! Every key is text, and what is looked up most is looked up by key alone: the stand-in of the local cluster has no other
 //! index that helps a read.
 
+mod mails;
+mod sweep;
+
 use std::{future::IntoFuture, time::Duration};
 
 use bson::{Document, doc};
@@ -18,9 +21,10 @@ use serde::{Deserialize, Serialize};
 use shop_config::Url;
 use uuid::Uuid;
 
+use self::mails::Attempt;
 use crate::{
     bson_date,
-    domain::{Account, Email, Fact, Facts, Link, Session, TokenHash},
+    domain::{Account, Email, Fact, Facts, Link, MailRequest, Session, TokenHash},
 };
 
 /// Few, because a service is one of many that share the server.
@@ -76,6 +80,8 @@ pub struct Store {
     links: Collection<Link>,
     spent: Collection<Spent>,
     revoked: Collection<Revoked>,
+    mails: Collection<MailRequest>,
+    attempts: Collection<Attempt>,
 }
 
 /// One thing that became true of one account.
@@ -140,6 +146,8 @@ impl Store {
             links: database.collection("links"),
             spent: database.collection("spent_tokens"),
             revoked: database.collection("revoked_families"),
+            mails: database.collection("mails"),
+            attempts: database.collection("mail_attempts"),
             database,
         })
     }
@@ -160,7 +168,9 @@ impl Store {
         answer(self.sessions.create_index(by_expiry())).await?;
         answer(self.links.create_index(by_expiry())).await?;
         answer(self.spent.create_index(by_expiry())).await?;
-        answer(self.revoked.create_index(by_expiry())).await.map(|_| ())
+        answer(self.revoked.create_index(by_expiry())).await?;
+        answer(self.attempts.create_index(by_expiry())).await?;
+        answer(self.mails.create_index(index(doc! { "due_at": 1 }, false))).await.map(|_| ())
     }
 
     /// Adds an account; `false` when its address has one.
@@ -261,17 +271,6 @@ impl Store {
     pub async fn spent_at_micros(&self, hash: &TokenHash) -> Result<Option<i64>, StoreError> {
         let spent = answer(self.spent.find_one(doc! { "_id": hash.as_str() })).await?;
         Ok(spent.map(|spent| spent.at_micros))
-    }
-
-    /// Removes what has expired, and says how much that was.
-    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let expired = || doc! { "expires_at": { "$lt": bson::DateTime::from_jiff(now) } };
-        // The marks last: while a token is there, so is the mark that it was spent.
-        let mut removed = answer(self.sessions.delete_many(expired())).await?.deleted_count;
-        removed += answer(self.links.delete_many(expired())).await?.deleted_count;
-        removed += answer(self.spent.delete_many(expired())).await?.deleted_count;
-        removed += answer(self.revoked.delete_many(expired())).await?.deleted_count;
-        Ok(removed)
     }
 }
 

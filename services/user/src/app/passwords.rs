@@ -1,29 +1,22 @@
 //! New passwords for old ones, and for forgotten ones. Either ends every session: a session remembers the password's
 //! fingerprint.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::{
     app::Accounts,
-    domain::{Email, Fact, Fingerprint, Purpose},
+    domain::{Email, Fact, Fingerprint, Occasion, Purpose},
     error::Error,
 };
 
 impl Accounts {
     /// Mails a link to set a new password, if the address has an account.
-    pub async fn forgot_password(self: &Arc<Self>, email: Email, from: IpAddr) -> Result<(), Error> {
+    pub async fn forgot_password(&self, email: Email, from: IpAddr) -> Result<(), Error> {
         self.limits.mail_request(from).await?;
-        let this = Arc::clone(self);
-        self.later("no mail to set a new password", async move {
-            match this.store.account_of(&email).await? {
-                Some(account) => this.mail_reset(&account).await,
-                None => Ok(()),
-            }
-        });
-        Ok(())
+        self.ask_for_mail(Occasion::Reset, email, None).await
     }
 
     /// Sets a new password with a mailed link. Who has the link reads the account's mail, so the address is verified too.

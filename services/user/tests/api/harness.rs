@@ -1,24 +1,27 @@
 //! A user service of its own for each test: its database, its mailbox, its clock, its client address.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+mod keys;
+mod stores;
 
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use shop_config::Url;
+use shop_core::World as _;
 use shop_server::{Host, Service as _};
-use shop_testing::{Running, TestTokens, TestWorld, eventually, variable};
+use shop_testing::{Running, TestWorld, eventually, variable};
 use shop_user::{
     App,
-    config::{Config, FirstAdmin, MailKind, MailSettings, RateLimits, Signing},
+    config::{Config, FirstAdmin, MailSettings, RateLimits, Signing, Smtp},
     domain::Email,
-    mail::LogMailer,
+    mail::{LogMailer, Mailer, SmtpMailer},
 };
 use uuid::Uuid;
+
+pub use keys::{KeyPair, Keys};
+pub use stores::{Mailbox, TestMongo};
 
 pub const PASSWORD: &str = "a perfectly fine passphrase";
 pub const ADMIN_PASSWORD: &str = "the first admin's passphrase";
@@ -29,21 +32,31 @@ pub struct Shop {
     pub running: Running,
     pub world: Arc<TestWorld>,
     pub admin: String,
+    pub keys: Arc<Keys>,
     mails: Mailbox,
-    client_address: String,
-    keys: Keys,
-    _database: TestMongo,
+    pub client_address: String,
+    setting: Setting,
+    database: Arc<TestMongo>,
 }
 
 /// What a test changes about the settings.
+#[derive(Clone)]
 pub struct Setting {
     pub limits: RateLimits,
     pub redis: String,
+    /// Instead of the mailbox.
+    pub smtp: Option<Smtp>,
+    pub admin_password: &'static str,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { limits: RateLimits::default(), redis: variable("SHOP_TEST_REDIS_URL") }
+        Self {
+            limits: RateLimits::default(),
+            redis: variable("SHOP_TEST_REDIS_URL"),
+            smtp: None,
+            admin_password: ADMIN_PASSWORD,
+        }
     }
 }
 
@@ -70,27 +83,69 @@ impl Shop {
 
     /// With `setting`; migrated twice, because a Job may run again.
     pub async fn with(setting: Setting) -> Self {
-        let (keys, database, mails) = (Keys::create(), TestMongo::create(), Mailbox::default());
-        let admin = address("admin");
-        let config = || config(&keys, &database, &setting, &admin);
+        let (keys, database) = (Arc::new(Keys::create()), Arc::new(TestMongo::create()));
         let (seed, _) = Uuid::new_v4().as_u64_pair();
-        let world = Arc::new(TestWorld::new(seed));
-        let host = Host::new(Arc::clone(&world) as _);
-        App::migrate(config(), &host).await.expect("the migration runs");
-        App::migrate(config(), &host).await.expect("the migration runs again");
-        let edge = shop_user::wire(config(), &host, Arc::new(LogMailer::new(mails.clone())))
-            .await
-            .expect("the service builds");
-        let running = Running::serve(edge, host).await;
-        running.ready().await;
         let [_, _, _, _, a, b, c, ..] = Uuid::new_v4().into_bytes();
-        let client_address = format!("10.{a}.{b}.{c}");
-        Self { running, world, admin, mails, client_address, keys, _database: database }
+        let origin = Origin {
+            world: Arc::new(TestWorld::new(seed)),
+            admin: address("admin"),
+            client_address: format!("10.{a}.{b}.{c}"),
+            mails: Mailbox::default(),
+            setting,
+            keys,
+            database,
+        };
+        origin.migrate().await;
+        origin.migrate().await;
+        origin.serve().await
     }
 
     /// What its tokens are signed with.
     pub fn tokens(&self) -> &TestTokens {
         &self.keys.tokens
+    }
+
+    /// Another replica: the same stores, clock, keys and mailbox.
+    pub async fn replica(&self) -> Self {
+        self.origin(self.setting.clone()).serve().await
+    }
+
+    /// Ends the service as an upgrade would, and starts it again.
+    pub async fn restart(self) -> Self {
+        let origin = self.origin(self.setting.clone());
+        self.running.stop().await;
+        origin.serve().await
+    }
+
+    /// Runs the migration again, as an upgrade with other settings would.
+    pub async fn migrate_with(&self, setting: Setting) {
+        self.origin(setting).migrate().await;
+    }
+
+    fn origin(&self, setting: Setting) -> Origin {
+        Origin {
+            world: Arc::clone(&self.world),
+            admin: self.admin.clone(),
+            client_address: self.client_address.clone(),
+            mails: self.mails.clone(),
+            setting,
+            keys: Arc::clone(&self.keys),
+            database: Arc::clone(&self.database),
+        }
+    }
+
+    /// The value of a counter of `/metrics`; 0 while nothing was counted.
+    pub async fn metric(&self, sample: &str) -> u64 {
+        let url = format!("http://{}/metrics", self.running.addresses.admin);
+        let response = self.running.client.get(&url).send().await.expect("the admin port answers");
+        let text = response.text().await.expect("the metrics");
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(sample)?.trim().parse().ok());
+        values.next().unwrap_or_default()
+    }
+
+    /// How many documents a collection of the service's database has.
+    pub async fn documents(&self, collection: &str) -> u64 {
+        self.database.documents(collection).await
     }
 
     /// Sends a request as `token`'s user.
@@ -103,11 +158,7 @@ impl Shop {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.expect("the service answers");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.expect("the answer has an end");
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("the answer is JSON") };
-        Answer { status, headers, body }
+        Answer::to(request).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
@@ -154,6 +205,20 @@ impl Shop {
         .await
     }
 
+    /// How many mails went to `email` so far.
+    pub fn mails_to(&self, email: &str) -> usize {
+        self.mails.to(email).len()
+    }
+
+    /// Waits until no mail waits to be sent.
+    pub async fn all_mails_are_sent(&self) {
+        eventually("no mail waits", || async {
+            let waiting = self.documents("mails").await;
+            if waiting == 0 { Ok(()) } else { Err(waiting.to_string()) }
+        })
+        .await;
+    }
+
     /// The token in that mail's link.
     pub async fn mailed_token(&self, email: &str, number: usize) -> String {
         let mail = self.mail(email, number).await;
@@ -161,10 +226,10 @@ impl Shop {
         url.split_once("?token=").expect("the url has a token").1.to_owned()
     }
 
-    /// Ends the service, which finishes what it has begun, and counts the mails to `email`.
-    pub async fn stop_and_count_mails(self, email: &str) -> usize {
-        self.running.stop().await;
-        self.mails.to(email).len()
+    /// Moves the clock to the beginning of a minute: limits count by the minute of the clock.
+    pub fn begin_a_minute(&self) {
+        let second = u64::try_from(self.world.now().as_second()).expect("a time after 1970");
+        self.world.advance(Duration::from_secs(60 - second % 60));
     }
 
     /// A verified user and her session.
@@ -191,6 +256,25 @@ impl Shop {
 }
 
 impl Answer {
+    /// What the service says to a request.
+    pub async fn to(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("the service answers");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("the answer has an end");
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("the answer is JSON") };
+        Self { status, headers, body }
+    }
+
+    /// What it says to everybody: without what names this one request.
+    pub fn told(&self) -> (StatusCode, Value, Vec<String>) {
+        let mut body = self.body.clone();
+        if let Some(problem) = body.as_object_mut() {
+            problem.remove("trace_id");
+        }
+        let headers = self.headers.keys().map(ToString::to_string).collect();
+        (self.status, body, headers)
+    }
+
     pub fn pair(&self) -> Pair {
         let text = |name: &str| self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {self:?}")).to_owned();
         Pair { access: text("accessToken"), refresh: text("refreshToken") }
@@ -209,94 +293,55 @@ pub fn address(name: &str) -> String {
     format!("{name}-{}@example.com", Uuid::new_v4().simple())
 }
 
-fn config(keys: &Keys, database: &TestMongo, setting: &Setting, admin: &str) -> Config {
+/// What a replica of the service is started from.
+struct Origin {
+    world: Arc<TestWorld>,
+    admin: String,
+    client_address: String,
+    mails: Mailbox,
+    setting: Setting,
+    keys: Arc<Keys>,
+    database: Arc<TestMongo>,
+}
+
+impl Origin {
+    fn config(&self) -> Config {
+        config(&self.keys, &self.database.url, &self.setting, &self.admin)
+    }
+
+    async fn migrate(&self) {
+        let host = Host::new(Arc::clone(&self.world) as _);
+        App::migrate(self.config(), &host).await.expect("the migration runs");
+    }
+
+    async fn serve(self) -> Shop {
+        let host = Host::new(Arc::clone(&self.world) as _);
+        let mailer: Arc<dyn Mailer> = match &self.setting.smtp {
+            Some(smtp) => Arc::new(SmtpMailer::new(smtp.clone()).expect("a mailer")),
+            None => Arc::new(LogMailer::new(self.mails.clone())),
+        };
+        let edge = shop_user::wire(self.config(), &host, mailer).await.expect("the service builds");
+        let running = Running::serve(edge, host).await;
+        running.ready().await;
+        let Self { world, admin, client_address, mails, setting, keys, database } = self;
+        Shop { running, world, admin, keys, mails, client_address, setting, database }
+    }
+}
+
+/// The settings of a service whose accounts are at `mongodb`.
+pub fn config(keys: &Keys, mongodb: &str, setting: &Setting, admin: &str) -> Config {
     Config {
-        mongodb: Url { url: SecretString::from(database.url.clone()) },
+        mongodb: Url { url: SecretString::from(mongodb.to_owned()) },
         redis: Url { url: SecretString::from(setting.redis.clone()) },
-        auth: keys.tokens.config(),
-        signing: Signing { key_file: keys.file.clone(), kid: "test".to_owned() },
+        auth: keys.config(),
+        signing: Signing { folder: keys.folder.join("signing") },
         public_url: PUBLIC_URL.to_owned(),
         admin_user: Some(FirstAdmin {
             email: Email::from(admin.to_owned()),
-            password: SecretString::from(ADMIN_PASSWORD),
+            password: SecretString::from(setting.admin_password),
         }),
-        mail: MailSettings { kind: MailKind::Log },
+        mail: MailSettings::Log,
         trusted_proxy_hops: 1,
         rate_limits: setting.limits,
-    }
-}
-
-/// The lines of the log mailer.
-#[derive(Clone, Default)]
-struct Mailbox(Arc<Mutex<Vec<u8>>>);
-
-impl Mailbox {
-    fn to(&self, email: &str) -> Vec<Value> {
-        let bytes = self.0.lock().expect("no test panics with the mailbox").clone();
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let mails = lines.map(|line| serde_json::from_slice::<Value>(line).expect("a mail is a line of JSON"));
-        mails.filter(|mail| mail["to"] == email).collect()
-    }
-}
-
-impl Write for Mailbox {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no test panics with the mailbox").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The signing key in a file, as the service finds it.
-struct Keys {
-    tokens: TestTokens,
-    file: PathBuf,
-}
-
-impl Keys {
-    fn create() -> Self {
-        let tokens = TestTokens::create();
-        let file = std::env::temp_dir().join(format!("{}.pem", Uuid::new_v4()));
-        std::fs::write(&file, &tokens.signing_key).expect("a temporary file");
-        Self { tokens, file }
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        // Already gone is as good.
-        let _ = std::fs::remove_file(&self.file);
-    }
-}
-
-/// A database for one test, dropped afterwards.
-struct TestMongo {
-    url: String,
-    name: String,
-}
-
-impl TestMongo {
-    fn create() -> Self {
-        let server = variable("SHOP_TEST_MONGODB_URL");
-        let (host, options) = server.split_once("/?").unwrap_or((server.trim_end_matches('/'), ""));
-        let name = format!("t{}", Uuid::new_v4().simple());
-        Self { url: format!("{host}/{name}?{options}"), name }
-    }
-}
-
-impl Drop for TestMongo {
-    fn drop(&mut self) {
-        let (url, name) = (self.url.clone(), self.name.clone());
-        // A destructor cannot await, and the test's runtime may be gone.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let drop = async move { mongodb::Client::with_uri_str(&url).await?.database(&name).drop().await };
-            runtime.block_on(drop).map_err(io::Error::other)
-        });
-        if let Ok(Err(error)) = dropped.join() {
-            eprintln!("the test database {} stays: {error}", self.name);
-        }
     }
 }

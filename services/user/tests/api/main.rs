@@ -2,9 +2,15 @@
 
 mod harness;
 mod inputs;
+mod keys;
 mod limits;
+mod mails;
 mod matrix;
+mod oracles;
+mod outages;
 mod passwords;
 mod registration;
 mod roles;
 mod sessions;
+mod smtp_server;
+mod sweeping;

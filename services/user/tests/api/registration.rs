@@ -65,11 +65,13 @@ async fn a_known_address_gets_the_same_answer_and_its_owner_a_mail() {
 }
 
 #[tokio::test]
-async fn sixteen_registrations_of_one_address_make_one_account() {
+async fn thirty_two_registrations_of_one_address_make_one_account() {
     let shop = Shop::open().await;
     let email = address("ada");
-    let answers = join_all((0..16).map(|_| shop.register(&email, PASSWORD))).await;
-    assert!(answers.iter().all(|answer| answer.status == 201), "{answers:?}");
+    let answers = join_all((0..32).map(|_| shop.register(&email, PASSWORD))).await;
+    // So many passwords at once may keep a slow machine busy for longer than somebody waits.
+    assert!(answers.iter().all(|answer| answer.status == 201 || answer.status == 503), "{answers:?}");
+    assert!(answers.iter().any(|answer| answer.status == 201), "{answers:?}");
     let admin = shop.admin_session().await;
     let listed = shop.get(&format!("/api/v1/users?email={email}"), &admin.access).await;
     assert_eq!(listed.body["total"], 1, "{listed:?}");
@@ -92,12 +94,12 @@ async fn an_account_that_is_not_verified_cannot_log_in_and_the_answer_does_not_s
 }
 
 #[tokio::test]
-async fn of_sixteen_clicks_on_a_verification_link_one_counts() {
+async fn of_thirty_two_clicks_on_a_verification_link_one_counts() {
     let shop = Shop::open().await;
     let email = address("ada");
     shop.register(&email, PASSWORD).await;
     let token = shop.mailed_token(&email, 1).await;
-    let answers = join_all((0..16).map(|_| shop.verify(&token))).await;
+    let answers = join_all((0..32).map(|_| shop.verify(&token))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1, "{answers:?}");
     let again = shop.verify(&token).await;
     assert_eq!((again.status.as_u16(), again.fields()), (400, vec!["token"]));

@@ -6,7 +6,7 @@ use serde_json::json;
 use shop_auth::Verifier;
 use uuid::Uuid;
 
-use crate::harness::Shop;
+use crate::harness::{Setting, Shop};
 
 #[tokio::test]
 async fn the_first_admin_is_there_and_makes_another() {
@@ -93,4 +93,15 @@ async fn an_admin_finds_users_by_address_and_page_by_page() {
     let after = shop.get(&format!("/api/v1/users?limit=2&cursor={cursor}"), &admin.access).await.body;
     assert_eq!(after["data"], second["data"]);
     assert_eq!(shop.get("/api/v1/users?limit=101", &admin.access).await.fields(), ["limit"]);
+}
+
+#[tokio::test]
+async fn a_changed_secret_of_the_first_admin_changes_no_account_that_is_there() {
+    let shop = Shop::open().await;
+    let changed = Setting { admin_password: "another passphrase of the admin", ..Setting::default() };
+    shop.migrate_with(changed.clone()).await;
+    assert_eq!(shop.try_login(&shop.admin, changed.admin_password).await.status, 401);
+    let admin = shop.admin_session().await;
+    let listed = shop.get(&format!("/api/v1/users?email={}", shop.admin), &admin.access).await;
+    assert_eq!(listed.body["total"], 1, "{listed:?}");
 }

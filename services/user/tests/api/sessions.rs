@@ -10,10 +10,10 @@ use crate::harness::{PASSWORD, Shop};
 const DAY: Duration = Duration::from_hours(24);
 
 #[tokio::test]
-async fn of_sixteen_refreshes_at_once_exactly_one_wins() {
+async fn of_thirty_two_refreshes_at_once_exactly_one_wins() {
     let shop = Shop::open().await;
     let (_, pair) = shop.user().await;
-    let answers = join_all((0..16).map(|_| shop.refresh(&pair.refresh))).await;
+    let answers = join_all((0..32).map(|_| shop.refresh(&pair.refresh))).await;
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert_eq!(won.len(), 1, "{answers:?}");
     assert!(lost.iter().all(|answer| answer.status == 401), "{answers:?}");
