@@ -3,6 +3,7 @@
 mod archive;
 mod cache;
 mod cluster;
+mod conformance;
 mod diagnosis;
 mod images;
 mod install;

@@ -46,6 +46,9 @@ pub fn install(step: &Step) -> Result<Outcome> {
     if !shell::is_installed("pip") && !shell::is_installed("pip3") {
         missing.push("python3-pip");
     }
+    if !shell::succeeds(Command::new("python3").args(["-c", "import ensurepip"])) {
+        missing.push("python3-venv");
+    }
     if missing.is_empty() {
         return Ok(Outcome::Cached);
     }

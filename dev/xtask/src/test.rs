@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::RUST_TARGET;
+use crate::conformance;
 use crate::install;
 use crate::paths::Paths;
 use crate::shell;
@@ -71,6 +72,9 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         Ok(Outcome::Done)
     })?;
     up::until_purchased(paths, steps, &target)?;
+    let registry = "check that this machine reaches PyPI (or its proxy); on Debian python3-venv has to be installed";
+    steps.run("schemathesis", registry, |step| conformance::install(step, paths))?;
+    steps.run("conformance", "read the report above; it names the requests", |_| conformance::run(paths, &target))?;
     let stores = TestStores::new(paths, &target);
     steps.run("test stores", "read the reason above", |_| {
         stores.start()?;
@@ -106,7 +110,7 @@ fn workspace(
     cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
     cargo.envs(target.environment(paths)).envs(stores.environment()?);
     if options.deep {
-        cargo.env("SHOP_TEST_DEEP", "1");
+        cargo.env("SHOP_TEST_DEEP", "1").env("PROPTEST_CASES", "20000");
     }
     watched(&mut cargo, results)
         .map_err(|error| error.context(crate::diagnosis::namespace(&target.kubectl(paths), install::SHOP_NAMESPACE)))

@@ -27,7 +27,7 @@ type App = State<Arc<Orders>>;
 
 /// Your orders, newest first
 #[utoipa::path(
-    get, path = "/api/v1/orders", tag = "orders", operation_id = "list_orders", params(ListQuery),
+    get, path = "/api/v1/orders", tag = "orders", operation_id = "list_orders", security(("bearer" = [])), params(ListQuery),
     responses((status = 200, description = "One page of your orders", body = OrderList), Problems)
 )]
 async fn list(
@@ -40,7 +40,7 @@ async fn list(
 
 /// One of your orders, with its history
 #[utoipa::path(
-    get, path = "/api/v1/orders/{id}", tag = "orders", operation_id = "read_order",
+    get, path = "/api/v1/orders/{id}", tag = "orders", operation_id = "read_order", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path, description = "The order")),
     responses((status = 200, description = "The order", body = OrderBody), bodies::NoSuchOrder, Problems)
 )]
@@ -52,7 +52,7 @@ async fn read(State(orders): App, User(caller): User, Id(id): Id) -> Result<Json
 ///
 /// Possible until it is shipped; what was paid is refunded. Canceling again changes nothing.
 #[utoipa::path(
-    post, path = "/api/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order",
+    post, path = "/api/v1/orders/{id}/cancel", tag = "orders", operation_id = "cancel_order", security(("bearer" = [])),
     params(("id" = uuid::Uuid, Path, description = "The order")),
     responses(
         (status = 202, description = "It is canceled; stock and money follow", body = OrderCancelBody),
@@ -71,7 +71,7 @@ async fn cancel(
 
 /// What you sold, line by line, newest first
 #[utoipa::path(
-    get, path = "/api/v1/seller/orders", tag = "orders", operation_id = "list_sold", params(ListQuery),
+    get, path = "/api/v1/seller/orders", tag = "orders", operation_id = "list_sold", security(("bearer" = [])), params(ListQuery),
     responses((status = 200, description = "One page of lines", body = SoldList), bodies::NotASeller, Problems)
 )]
 async fn sold(

@@ -12,7 +12,7 @@ use super::{
 use crate::{domain::Fact, store::Page};
 
 /// The caller.
-#[utoipa::path(get, path = "/api/v1/users/me", tag = "users", responses(
+#[utoipa::path(get, path = "/api/v1/users/me", tag = "users", security(("bearer" = [])), responses(
     (status = 200, description = "The caller", body = UserBody),
     (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
@@ -21,7 +21,7 @@ pub(super) async fn me(State(api): State<Api>, User(caller): User) -> Result<Jso
 }
 
 /// Sets a new password. All sessions end.
-#[utoipa::path(put, path = "/api/v1/users/me/password", tag = "users", request_body = ChangePassword, responses(
+#[utoipa::path(put, path = "/api/v1/users/me/password", tag = "users", security(("bearer" = [])), request_body = ChangePassword, responses(
     (status = 200, description = "Log in with the new password", body = Message),
     (status = 400, description = "Invalid, or the current one is wrong", body = ProblemBody, content_type = "application/problem+json"),
     (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
@@ -38,7 +38,7 @@ pub(super) async fn change_password(
 }
 
 /// The caller becomes a seller.
-#[utoipa::path(put, path = "/api/v1/users/apply-seller", tag = "users", responses(
+#[utoipa::path(put, path = "/api/v1/users/apply-seller", tag = "users", security(("bearer" = [])), responses(
     (status = 200, description = "From the next token on", body = Message),
     (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
 ))]
@@ -48,7 +48,7 @@ pub(super) async fn apply_seller(State(api): State<Api>, User(caller): User) -> 
 }
 
 /// All users, oldest first.
-#[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Query), responses(
+#[utoipa::path(get, path = "/api/v1/users", tag = "users", security(("bearer" = [])), params(Query), responses(
     (status = 200, description = "A page of users", body = UserPage),
     (status = 400, description = "Invalid", body = ProblemBody, content_type = "application/problem+json"),
     (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
@@ -64,7 +64,7 @@ pub(super) async fn list(
 }
 
 /// A user becomes an admin.
-#[utoipa::path(put, path = "/api/v1/users/{id}/promote-admin", tag = "users", params(("id" = uuid::Uuid, Path)), responses(
+#[utoipa::path(put, path = "/api/v1/users/{id}/promote-admin", tag = "users", security(("bearer" = [])), params(("id" = uuid::Uuid, Path)), responses(
     (status = 200, description = "From the next token on", body = Message),
     (status = 400, description = "Not a UUID", body = ProblemBody, content_type = "application/problem+json"),
     (status = 401, description = "Not logged in", body = ProblemBody, content_type = "application/problem+json"),
