@@ -44,7 +44,8 @@ pub fn from_status(peer: &str, status: Status) -> Fault {
         Code::OutOfRange => Fault::new(Kind::TooLarge, public),
         Code::ResourceExhausted => Fault::new(Kind::TooMany { retry_after }, public),
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
-            return Fault::unavailable(peer).caused_by(status);
+            let public = format!("{peer} is not available, try again");
+            return Fault::new(Kind::Unavailable { retry_after }, public).caused_by(status);
         }
         _ => return Fault::internal(status),
     };
@@ -71,6 +72,8 @@ const fn code(kind: Kind) -> Code {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -99,5 +102,39 @@ mod tests {
     fn the_cause_of_an_internal_fault_stays_inside() {
         let status = to_status(Fault::internal("password=hunter2"));
         assert!(!format!("{status:?}").contains("hunter2"));
+    }
+
+    fn kinds() -> impl Strategy<Value = Kind> {
+        let retry_after = (0_u32..100_000).prop_map(|millis| Duration::from_millis(millis.into()));
+        prop_oneof![
+            prop::sample::select(vec![Kind::Invalid, Kind::Unauthenticated, Kind::Forbidden]),
+            prop::sample::select(vec![Kind::NotFound, Kind::Conflict, Kind::TooLarge, Kind::Internal]),
+            retry_after.clone().prop_map(|retry_after| Kind::TooMany { retry_after }),
+            retry_after.prop_map(|retry_after| Kind::Unavailable { retry_after }),
+        ]
+    }
+
+    fn fields() -> impl Strategy<Value = Vec<FieldError>> {
+        let field = ("\\PC{0,20}", "[a-z_]{1,10}", "\\PC{0,50}");
+        prop::collection::vec(field.prop_map(|(field, rule, message)| FieldError { field, rule, message }), 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn a_fault_crosses_a_hop_with_its_kind_its_fields_and_the_time_to_come_back(kind in kinds(), fields in fields()) {
+            let received = from_status("order", to_status(Fault::new(kind, "so").with_fields(fields.clone())));
+            prop_assert_eq!(received.kind(), kind);
+            // Of what went wrong inside, and of a neighbour that is away, the client learns no more than that.
+            if !matches!(kind, Kind::Internal | Kind::Unavailable { .. }) {
+                prop_assert_eq!(received.public(), "so");
+                prop_assert_eq!(received.fields(), fields);
+            }
+        }
+
+        #[test]
+        fn any_status_a_neighbour_sends_is_some_fault(code in 0..20, text in "\\PC*", details: Vec<u8>) {
+            let status = Status::with_details(Code::from_i32(code), text, details.into());
+            prop_assert!(!from_status("order", status).public().contains("panicked"));
+        }
     }
 }

@@ -8,7 +8,7 @@ use shop_telemetry::metrics::Metrics;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::Health;
+use crate::{Health, Limits};
 
 /// A service whose neighbour is away for longer serves the routes that do not need it.
 const NEIGHBOUR_PATIENCE: Duration = Duration::from_secs(30);
@@ -22,6 +22,8 @@ pub struct Host {
     pub health: Health,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// What the process takes on at once, and how patient it is.
+    pub limits: Limits,
     /// Cancelled when the process is to end: background work finishes its step and returns.
     pub shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -35,6 +37,7 @@ impl Host {
             world,
             health: Health::default(),
             metrics: Metrics::default(),
+            limits: Limits::default(),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }

@@ -1,6 +1,9 @@
 //! The HTTP edge: one way in (extractors that refuse bad input with a problem) and one way out (problem documents).
 
 mod admin;
+mod admit;
+mod connection;
+mod document;
 mod extract;
 mod idempotency;
 mod problem;
@@ -13,6 +16,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use shop_core::{Fault, Kind};
+use shop_mesh::Load;
 use shop_telemetry::metrics::Metrics;
 use tower::Layer as _;
 use tower_http::{
@@ -22,7 +26,10 @@ use tower_http::{
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::Limits;
+
 pub(crate) use admin::admin;
+pub(crate) use connection::serve;
 pub use extract::{Id, MaybeUser, Params, User, Valid, field_errors, parse};
 pub use idempotency::{Created, IdempotencyKey, Keyed, request_key};
 pub use problem::{Problem, ProblemBody};
@@ -31,14 +38,17 @@ pub use problem::{Problem, ProblemBody};
 const JSON_LIMIT: usize = 64 * 1024;
 
 /// Wraps a service's routes with everything every route has.
-pub(crate) fn public(routes: OpenApiRouter, metrics: &Metrics) -> (Router, OpenApi) {
-    let (router, openapi) = routes.split_for_parts();
+pub(crate) fn public(routes: OpenApiRouter, limits: Limits, load: Load, metrics: &Metrics) -> (Router, OpenApi) {
+    let (router, mut openapi) = routes.split_for_parts();
+    document::add_common_answers(&mut openapi);
+    let gate = admit::Gate::new(load, limits, &openapi);
     let trace = trace::HttpTrace::new(metrics);
     let router = router
         .fallback(|| async { Problem::from(Fault::not_found("This path")) })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(axum::middleware::from_fn_with_state(gate, admit::admit))
         .layer(axum::middleware::from_fn_with_state(trace, trace::trace));
     (router, openapi)
 }

@@ -4,10 +4,12 @@
 pub mod health;
 pub mod host;
 pub mod http;
+pub mod limits;
 mod run;
 
 pub use health::Health;
 pub use host::Host;
+pub use limits::Limits;
 pub use run::{Addresses, Edge, Service, main, start};
 
 /// musl's allocator takes one lock for everything; this one does not.

@@ -2,16 +2,17 @@
 
 use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
 
-use axum::{Router, extract::Request};
+use axum::Router;
+use prometheus_client::metrics::counter::Counter;
 use serde::de::DeserializeOwned;
 use shop_config::Listeners;
+use shop_mesh::{Grpc, Load, ShedLayer};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::service::Routes;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{Host, http};
@@ -38,8 +39,8 @@ pub trait Service: 'static {
 pub struct Edge {
     /// The public API with its OpenAPI description.
     pub http: OpenApiRouter,
-    /// gRPC services, for the neighbours.
-    pub grpc: Option<Routes>,
+    /// gRPC methods, for the neighbours.
+    pub grpc: Option<Grpc>,
 }
 
 /// Where a started service listens.
@@ -99,12 +100,13 @@ async fn serve<S: Service>() -> anyhow::Result<()> {
 
 /// Binds the listeners and serves `edge` in the background until the host stops.
 pub async fn start(edge: Edge, host: &Host, listeners: &Listeners) -> anyhow::Result<Addresses> {
-    let (public, openapi) = http::public(edge.http, &host.metrics);
+    let load = Load::new(host.limits.requests, &host.metrics);
+    let (public, openapi) = http::public(edge.http, host.limits, load.clone(), &host.metrics);
     let admin = http::admin(host, &openapi)?;
     let http = bind(listeners.listen_http).await?;
     let probes = bind(listeners.listen_admin).await?;
     let grpc = match edge.grpc {
-        Some(routes) => Some((bind(listeners.listen_grpc).await?, routes)),
+        Some(methods) => Some((bind(listeners.listen_grpc).await?, methods)),
         None => None,
     };
     let addresses = Addresses {
@@ -112,10 +114,14 @@ pub async fn start(edge: Edge, host: &Host, listeners: &Listeners) -> anyhow::Re
         admin: probes.local_addr()?,
         grpc: grpc.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
     };
-    serve_http(host, http, public);
-    serve_http(host, probes, admin);
-    if let Some((listener, routes)) = grpc {
-        serve_grpc(host, listener, routes);
+    let refused = Counter::default();
+    host.metrics.register(|registry| {
+        registry.register("http_connections_refused", "Connections over the limit, closed at once", refused.clone());
+    });
+    serve_http(host, http, public, refused.clone());
+    serve_http(host, probes, admin, refused);
+    if let Some((listener, methods)) = grpc {
+        serve_grpc(host, listener, methods, load);
     }
     Ok(addresses)
 }
@@ -124,23 +130,17 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}"))
 }
 
-fn serve_http(host: &Host, listener: TcpListener, router: Router) {
-    let shutdown = host.shutdown.clone();
+fn serve_http(host: &Host, listener: TcpListener, router: Router, refused: Counter) {
     // Outside the router, so that a path with a trailing slash is matched like the one without.
-    let service = http::without_trailing_slash(router);
-    host.spawn(async move {
-        let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
-        let server = axum::serve(listener, service).with_graceful_shutdown(shutdown.cancelled_owned());
-        if let Err(error) = server.await {
-            tracing::error!(error.cause = %error, "the HTTP server ended");
-        }
-    });
+    http::serve(host, listener, http::without_trailing_slash(router), refused);
 }
 
-fn serve_grpc(host: &Host, listener: TcpListener, routes: Routes) {
+fn serve_grpc(host: &Host, listener: TcpListener, methods: Grpc, load: Load) {
     let shutdown = host.shutdown.clone();
     host.spawn(async move {
+        let Grpc { routes, checkout } = methods;
         let server = shop_mesh::server()
+            .layer(ShedLayer::new(load, checkout))
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned());
         if let Err(error) = server.await {

@@ -128,6 +128,7 @@ async fn clear(State(api): State<Api>, User(caller): User) -> Result<StatusCode,
 /// Orders what is in the cart. Exactly one order comes of it, however often the request is sent until it is answered.
 #[utoipa::path(
     post, path = "/api/v1/cart/checkout", tag = "Cart", operation_id = "checkout", security(("bearer" = [])), params(IdempotencyKey),
+    extensions(("x-priority" = json!("checkout"))),
     request_body = CheckoutBody,
     responses(
         (status = 201, body = PlacedBody),

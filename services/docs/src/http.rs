@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -54,7 +54,8 @@ async fn show_page(State(ui): State<Ui>) -> Html<Bytes> {
     Html(ui.page)
 }
 
-async fn show_file(State(ui): State<Ui>, Path(file): Path<String>) -> Result<Response, Problem> {
+async fn show_file(State(ui): State<Ui>, file: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+    let Path(file) = file.map_err(|_| Fault::not_found("This file"))?;
     if file == "index.html" {
         return Ok(Html(ui.page).into_response());
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shop_auth::{Caller, Verifier};
 use shop_core::Fault;
-use shop_mesh::to_status;
+use shop_mesh::{Grpc, LARGEST_MESSAGE, to_status};
 use shop_proto::orders::{
     CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderResponse,
     order_service_server::{OrderService, OrderServiceServer},
@@ -20,10 +20,11 @@ struct Service {
     verifier: Arc<Verifier>,
 }
 
-/// The gRPC services of this process.
+/// The methods; placing an order is what everything else makes room for.
 #[must_use]
-pub fn routes(orders: Arc<Orders>, verifier: Arc<Verifier>) -> Routes {
-    Routes::new(OrderServiceServer::new(Service { orders, verifier }))
+pub fn methods(orders: Arc<Orders>, verifier: Arc<Verifier>) -> Grpc {
+    let service = OrderServiceServer::new(Service { orders, verifier }).max_decoding_message_size(LARGEST_MESSAGE);
+    Grpc { routes: Routes::new(service), checkout: &["/ecommerce.orders.OrderService/CreateOrder"] }
 }
 
 #[tonic::async_trait]

@@ -63,7 +63,7 @@ impl Service for App {
         });
         work_in_background(config, host, pool, &orders);
         Ok(Edge {
-            grpc: Some(grpc::routes(Arc::clone(&orders), Arc::clone(&verifier))),
+            grpc: Some(grpc::methods(Arc::clone(&orders), Arc::clone(&verifier))),
             http: http::router(orders, verifier),
         })
     }

@@ -4,12 +4,13 @@ use std::{collections::HashSet, sync::Arc};
 
 use shop_auth::Verifier;
 use shop_core::{Currency, Fault, Rules};
-use shop_mesh::to_status;
+use shop_mesh::{Grpc, LARGEST_MESSAGE, to_status};
 use shop_proto::catalog::{
     self, GetProductsRequest, GetProductsResponse, PricedLine, ReservationLine, ReserveStockRequest,
-    ReserveStockResponse, catalog_service_server::CatalogService,
+    ReserveStockResponse,
+    catalog_service_server::{CatalogService, CatalogServiceServer},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
 
 use crate::{
@@ -30,6 +31,15 @@ pub struct CatalogGrpc {
     pub catalog: Arc<Catalog>,
     /// A call made for a user carries the user's token; it is verified here again.
     pub verifier: Arc<Verifier>,
+}
+
+impl CatalogGrpc {
+    /// The methods; a reservation is part of a checkout, and everything else makes room for it.
+    #[must_use]
+    pub fn methods(self) -> Grpc {
+        let service = CatalogServiceServer::new(self).max_decoding_message_size(LARGEST_MESSAGE);
+        Grpc { routes: Routes::new(service), checkout: &["/shop.catalog.v1.CatalogService/ReserveStock"] }
+    }
 }
 
 #[tonic::async_trait]

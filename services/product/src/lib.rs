@@ -25,11 +25,9 @@ use std::sync::Arc;
 use shop_auth::Verifier;
 use shop_db::idempotency;
 use shop_messaging::{Consumer, Outbox, consume, relay};
-use shop_proto::catalog::catalog_service_server::CatalogServiceServer;
 use shop_server::{Edge, Host, Service};
 use sqlx::migrate::Migrator;
 use tokio::sync::Semaphore;
-use tonic::service::Routes;
 
 use crate::{app::Catalog, config::Config};
 
@@ -58,7 +56,7 @@ impl Service for App {
         spawn_workers(&config, &catalog, host);
         host.health.require("postgres", move || shop_db::ping(pool.clone()));
         let grpc = grpc::CatalogGrpc { catalog: Arc::clone(&catalog), verifier: Arc::clone(&verifier) };
-        Ok(Edge { http: http::router(catalog, verifier), grpc: Some(Routes::new(CatalogServiceServer::new(grpc))) })
+        Ok(Edge { http: http::router(catalog, verifier), grpc: Some(grpc.methods()) })
     }
 }
 

@@ -14,9 +14,11 @@ use http::{header, request::Parts};
 use serde::de::DeserializeOwned;
 use shop_auth::{Caller, Verifier};
 use shop_core::{Fault, FieldError, Kind};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Problem;
+use crate::Limits;
 
 /// A JSON body that parsed and keeps every rule of `T`.
 #[derive(Debug)]
@@ -31,7 +33,9 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        let body = Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))?;
+        let patience = request.extensions().get::<Limits>().copied().unwrap_or_default().body;
+        let body = timeout(patience, Bytes::from_request(request, state)).await;
+        let body = body.map_err(|_| Fault::invalid("The body took too long"))?.map_err(|error| unreadable(&error))?;
         Ok(Self(parse(&body)?))
     }
 }

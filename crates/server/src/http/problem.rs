@@ -11,6 +11,9 @@ use serde::Serialize;
 use shop_core::{Fault, Kind};
 use utoipa::ToSchema;
 
+/// The media type of every error answer.
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
 /// An error answer. Every handler returns `Result<_, Problem>`, and `?` turns a service's own errors into one.
 #[derive(Debug)]
 pub struct Problem {
@@ -85,7 +88,7 @@ impl IntoResponse for Problem {
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Kind::TooMany { retry_after } | Kind::Unavailable { retry_after } = fault.kind() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(retry_after)));
         }
