@@ -2,8 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
 use ring::{rand::SystemRandom, signature::Ed25519KeyPair, signature::KeyPair as _};
 use shop_auth::{Role, Signer, Verifier};
+use shop_core::Kind;
 use uuid::Uuid;
 
 struct Keys {
@@ -63,4 +65,40 @@ fn a_token_that_chooses_its_own_algorithm_is_refused() {
         let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm}","typ":"JWT","kid":"a"}}"#));
         assert!(verifier.verify(&format!("{header}.{rest}")).is_err(), "{algorithm}");
     }
+}
+
+#[test]
+fn whatever_is_no_token_of_ours_is_refused_in_the_same_words() {
+    let keys = keys("a");
+    let verifier = Verifier::new(&keys.jwks, "iss", "aud").unwrap();
+    let token = mint(&keys, "a", Timestamp::now());
+    let refused = |text: &str| {
+        let fault = verifier.verify(text).err().ok_or_else(|| TestCaseError::fail(format!("accepted: {text}")))?;
+        prop_assert_eq!(
+            (fault.kind(), fault.public()),
+            (Kind::Unauthenticated, "The access token is not valid; log in again")
+        );
+        Ok(())
+    };
+    proptest!(|(text in prop_oneof!["\\PC*", "[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*", "ey[A-Za-z0-9_-]{0,6000}"])| {
+        refused(&text)?;
+    });
+    proptest!(|(header in "\\PC{0,80}", claims in "\\PC{0,200}")| {
+        refused(&[header.as_str(), &claims, "sig"].map(|part| URL_SAFE_NO_PAD.encode(part)).join("."))?;
+    });
+    proptest!(|(place in 0..token.len(), letter in "[A-Za-z0-9_.-]")| {
+        let forged = [&token[..place], &letter, &token[place + 1..]].concat();
+        if forged != token {
+            refused(&forged)?;
+        }
+    });
+}
+
+#[test]
+fn no_authorization_header_is_understood_but_ours() {
+    let keys = keys("a");
+    let verifier = Verifier::new(&keys.jwks, "iss", "aud").unwrap();
+    proptest!(|(header in prop_oneof!["\\PC*", "(Bearer|bearer|Basic|) {0,3}\\PC*"])| {
+        prop_assert_eq!(verifier.verify_header(Some(&header)).unwrap_err().kind(), Kind::Unauthenticated);
+    });
 }

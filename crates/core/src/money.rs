@@ -132,6 +132,8 @@ fn decimals(code: &str) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn usd() -> Currency {
@@ -168,5 +170,32 @@ mod tests {
     fn a_total_that_overflows_is_no_total() {
         assert_eq!(Money(MAX_MINOR).times(2), None);
         assert_eq!(Money(1).plus(Money(i64::MAX)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_an_amount_within_bounds_that_reads_back_or_is_refused(
+            number in prop_oneof![proptest::num::f64::ANY, -10.0..1e13, (0..=MAX_MINOR).prop_map(|minor| usd().to_number(Money(minor)))],
+            code in prop_oneof![Just("USD"), Just("JPY"), Just("KWD"), Just("CLF")],
+        ) {
+            let currency: Currency = code.parse().unwrap();
+            if let Ok(amount) = currency.parse(number) {
+                prop_assert!((0..=MAX_MINOR).contains(&amount.0), "{amount:?}");
+                prop_assert_eq!(currency.parse(currency.to_number(amount)), Ok(amount));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_currency_that_reads_back_or_is_refused(text in "\\PC{0,5}|[A-Z]{3}") {
+            if let Ok(currency) = text.parse::<Currency>() {
+                prop_assert_eq!(currency.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn no_arithmetic_leaves_the_range_of_amounts(a in 0..=MAX_MINOR, b in 0..=MAX_MINOR, quantity: u32) {
+            let results = [Money(a).plus(Money(b)), Money(a).times(quantity)];
+            prop_assert!(results.into_iter().flatten().all(|money| (0..=MAX_MINOR).contains(&money.0)));
+        }
     }
 }

@@ -129,3 +129,53 @@ fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<&'a str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use shop_proto::events::OrderCreated;
+
+    use super::*;
+
+    fn value() -> impl Strategy<Value = AMQPValue> {
+        prop_oneof![
+            "\\PC{0,60}".prop_map(|text| AMQPValue::LongString(text.into())),
+            any::<Vec<u8>>().prop_map(|bytes| AMQPValue::LongString(bytes.into())),
+            "\\PC{0,40}".prop_map(|text| AMQPValue::ShortString(text.into())),
+            any::<u32>().prop_map(AMQPValue::LongUInt),
+            any::<i64>().prop_map(AMQPValue::LongLongInt),
+            Just(AMQPValue::Void),
+        ]
+    }
+
+    fn headers() -> impl Strategy<Value = FieldTable> {
+        let names = prop::sample::select(vec![ID, TYPE, SOURCE, TIME, ATTEMPT, "traceparent", "tracestate", "x-other"]);
+        prop::collection::btree_map(names.prop_map(ShortString::from), value(), 0..8).prop_map(FieldTable::from)
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_from_anybody_is_an_event_or_a_fault_that_sends_it_to_the_dead_letters(headers in headers(), payload: Vec<u8>) {
+            match Incoming::read(&BasicProperties::default().with_headers(headers), payload) {
+                Ok(event) => drop(event.payload::<OrderCreated>()),
+                Err(fault) => prop_assert_eq!(fault.kind(), shop_core::Kind::Invalid),
+            }
+        }
+
+        #[test]
+        fn what_we_publish_reads_back(
+            id: u128,
+            kind in "[a-z_.]{1,40}",
+            seconds in 0_i64..10_000_000_000,
+            traceparent in prop::option::of("[0-9a-f-]{55}"),
+            attempt: u32,
+        ) {
+            let (id, time) = (Uuid::from_u128(id), Timestamp::from_second(seconds).unwrap());
+            let trace = Carrier { traceparent, tracestate: None };
+            let sent = with_attempt(properties(id, &kind, "order", time, &trace), attempt);
+            let event = Incoming::read(&sent, b"{}".to_vec()).unwrap();
+            prop_assert_eq!((event.id, event.kind, event.occurred_at), (id, kind, time));
+            prop_assert_eq!((event.trace, event.attempt), (trace, attempt));
+        }
+    }
+}

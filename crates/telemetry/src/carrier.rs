@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+/// Whatever comes in goes on to every row and message of its trace; the specification lets longer ones be dropped.
+const MAX_STATE: usize = 512;
+
 /// `traceparent` and `tracestate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,7 +44,8 @@ impl Carrier {
     /// Reads the two headers through `get`.
     #[must_use]
     pub fn read<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
-        Self { traceparent: get("traceparent").map(str::to_owned), tracestate: get("tracestate").map(str::to_owned) }
+        let tracestate = get("tracestate").filter(|state| state.len() <= MAX_STATE);
+        Self { traceparent: get("traceparent").map(str::to_owned), tracestate: tracestate.map(str::to_owned) }
     }
 
     /// Makes `span` a child of this context. Only a span that has not been entered can still change its parent.
@@ -91,4 +95,41 @@ pub fn trace_id() -> Option<String> {
     let span = context.span();
     let span = span.span_context();
     span.is_valid().then(|| span.trace_id().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a process that is handed `carrier` hands on.
+    fn handed_on(carrier: &Carrier) -> Carrier {
+        let propagator = TraceContextPropagator::new();
+        let mut next = Carrier::default();
+        propagator.inject_context(&propagator.extract_with_context(&Context::new(), carrier), &mut next);
+        next
+    }
+
+    proptest! {
+        #[test]
+        fn a_good_context_is_handed_on_as_it_came(trace in 1_u128.., span in 1_u64.., sampled: bool) {
+            let traceparent = format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(sampled));
+            let carrier = Carrier::read(|name| (name == "traceparent").then_some(traceparent.as_str()));
+            prop_assert_eq!(handed_on(&carrier).traceparent, Some(traceparent));
+        }
+
+        #[test]
+        fn any_other_text_is_no_context_and_harms_nobody(
+            traceparent in prop_oneof!["\\PC{0,80}", "[0-9a-f-]{50,60}", "ff-[0-9a-f]{32}-[0-9a-f]{16}-01"],
+            tracestate in prop_oneof!["\\PC{0,1000}", "([a-z]{0,9}=[a-z]{0,9},?){0,80}"],
+        ) {
+            let carrier = Carrier::read(|name| Some(if name == "traceparent" { &traceparent } else { &tracestate }));
+            prop_assert!(carrier.tracestate.as_ref().is_none_or(|state| state.len() <= MAX_STATE));
+            carrier.parent_of(&Span::none());
+            carrier.link_to(&Span::none());
+            let next = handed_on(&carrier);
+            prop_assert!(next.traceparent.is_none_or(|next| next.len() == 55));
+        }
+    }
 }

@@ -80,6 +80,8 @@ fn read(text: &str) -> Option<Cursor> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn place(micros: i64) -> Cursor {
@@ -118,5 +120,23 @@ mod tests {
     #[test]
     fn pages_are_counted_from_one() {
         assert_eq!(Page::new(3, 20, None).unwrap().skip, 40);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_cursor_that_reads_back_or_is_refused(
+            text in prop_oneof!["\\PC*", "[0-9]{1,20}\\.[0-9a-f]{32}\\.-?[0-9]{1,11}"],
+        ) {
+            match text.parse::<Cursor>() {
+                Ok(cursor) => prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor),
+                Err(fault) => prop_assert_eq!(fault.kind(), shop_core::Kind::Invalid),
+            }
+        }
+
+        #[test]
+        fn every_place_reads_back(micros in 0_i64..250_000_000_000_000_000, order: u128, line: i32) {
+            let place = Cursor { at: Timestamp::from_microsecond(micros).unwrap(), order: Uuid::from_u128(order), line };
+            prop_assert_eq!(place.to_string().parse::<Cursor>().unwrap(), place);
+        }
     }
 }

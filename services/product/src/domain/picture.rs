@@ -117,6 +117,8 @@ fn progressive_pixels(file: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
@@ -157,5 +159,39 @@ mod tests {
         assert_eq!(progressive_pixels(&head), Some(4096 * 3840));
         assert_eq!(reencode(head.to_vec()), Err(BadPicture::TooLarge));
         assert_eq!(progressive_pixels(&file(8, 8, ImageFormat::Jpeg)), None);
+    }
+
+    /// The beginnings of files, each with some bytes that are not as they should be.
+    fn damaged() -> impl Strategy<Value = Vec<u8>> {
+        let formats = prop::sample::select(vec![ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP]);
+        let damage = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8);
+        (formats, damage, any::<prop::sample::Index>()).prop_map(|(format, damage, end)| {
+            let mut file = file(24, 16, format);
+            for (place, byte) in damage {
+                let place = place.index(file.len());
+                file[place] = byte;
+            }
+            file.truncate(end.index(file.len() * 2).max(1));
+            file
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_upload_becomes_a_picture_within_bounds_or_is_refused(
+            upload in prop_oneof![4 => damaged(), 1 => any::<Vec<u8>>()],
+        ) {
+            if let Ok(encoded) = reencode(upload) {
+                let picture = image::load_from_memory(&encoded.bytes).unwrap();
+                prop_assert!(picture.width() <= MAX_SIDE && picture.height() <= MAX_SIDE && encoded.bytes.len() <= MAX_BYTES);
+            }
+        }
+
+        #[test]
+        fn the_size_of_any_jpeg_is_looked_for_without_a_panic(
+            file in prop::collection::vec(prop_oneof![Just(0xFF_u8), Just(0xD8), Just(0xC2), any::<u8>()], 0..64),
+        ) {
+            let _ = progressive_pixels(&[&[0xFF, 0xD8], file.as_slice()].concat());
+        }
     }
 }

@@ -73,6 +73,8 @@ pub fn is_near(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -106,5 +108,43 @@ mod tests {
         let who = Word { typed: "who".into(), stems: vec![], candidates: vec![] };
         assert_eq!(terms(vec![who]).unwrap().wide, "('who')");
         assert_eq!(terms(vec![]), None);
+    }
+
+    /// What of a query is outside of its quoted words; `None` when a quote stays open.
+    fn outside_quotes(query: &str) -> Option<String> {
+        let (mut outside, mut inside) = (String::new(), false);
+        let mut chars = query.chars();
+        while let Some(char) = chars.next() {
+            match (inside, char) {
+                (true, '\\') => {
+                    chars.next()?;
+                }
+                (_, '\'') => inside = !inside,
+                (false, char) => outside.push(char),
+                (true, _) => {}
+            }
+        }
+        (!inside).then_some(outside)
+    }
+
+    proptest! {
+        #[test]
+        fn no_word_can_leave_its_quotes(typed in prop::collection::vec("[a'\\\\|&:*() ]{1,8}|\\PC{1,8}", 1..4)) {
+            let word = |typed: String| Word { stems: vec![typed.clone()], candidates: vec![format!("{typed}s")], typed };
+            let terms = terms(typed.into_iter().map(word).collect()).unwrap();
+            for query in [terms.exact, terms.wide] {
+                let outside = outside_quotes(&query).ok_or_else(|| TestCaseError::fail(query.clone()))?;
+                prop_assert!(outside.chars().all(|char| "()&| ".contains(char)), "{}", query);
+            }
+        }
+
+        #[test]
+        fn nearness_is_mutual_and_a_letter_more_is_near(word in "[a-z\u{e9}]{1,12}", place in 0_usize..12, letter in "[a-z]", other in "[a-z]{1,12}") {
+            let mut longer: Vec<char> = word.chars().collect();
+            longer.insert(place.min(longer.len()), letter.chars().next().unwrap());
+            let longer: String = longer.into_iter().collect();
+            prop_assert!(is_near(&word, &longer) && is_near(&longer, &word));
+            prop_assert_eq!(is_near(&word, &other), is_near(&other, &word));
+        }
     }
 }

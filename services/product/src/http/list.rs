@@ -221,6 +221,8 @@ impl FromStr for Cursor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -240,5 +242,29 @@ mod tests {
         let cursor = Cursor { order: Order::Newest, key: Key { value: 0.0, id: Uuid::nil() } }.to_string();
         assert!(key_of(&cursor, Order::Newest).is_ok());
         assert!(key_of(&cursor, Order::Cheapest).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_cursor_that_reads_back_or_is_refused(
+            text in prop_oneof!["\\PC*".boxed(), prop::collection::vec(any::<u8>(), 20..30).prop_map(|b| URL_SAFE_NO_PAD.encode(b)).boxed()],
+        ) {
+            if let Ok(cursor) = text.parse::<Cursor>() {
+                prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_filter_of_flat_attributes_or_is_refused(
+            text in prop_oneof!["\\PC*", "[\\[\\]{}\":,a-z0-9]{0,60}", "\\{(\"[a-z]{1,3}\":(1|true|\"x\"|\\[1,2\\]|\\{\\}|null),?){0,4}\\}"],
+        ) {
+            match attributes(&text) {
+                Ok(filter) => {
+                    let fields = filter.as_object().unwrap();
+                    prop_assert!(fields.values().all(|value| !value.is_object() && !value.is_null()), "{filter}");
+                }
+                Err(fault) => prop_assert_eq!(fault.fields()[0].field.as_str(), "attributes"),
+            }
+        }
     }
 }
