@@ -75,7 +75,7 @@ fn ours(paths: &Paths) -> Vec<Image> {
         }),
     };
     let services = SERVICES.iter().map(|service| image(service, &format!("shop-{service}")));
-    services.chain([image("operator", "shopkeeper-operator")]).collect()
+    services.chain([image("operator", "shopkeeper-operator"), image("load", "shop-load")]).collect()
 }
 
 /// Other people's images, under the names that a registry would know them by.

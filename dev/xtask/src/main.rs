@@ -1,6 +1,7 @@
 //! Development's one tool: `cargo xtask up` goes from a fresh machine to a delivered order, `cargo xtask test` checks it all.
 
 mod archive;
+mod bench;
 mod cache;
 mod cluster;
 mod conformance;
@@ -60,6 +61,10 @@ enum Task {
     },
     /// Check everything: format, lints, one purchase, all tests with real stores
     Test(test::Options),
+    /// Send a shop's daily mix to the running Shop: browse, search, fill carts, check out, follow the orders
+    Load(bench::Options),
+    /// Measure the services: processor time, throughput, latency, memory
+    Bench(bench::Options),
     /// Print shell exports that point any tool at the Shop: eval "$(cargo xtask env)"
     Env,
 }
@@ -84,6 +89,8 @@ fn run(task: Task) -> Result<()> {
         Task::Status => status::status(&paths, &target()),
         Task::Logs { component, follow } => status::logs(&paths, &target(), &component, follow),
         Task::Test(options) => test::test(&paths, &options),
+        Task::Load(options) => bench::load(&paths, &options),
+        Task::Bench(options) => bench::bench(&paths, &options),
         Task::Env => {
             status::print_environment(&paths, &target());
             Ok(())

@@ -15,7 +15,8 @@ use crate::step::{Outcome, Step, Steps};
 use crate::target::Target;
 
 const NETWORK: &str = "check that this machine reaches its package registries (or their proxies)";
-const LOGS: &str = "read the log named above";
+/// What to do when a build fails.
+pub const LOGS: &str = "read the log named above";
 
 /// Does all of it, and says where the time went.
 pub fn up(paths: &Paths) -> Result<()> {
@@ -101,8 +102,8 @@ fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
     if failures.is_empty() { Ok(()) } else { Err(anyhow!(failures.join("\n\n"))) }
 }
 
-/// Builds the operator, the seven services and the purchase, all static.
-fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
+/// Builds the operator, the seven services, the purchase and the load, all static.
+pub fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
     let before = paths.built("shopkeeper-operator").metadata().and_then(|file| file.modified()).ok();
     let mut cargo = shell::cargo(paths);
     // All of the workspace, as the tests do: cargo unifies features over what it builds, and another selection would

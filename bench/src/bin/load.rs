@@ -1,0 +1,37 @@
+//! Sends a shop's daily mix to a running Shop.
+
+use std::{process::ExitCode, sync::OnceLock, time::Instant};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use shop_bench::load::{Options, Report, load};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Options::parse()).await {
+        // Errors under load are a result; an order that was accepted and is not there is a failure.
+        Ok(report) if report.orders.missing == 0 => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("the load was not sent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> anyhow::Result<Report> {
+    let report = load(options, say).await?;
+    println!("\n{report}");
+    if let Some(file) = &options.json {
+        let json = serde_json::to_vec_pretty(&report)?;
+        std::fs::write(file, json).with_context(|| format!("{} cannot be written", file.display()))?;
+    }
+    Ok(report)
+}
+
+/// One line of progress with the time since the start.
+fn say(step: &str) {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let since = START.get_or_init(Instant::now).elapsed();
+    eprintln!("{:>7.2} s  {step}", since.as_secs_f64());
+}

@@ -1,0 +1,4 @@
+\set n random(0, 4095)
+SELECT typed, tsvector_to_array(to_tsvector('english', typed)) AS stems, ARRAY(SELECT DISTINCT word FROM search_words WHERE length(typed) >= 5 AND variant IN (SELECT deletions(typed)) AND word <> typed ORDER BY word) AS candidates FROM unnest(tsvector_to_array(to_tsvector('simple', bench_word(:n)))) AS typed;
+SELECT * FROM (SELECT p.id, p.seller_id, p.name, p.description, p.price_minor, p.status, p.image_url, p.attributes, p.created_at, p.updated_at, (2 * ts_rank(p.search, bench_word(:n)::tsquery) + ts_rank(p.search, bench_word(:n)::tsquery))::float8 AS sort_key FROM products p WHERE p.deleted_at IS NULL AND p.status = 'active' AND p.search @@ bench_word(:n)::tsquery) hits ORDER BY sort_key DESC, id DESC LIMIT 20 OFFSET 0;
+SELECT count(*) FROM products p WHERE p.deleted_at IS NULL AND p.status = 'active' AND p.search @@ bench_word(:n)::tsquery;
