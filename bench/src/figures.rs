@@ -35,7 +35,7 @@ use limits::Limit;
 use process::Container;
 use report::{Figure, Figures, Number, Target};
 use services::Services;
-use stores::{DATABASES, Stores};
+use stores::{DATABASES, Pod, Stores};
 
 /// Connections of every closed loop.
 pub const CONNECTIONS: usize = 32;
@@ -76,6 +76,7 @@ struct Flow {
 struct Bench {
     options: Options,
     stores: Stores,
+    pod: Pod,
     services: Services,
     tokens: TestTokens,
     tls: ClientConfig,
@@ -88,16 +89,19 @@ pub async fn figures(options: Options, say: fn(&str)) -> anyhow::Result<Figures>
     shop_auth::install_crypto();
     let mut bench = Bench::set_up(options, say).await?;
     let measured = bench.measure_all(say).await;
+    if let Err(error) = measured {
+        bench.figures.gaps.push(format!("what comes after the last figure: {error:#}"));
+    }
     let Bench { stores, services, figures, .. } = bench;
     // Before the stores: what still runs would complain that they are gone.
     drop(services);
     stores.remove().await.context("what the benchmark made in the stores stays there")?;
-    measured.map(|()| figures)
+    Ok(figures)
 }
 
 impl Bench {
     async fn set_up(options: Options, say: fn(&str)) -> anyhow::Result<Self> {
-        let (tokens, stores) = (TestTokens::create(), Stores::prepare().await);
+        let (tokens, pod, stores) = (TestTokens::create(), Pod::find()?, Stores::prepare().await);
         let mut services = Services::new(&options, &stores, &tokens)?;
         say("migrate");
         for (database, service) in DATABASES.into_iter().chain([("", "user")]) {
@@ -113,8 +117,8 @@ impl Bench {
             telemetry: options.traces.clone().map_or_else(|| "no traces are sent".into(), |to| format!("to {to}")),
             ..Figures::default()
         };
-        let containers = stores::containers();
-        Ok(Self { options, stores, services, tokens, tls: tls()?, containers, figures })
+        let containers = pod.containers();
+        Ok(Self { options, stores, pod, services, tokens, tls: tls()?, containers, figures })
     }
 
     async fn measure_all(&mut self, say: fn(&str)) -> anyhow::Result<()> {

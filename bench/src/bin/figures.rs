@@ -18,7 +18,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> anyhow::Result<()> {
     let output = options.output.clone();
-    let figures = figures(options, say).await?;
+    let figures = Box::pin(figures(options, say)).await?;
     let table = figures.table();
     println!("\n{table}");
     std::fs::write(output.join("figures.json"), serde_json::to_vec_pretty(&figures)?)?;

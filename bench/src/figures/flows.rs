@@ -12,6 +12,8 @@ use super::{
 pub const BUYERS: u32 = 4_000;
 /// Enough, so that no two orders wait for the stock of one product all the time.
 pub const SOLD: u64 = 1_000;
+/// A few seconds of Redis.
+const LIMIT_COMMANDS: u32 = 30_000;
 const ANSWERED: &str = "request sent to answer read";
 
 /// Measures what shoppers do before they buy.
@@ -24,18 +26,18 @@ pub async fn measure(bench: &mut Bench, say: fn(&str)) -> anyhow::Result<()> {
     let ask = |ticket| Ask::get(format!("/api/v1/products/{}", product(1 + scatter(ticket) % 10_000)));
     let askers = Asker::all(bench, "product", CONNECTIONS, ask);
     bench.measure(flow("product get", Some(0.205)), askers).await?;
-    bench.limited_by(pgbench(limits::PRODUCT_GET, &catalog, seconds));
+    bench.limited_by(pgbench(&bench.pod, limits::PRODUCT_GET, &catalog, seconds));
 
     say("product list");
     let askers = Asker::all(bench, "product", CONNECTIONS, |_| Ask::get("/api/v1/products?limit=20".to_owned()));
     bench.measure(flow("product list, 10k", None), askers).await?;
-    bench.limited_by(pgbench(limits::PRODUCT_LIST, &catalog, seconds));
+    bench.limited_by(pgbench(&bench.pod, limits::PRODUCT_LIST, &catalog, seconds));
 
     say("search");
     let ask = |ticket| Ask::get(format!("/api/v1/products?q={}", word(scatter(ticket) % 4_096)));
     let askers = Asker::all(bench, "product", CONNECTIONS, ask);
     bench.measure(flow("search, 10k", Some(0.39)), askers).await?;
-    bench.limited_by(pgbench(limits::SEARCH, &catalog, seconds));
+    bench.limited_by(pgbench(&bench.pod, limits::SEARCH, &catalog, seconds));
 
     say("cart add");
     let buyers = bench.buyers(BUYERS);
@@ -44,14 +46,14 @@ pub async fn measure(bench: &mut Bench, say: fn(&str)) -> anyhow::Result<()> {
     bench.measure(flow("cart add", Some(0.245)), askers).await?;
     let keys = ["b:items:__rand_int__", "b:attempt:__rand_int__", "b:done:__rand_int__"];
     let arguments = ["604800", "00000000-0000-7000-8000-000000000001", "1", "999999999", "100"];
-    bench.limited_by(redis_benchmark(limits::ADD, &keys, &arguments, 100_000));
+    bench.limited_by(redis_benchmark(&bench.pod, limits::ADD, &keys, &arguments, LIMIT_COMMANDS));
 
     say("cart get");
     let buyers = bench.buyers(BUYERS);
     let ask = move |ticket| Ask::get("/api/v1/cart".to_owned()).by(&buyers[place(ticket, buyers.len())]);
     let askers = Asker::all(bench, "cart", CONNECTIONS, ask);
     bench.measure(flow("cart get", None), askers).await?;
-    bench.limited_by(redis_benchmark(limits::SHOW, &keys[..2], &[], 100_000));
+    bench.limited_by(redis_benchmark(&bench.pod, limits::SHOW, &keys[..2], &[], LIMIT_COMMANDS));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use lapin::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{CONNECTIONS, stores::exec};
+use super::{CONNECTIONS, stores::Pod};
 use crate::record::rate;
 
 /// A product's page: itself, its stock, its categories.
@@ -42,10 +42,10 @@ pub struct Limit {
 }
 
 /// Runs a script with pgbench for `seconds`.
-pub fn pgbench(script: &str, url: &str, seconds: u64) -> anyhow::Result<Limit> {
+pub fn pgbench(pod: &Pod, script: &str, url: &str, seconds: u64) -> anyhow::Result<Limit> {
     let (clients, seconds) = (CONNECTIONS.to_string(), seconds.to_string());
     let options = ["pgbench", "-n", "-M", "prepared", "-c", &clients, "-T", &seconds, "-f", "/dev/stdin", url];
-    let said = exec("postgres", &options, script)?;
+    let said = pod.exec("postgres", &options, script)?;
     let line = said.lines().find_map(|line| line.strip_prefix("tps = "));
     let tps = line.and_then(|line| line.split(' ').next()?.parse().ok());
     Ok(Limit {
@@ -55,15 +55,21 @@ pub fn pgbench(script: &str, url: &str, seconds: u64) -> anyhow::Result<Limit> {
 }
 
 /// Runs a Lua function with redis-benchmark; `{}` in a key or argument is a random buyer.
-pub fn redis_benchmark(script: &str, keys: &[&str], arguments: &[&str], requests: u32) -> anyhow::Result<Limit> {
+pub fn redis_benchmark(
+    pod: &Pod,
+    script: &str,
+    keys: &[&str],
+    arguments: &[&str],
+    requests: u32,
+) -> anyhow::Result<Limit> {
     let (clients, requests, number) = (CONNECTIONS.to_string(), requests.to_string(), keys.len().to_string());
     // The password is in the container's environment; the database is one that nobody else uses.
     let program = r#"exec redis-benchmark -a "$PASSWORD" "$@""#;
     let mut command = vec!["sh", "-c", program, "sh", "--dbnum", "8", "--csv", "-r", "4000", "-c", &clients];
     command.extend(["-n", &requests, "EVAL", script, &number]);
     command.extend(keys.iter().chain(arguments));
-    let said = exec("redis", &command, "")?;
-    exec("redis", &["sh", "-c", r#"REDISCLI_AUTH="$PASSWORD" redis-cli -n 8 FLUSHDB"#], "")?;
+    let said = pod.exec("redis", &command, "")?;
+    pod.exec("redis", &["sh", "-c", r#"REDISCLI_AUTH="$PASSWORD" redis-cli -n 8 FLUSHDB"#], "")?;
     // The last line: "command","rps","avg latency",...; the command itself holds commas.
     let line = said.lines().rev().find(|line| line.matches("\",\"").count() >= 7).unwrap_or_default();
     let fields: Vec<&str> = line.split("\",\"").collect();

@@ -75,8 +75,8 @@ async fn sign_up(bench: &Bench) -> anyhow::Result<String> {
 async fn mailed_link(bench: &Bench) -> anyhow::Result<String> {
     for _ in 0..100 {
         let written = bench.services.written("user")?;
-        let lines = written.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        if let Some(mail) = lines.filter(|line| line["to"] == EMAIL).last() {
+        let mut lines = written.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        if let Some(mail) = lines.rfind(|line| line["to"] == EMAIL) {
             let url: http::Uri = mail["url"].as_str().unwrap_or_default().parse()?;
             return Ok(url.path_and_query().context("a link has a path")?.to_string());
         }

@@ -1,4 +1,4 @@
-//! Orders: checkout and CreateOrder alone, the whole way to DELIVERED, and the relay.
+//! Orders: checkout and `CreateOrder` alone, the whole way to DELIVERED, and the relay.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     load::address,
     pace::{self, Plan, Visitor},
-    record::{Outcome, rate},
+    record::{FlowSummary, Outcome, rate},
 };
 
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -64,8 +64,8 @@ async fn checkout(bench: &mut Bench) -> anyhow::Result<()> {
 /// What order and product write for one order, by pgbench.
 fn transactions(bench: &Bench) -> anyhow::Result<Limit> {
     let seconds = bench.options.seconds;
-    let order = pgbench(limits::ORDER, &bench.stores.postgres("order_limit"), seconds)?;
-    Ok(in_series(&order, &pgbench(limits::RESERVE, &bench.stores.postgres("product_limit"), seconds)?))
+    let order = pgbench(&bench.pod, limits::ORDER, &bench.stores.postgres("order_limit"), seconds)?;
+    Ok(in_series(&order, &pgbench(&bench.pod, limits::RESERVE, &bench.stores.postgres("product_limit"), seconds)?))
 }
 
 /// Fills a cart for each of `count` buyers; gives back the checkouts.
@@ -74,7 +74,7 @@ async fn filled_carts(bench: &Bench, count: u32) -> anyhow::Result<Vec<Asker>> {
     let fill = Plan { per_second: None, duration: PATIENCE, requests: count.into() };
     let to_fill = Arc::clone(&buyers);
     let filled = pace::run(fill, Asker::all(bench, "cart", CONNECTIONS, move |ticket| add(&to_fill, ticket))).await;
-    let failed: u64 = filled.record.summaries(filled.elapsed).iter().map(|flow| flow.failed()).sum();
+    let failed: u64 = filled.record.summaries(filled.elapsed).iter().map(FlowSummary::failed).sum();
     anyhow::ensure!(failed == 0, "{failed} carts could not be filled");
     let checkout = move |ticket| Ask::post("/api/v1/cart/checkout", address()).by(&buyers[place(ticket, buyers.len())]);
     Ok(Asker::all(bench, "cart", CONNECTIONS, checkout))
@@ -132,7 +132,7 @@ async fn to_the_door(bench: &mut Bench, orders: &PgPool) -> anyhow::Result<()> {
     let (before, started) = (bench.services.cpu()?, Instant::now());
     let plan = Plan { requests: bench.options.orders.into(), per_second: None, duration: PATIENCE };
     let run = pace::run(plan, askers).await;
-    let accepted: u64 = run.record.summaries(run.elapsed).iter().map(|flow| flow.succeeded()).sum();
+    let accepted: u64 = run.record.summaries(run.elapsed).iter().map(FlowSummary::succeeded).sum();
     all_delivered(orders).await?;
     let elapsed = started.elapsed();
     let worked = super::each(&before, &bench.services.cpu()?, accepted);

@@ -30,7 +30,7 @@ pub async fn measure(bench: &mut Bench, say: fn(&str)) -> anyhow::Result<()> {
     say("search");
     let open = Plan { per_second: Some(PER_SECOND), duration: DURATION, requests: u64::MAX };
     let span = "request due to answer read; one word, two words, or one with a slip, in turn";
-    let askers = Asker::all(bench, "product", CONNECTIONS, |ticket| query(ticket));
+    let askers = Asker::all(bench, "product", CONNECTIONS, query);
     let flow = Flow { name: "search, 100k, open", span, target_cpu_ms: None, plan: open };
     bench.measure(flow, askers).await?;
     let p99 = bench.figures.flows.last().map_or(0.0, |figure| figure.summary.p99_ms);
@@ -46,14 +46,19 @@ pub async fn measure(bench: &mut Bench, say: fn(&str)) -> anyhow::Result<()> {
     let askers = Asker::all(bench, "product", CONNECTIONS, |ticket| query(ticket * 3));
     let flow = Flow { name: "search, 100k", span: ANSWERED, target_cpu_ms: None, plan: bench.closed_loop() };
     bench.measure(flow, askers).await?;
-    bench.limited_by(pgbench(limits::SEARCH, &bench.stores.postgres("product"), bench.options.seconds));
+    bench.limited_by(pgbench(&bench.pod, limits::SEARCH, &bench.stores.postgres("product"), bench.options.seconds));
 
     say("list");
     let newest = |_| Ask::get("/api/v1/products?limit=20".to_owned());
     let askers = Asker::all(bench, "product", CONNECTIONS, newest);
     let flow = Flow { name: "product list, 100k", span: ANSWERED, target_cpu_ms: None, plan: bench.closed_loop() };
     bench.measure(flow, askers).await?;
-    bench.limited_by(pgbench(limits::PRODUCT_LIST, &bench.stores.postgres("product"), bench.options.seconds));
+    bench.limited_by(pgbench(
+        &bench.pod,
+        limits::PRODUCT_LIST,
+        &bench.stores.postgres("product"),
+        bench.options.seconds,
+    ));
     Ok(())
 }
 

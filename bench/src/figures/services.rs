@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -17,12 +17,14 @@ use tokio::time::sleep;
 use super::{
     Options, process,
     report::Memory,
-    stores::{DATABASES, Stores},
+    stores::{self, DATABASES, Stores},
 };
 
 /// As the images set them (`dev/xtask/src/images.rs`).
 const ALLOCATOR: [(&str, &str); 2] = [("MIMALLOC_ALLOW_THP", "0"), ("MIMALLOC_ARENA_MAX_OBJECT_SIZE", "8192")];
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+/// A migration reads settings that it does not use.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const NO_LIMIT: &str = "100000000";
 
 /// A running service.
@@ -60,7 +62,7 @@ impl Services {
             ("SHOP_SIGNING__KEY_FILE", text(&key)),
             ("SHOP_SIGNING__KID", "test".to_owned()),
             ("SHOP_AMQP__URL", stores.amqp().to_owned()),
-            ("SHOP_REDIS__URL", stores.redis()),
+            ("SHOP_REDIS__URL", stores::redis_url()),
             ("SHOP_MONGODB__URL", stores.mongodb().to_owned()),
             ("SHOP_POSTGRES__ADMIN_URL", stores.postgres_admin().to_owned()),
             ("SHOP_CURRENCY", "USD".to_owned()),
@@ -94,11 +96,6 @@ impl Services {
         let mut command = self.command(service, service, stores);
         for (name, address) in [("HTTP", http), ("ADMIN", admin), ("GRPC", grpc)] {
             command.env(format!("SHOP_LISTEN_{name}"), address.to_string());
-        }
-        for (name, neighbour) in [("CATALOG", "product"), ("ORDERS", "order")] {
-            if let Some(neighbour) = self.running.get(neighbour) {
-                command.env(format!("SHOP_{name}__URL"), format!("http://{}", neighbour.grpc));
-            }
         }
         let started = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(File::create(self.log(service))?).spawn();
@@ -168,6 +165,10 @@ impl Services {
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         if DATABASES.iter().any(|(name, _)| *name == database) {
             command.env("SHOP_POSTGRES__URL", stores.postgres(database));
+        }
+        for (name, neighbour) in [("CATALOG", "product"), ("ORDERS", "order")] {
+            let address = self.running.get(neighbour).map_or(NOBODY, |neighbour| neighbour.grpc);
+            command.env(format!("SHOP_{name}__URL"), format!("http://{address}"));
         }
         let upstream = |(name, service): (&&str, &Service)| format!("{name}=http://{}", service.admin);
         command.env("SHOP_UPSTREAMS", self.running.iter().map(upstream).collect::<Vec<_>>().join(","));

@@ -1,7 +1,10 @@
 //! The stores that the services run on: databases, a virtual host and a Redis database of their own, removed at the end.
 
-use std::process::{Command, Stdio};
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use secrecy::ExposeSecret as _;
@@ -23,8 +26,6 @@ pub const DATABASES: [(&str, &str); 6] = [
 ];
 /// Tests use Redis' database 0 at the same time.
 const REDIS_DATABASE: u8 = 9;
-const NAMESPACE: &str = "shopkeeper-test";
-const POD: &str = "stores";
 
 /// Where the stores are, and what they are called.
 pub struct Stores {
@@ -66,13 +67,6 @@ impl Stores {
         self.broker.config.url.expose_secret()
     }
 
-    /// Redis.
-    pub fn redis(&self) -> String {
-        let url = variable("SHOP_TEST_REDIS_URL");
-        let server = url.trim_end_matches(|last: char| last.is_ascii_digit()).trim_end_matches('/');
-        format!("{server}/{REDIS_DATABASE}")
-    }
-
     /// The user service's database.
     pub fn mongodb(&self) -> &str {
         &self.mongodb
@@ -106,45 +100,65 @@ impl Stores {
                 sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await?;
             }
         }
-        let mut redis = redis::Client::open(self.redis())?.get_multiplexed_async_connection().await?;
+        let mut redis = redis::Client::open(redis_url())?.get_multiplexed_async_connection().await?;
         redis::cmd("FLUSHDB").exec_async(&mut redis).await?;
         mongodb::Client::with_uri_str(&self.mongodb).await?.database(&self.name).drop().await?;
         Ok(())
     }
 }
 
-/// Runs a program of a store's image beside the store, with `input` on its standard input.
-pub fn exec(store: &str, program: &[&str], input: &str) -> anyhow::Result<String> {
-    let mut kubectl = Command::new("kubectl");
-    kubectl.args(["exec", "--stdin", "--namespace", NAMESPACE, POD, "--container", store, "--"]).args(program);
-    kubectl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = kubectl.spawn().context("kubectl cannot be run")?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("{} failed: {}", program[0], String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Redis, at the benchmark's own database.
+pub fn redis_url() -> String {
+    let url = variable("SHOP_TEST_REDIS_URL");
+    format!("{}/{REDIS_DATABASE}", url.trim_end_matches("/0"))
 }
 
-/// The stores' containers, to see what they work; empty where they are not on this machine.
-pub fn containers() -> Vec<(String, Container)> {
-    let mut kubectl = Command::new("kubectl");
-    kubectl.args(["get", "pod", POD, "--namespace", NAMESPACE, "--output", "json"]);
-    let Ok(output) = kubectl.output() else { return Vec::new() };
-    let pod: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let containers = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
-    containers
-        .filter_map(|container| {
-            let id = container["containerID"].as_str()?.rsplit('/').next()?;
-            Some((container["name"].as_str()?.to_owned(), Container::find(id)?))
-        })
-        .collect()
+/// The pod that the stores run in, to run their own programs beside them and to see what they work.
+pub struct Pod(Value);
+
+impl Pod {
+    /// Finds it by its address.
+    pub fn find() -> anyhow::Result<Self> {
+        let url: http::Uri = variable("SHOP_TEST_POSTGRES_URL").parse()?;
+        let selector = format!("status.podIP={}", url.host().unwrap_or_default());
+        let mut kubectl = Command::new("kubectl");
+        kubectl.args(["get", "pods", "--all-namespaces", "--output", "json", "--field-selector", &selector]);
+        let output = kubectl.output().context("kubectl cannot be run")?;
+        let pods: Value = serde_json::from_slice(&output.stdout).context("kubectl lists no pods")?;
+        let pod = pods["items"].get(0).with_context(|| format!("no pod has {selector}"))?;
+        Ok(Self(pod.clone()))
+    }
+
+    /// Runs a program in the container of `store`, with `input` on its standard input.
+    pub fn exec(&self, store: &str, program: &[&str], input: &str) -> anyhow::Result<String> {
+        let text = |field: &str| self.0["metadata"][field].as_str().unwrap_or_default();
+        let mut kubectl = Command::new("kubectl");
+        kubectl.args(["exec", "--stdin", "--namespace", text("namespace"), text("name"), "--container", store, "--"]);
+        kubectl.args(program).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = kubectl.spawn().context("kubectl cannot be run")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{} failed: {}", program[0], String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The stores' containers; empty where they are not on this machine.
+    pub fn containers(&self) -> Vec<(String, Container)> {
+        let containers = self.0["status"]["containerStatuses"].as_array().into_iter().flatten();
+        containers
+            .filter_map(|container| {
+                let id = container["containerID"].as_str()?.rsplit('/').next()?;
+                Some((container["name"].as_str()?.to_owned(), Container::find(id)?))
+            })
+            .collect()
+    }
 }
 
-/// The processor time of every container of [`containers`].
+/// The processor time of each container.
 pub fn cpu(containers: &[(String, Container)]) -> Vec<(String, Duration)> {
     let used = |(name, container): &(String, Container)| Some((name.clone(), container.cpu()?));
     containers.iter().filter_map(used).collect()

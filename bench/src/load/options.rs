@@ -13,11 +13,11 @@ const MOST_CONNECTIONS: u64 = 200;
 /// Sends the daily mix of a shop (browse, search, look, fill the cart, check out, follow the order) to a running Shop.
 ///
 /// Without --tokens it signs up a seller and one buyer a connection through the public API, and reads the links in their mails
-/// from the log of the user pods (KUBECONFIG, SHOP_NAMESPACE, SHOP_NAME). The orders it makes are real ones.
+/// from the log of the user pods (`KUBECONFIG`, `SHOP_NAMESPACE`, `SHOP_NAME`). The orders it makes are real ones.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "shop-load")]
 pub struct Options {
-    /// The Shop. Without it SHOP_URL is used, and only an address of this machine or of a private network is accepted
+    /// The Shop. Without it `SHOP_URL` is used, and only an address of this machine or of a private network is accepted
     #[arg(long)]
     pub url: Option<String>,
     /// Connections, each with a buyer of its own

@@ -154,6 +154,7 @@ impl Visitor for Visit {
 }
 
 /// Where parcels go.
+#[must_use]
 pub fn address() -> Value {
     let address =
         json!({"full_name": "Load Tester", "phone": "+442071234567", "city": "London", "street": "1 Test Row"});
