@@ -1,0 +1,9 @@
+//! What the fault tests share.
+
+pub mod buyer;
+pub mod chaos;
+pub mod link;
+pub mod member;
+pub mod process;
+pub mod shop;
+pub mod wire;

@@ -1,0 +1,184 @@
+//! SIGKILL between every two steps. A step is what a service says to a store or to a neighbour; before it, and after it with
+//! its answer lost, are all the points at which it can matter where a process dies. One order of each kind shows which steps
+//! there are; then each is a kill point. `--deep` takes all of them, the normal run a seeded choice and the well-known ones.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use crate::harness::{
+    buyer::{Person, Product},
+    chaos::{deep, random},
+    link::{Moment, Trap},
+    member::Settings,
+    shop::Shop,
+};
+
+/// How many in the normal run, beside [`KNOWN`].
+const CHOICE: usize = 10;
+/// The same step of one order that is told apart.
+const REPEATS: usize = 3;
+/// How long an order is watched before the next begins. One whose worker died waits for its lease in the background.
+const WATCH: Duration = Duration::from_millis(1500);
+
+/// Where outboxes, relays and captures are lost in other shops.
+const KNOWN: [(&str, &str, &str, Moment); 8] = [
+    ("order", "postgres", "COMMIT after INSERT INTO outbox", Moment::AnswerLost),
+    ("order", "rabbitmq", "publish order.created", Moment::Before),
+    ("order", "rabbitmq", "publish order.created", Moment::AnswerLost),
+    ("payment", "postgres", "INSERT INTO mock_charges", Moment::Before),
+    ("payment", "postgres", "INSERT INTO mock_charges", Moment::AnswerLost),
+    ("payment", "rabbitmq", "ack", Moment::Before),
+    ("cart", "orders", "call", Moment::AnswerLost),
+    ("order", "catalog", "call", Moment::AnswerLost),
+];
+
+/// The ways an order can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Delivered,
+    Declined,
+    Lost,
+    Canceled,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Point {
+    kind: Kind,
+    service: &'static str,
+    to: &'static str,
+    step: String,
+    nth: usize,
+    before: bool,
+}
+
+struct Stage {
+    shop: Shop,
+    cheap: Product,
+    dear: Product,
+    placed: Vec<(Kind, Person, Uuid)>,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let settings = Settings {
+            payment_outcomes: "decline_above:4000",
+            delivery_outcomes: "lose_in:Atlantis",
+            ..Settings::default()
+        };
+        let shop = Shop::open(settings).await;
+        let (cheap, dear) = (shop.product("Lamp", 500, 100_000).await, shop.product("Desk", 4200, 100_000).await);
+        Self { shop, cheap, dear, placed: Vec::new() }
+    }
+
+    async fn place(&self, kind: Kind) -> (Person, Uuid) {
+        let product = if kind == Kind::Declined { self.dear } else { self.cheap };
+        let (buyer, order) = self.shop.order(product, if kind == Kind::Lost { "Atlantis" } else { "London" }).await;
+        if kind == Kind::Canceled {
+            self.shop.cancel(&buyer, order).await;
+        }
+        (buyer, order)
+    }
+
+    /// Places an order and watches it for a while.
+    async fn run(&self, kind: Kind) -> (Kind, Person, Uuid) {
+        let (buyer, order) = self.place(kind).await;
+        let end = if kind == Kind::Delivered { "DELIVERED" } else { "CANCELED" };
+        // What is not over by then goes on in the background.
+        let _ = timeout(WATCH, self.shop.becomes(&buyer, order, end)).await;
+        (kind, buyer, order)
+    }
+
+    /// Every point of an order of this kind.
+    async fn points(&mut self, kind: Kind) -> BTreeSet<Point> {
+        self.shop.links(None).for_each(|link| _ = link.take_seen());
+        let placed = self.run(kind).await;
+        self.placed.push(placed);
+        // What follows the end: its own events, and their acknowledgements.
+        sleep(WATCH).await;
+        let mut points = BTreeSet::new();
+        for member in &self.shop.members {
+            for link in &member.links {
+                for (step, seen) in link.take_seen() {
+                    for nth in 1..=seen.min(REPEATS) {
+                        for before in [true, false] {
+                            let (service, to, step) = (member.service, link.to, step.clone());
+                            points.insert(Point { kind, service, to, step, nth, before });
+                        }
+                    }
+                }
+            }
+        }
+        points
+    }
+
+    /// An order whose service dies at `point` and comes back; whether it came to that.
+    async fn kill_at(&mut self, point: &Point) -> bool {
+        let member = self.shop.member(point.service);
+        let link = member.link(point.to);
+        let moment = if point.before { Moment::Before } else { Moment::AnswerLost };
+        let sprung = link.trap(Trap { step: point.step.clone(), nth: point.nth, moment, kills: true });
+        let (mut run, mut died) = (Box::pin(self.run(point.kind)), false);
+        let placed = tokio::select! {
+            placed = &mut run => placed,
+            () = sprung.notified() => {
+                died = true;
+                member.start();
+                (&mut run).await
+            }
+        };
+        drop(run);
+        link.disarm();
+        member.start();
+        member.ready(&self.shop.client).await;
+        self.placed.push(placed);
+        died
+    }
+}
+
+impl Point {
+    fn is_known(&self) -> bool {
+        let moment = if self.before { Moment::Before } else { Moment::AnswerLost };
+        self.kind == Kind::Delivered
+            && self.nth == 1
+            && KNOWN.iter().any(|(service, to, step, at)| {
+                (*service, *to, *at) == (self.service, self.to, moment) && self.step.starts_with(step)
+            })
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_dies_between_any_two_steps_loses_nothing_and_does_nothing_twice() {
+    let mut random = random("kill points");
+    let mut stage = Stage::set().await;
+    let mut points = BTreeSet::new();
+    for kind in [Kind::Delivered, Kind::Declined, Kind::Lost, Kind::Canceled] {
+        points.extend(stage.points(kind).await);
+    }
+    let (known, others): (Vec<_>, Vec<_>) = points.into_iter().partition(Point::is_known);
+    assert!(known.len() >= KNOWN.len(), "the well-known steps have other names now: {known:#?}");
+    let choice = if deep() { others.len() } else { CHOICE };
+    let mut chosen: Vec<_> = known.into_iter().chain(others.sample(&mut random, choice).cloned()).collect();
+    chosen.shuffle(&mut random);
+
+    let (mut died, total) = (0, chosen.len());
+    for point in &chosen {
+        let reached = stage.kill_at(point).await;
+        println!("{} {point:?}", if reached { "died at" } else { "never came to" });
+        died += usize::from(reached);
+    }
+    stage.shop.settles().await;
+    println!("{died} deaths at {total} of {} points", others.len() + KNOWN.len());
+    assert!(died * 2 > total, "only {died} of {total} points were reached");
+    for (kind, buyer, order) in &stage.placed {
+        let status = stage.shop.status(buyer, *order).await;
+        match kind {
+            Kind::Delivered => assert_eq!(status, "DELIVERED", "{order}"),
+            Kind::Declined | Kind::Lost => assert_eq!(status, "CANCELED", "{order}"),
+            // Whoever was faster.
+            Kind::Canceled => {}
+        }
+    }
+}
