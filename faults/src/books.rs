@@ -13,7 +13,7 @@ const CONSUMERS: [&str; 5] = ["product", "cart", "order", "payment", "delivery"]
 const RETRIES: [&str; 4] = ["1s", "5s", "30s", "120s"];
 
 /// Where the stores are: URLs with user and password.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Addresses {
     /// The order service's PostgreSQL database
     #[arg(long, env = "SHOP_AUDIT_ORDER_URL", hide_env_values = true)]

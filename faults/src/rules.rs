@@ -261,7 +261,8 @@ fn is_move(from: &str, to: &str) -> bool {
         "CREATED" => matches!(to, "PENDING" | "PAID" | "CANCELED"),
         "PENDING" => matches!(to, "PAID" | "CANCELED"),
         "PAID" => matches!(to, "SHIPPED" | "CANCELED"),
-        "SHIPPED" => to == "DELIVERED",
+        // A parcel may be lost on its way.
+        "SHIPPED" => matches!(to, "DELIVERED" | "CANCELED"),
         // Paid or shipped too late: a refund or a recall is written as another line.
         "CANCELED" => to == "CANCELED",
         _ => false,

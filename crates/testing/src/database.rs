@@ -38,9 +38,10 @@ impl Drop for TestDatabase {
         let name = self.name.clone();
         let drop = async move {
             let mut admin = PgConnection::connect(&variable("SHOP_TEST_POSTGRES_URL")).await?;
-            sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE); DROP ROLE {name}")))
-                .execute(&mut admin)
-                .await?;
+            // One by one: together they would be a transaction, in which no database can be dropped.
+            for statement in [format!("DROP DATABASE {name} WITH (FORCE)"), format!("DROP ROLE {name}")] {
+                sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await?;
+            }
             admin.close().await
         };
         // A destructor cannot await, and the test's runtime may be gone.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use shop_faults::Books;
 
-use crate::harness::{buyer::Outcome, link::Mode, member::Settings, shop::Shop};
+use crate::harness::{link::Mode, member::Settings, shop::Shop};
 
 /// Everything about an order that a repeated event must not change.
 fn told(books: &Books) -> String {
@@ -81,12 +81,11 @@ async fn a_broker_that_is_away_refuses_no_checkout_and_loses_no_event() {
     let product = shop.product("Kettle", 1999, 100).await;
     shop.links(Some("rabbitmq")).for_each(|link| link.set(Mode::Cut));
     let buyers: Vec<_> = (0..40).map(|_| shop.buyer()).collect();
-    let outcomes = join_all(buyers.iter().map(async |buyer| {
+    let statuses = join_all(buyers.iter().map(async |buyer| {
         shop.put_in_cart(buyer, product, 1).await;
         shop.check_out_once(buyer, "London").await
     }))
     .await;
-    let statuses: Vec<_> = outcomes.iter().map(|answer| answer.as_ref().map(|(status, _)| *status)).collect();
     assert_eq!(statuses, [Some(201); 40]);
     // Gone, back for a moment, gone again: what was sent and not confirmed is sent once more.
     for mode in [Mode::Open, Mode::Slow(Duration::from_millis(50)), Mode::Cut] {
@@ -94,10 +93,6 @@ async fn a_broker_that_is_away_refuses_no_checkout_and_loses_no_event() {
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
     shop.heal().await;
-    for buyer in &buyers {
-        // The same checkout again: the answer there was.
-        assert!(matches!(shop.check_out(buyer, "London").await, Outcome::Ordered(_)));
-    }
     let books = shop.settles().await;
     assert_eq!(books.orders.iter().filter(|order| order.status == "DELIVERED").count(), 40);
 }

@@ -120,17 +120,22 @@ impl Stage {
         let link = member.link(point.to);
         let moment = if point.before { Moment::Before } else { Moment::AnswerLost };
         let sprung = link.trap(Trap { step: point.step.clone(), nth: point.nth, moment, kills: true });
-        let (mut run, mut died) = (Box::pin(self.run(point.kind)), false);
-        let placed = tokio::select! {
-            placed = &mut run => placed,
+        let mut run = Box::pin(self.run(point.kind));
+        let (placed, died) = tokio::select! {
+            placed = &mut run => {
+                // One that is springing at this moment kills too.
+                let springs = !link.disarm();
+                if springs {
+                    sprung.notified().await;
+                }
+                (placed, springs)
+            }
             () = sprung.notified() => {
-                died = true;
                 member.start();
-                (&mut run).await
+                ((&mut run).await, true)
             }
         };
         drop(run);
-        link.disarm();
         member.start();
         member.ready(&self.shop.client).await;
         self.placed.push(placed);

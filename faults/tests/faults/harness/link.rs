@@ -30,6 +30,8 @@ use super::{
 
 /// An acknowledgement has no answer; after this it is held to be there.
 const NO_ANSWER: Duration = Duration::from_millis(200);
+/// Anything else has one, later than which nobody waits for it.
+const LATEST_ANSWER: Duration = Duration::from_secs(15);
 
 /// How a link behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,9 +138,9 @@ impl Link {
         sprung
     }
 
-    /// Takes away a trap that has not sprung.
-    pub fn disarm(&self) {
-        self.door.watcher().set = None;
+    /// Takes the trap away; `false` when there is none to take: it has sprung, or is springing.
+    pub fn disarm(&self) -> bool {
+        self.door.watcher().set.take().is_some()
     }
 
     /// How often each step was seen since the last call.
@@ -260,8 +262,9 @@ async fn requests(door: &Door, lane: &Lane, mut from: OwnedReadHalf, mut to: Own
             if trap.moment == Moment::AnswerLost {
                 lane.held.store(true, Ordering::Release);
                 to.write_all(&step.bytes).await?;
-                // No answer is as good.
-                let _ = timeout(NO_ANSWER, lane.answered.notified()).await;
+                // No answer is as good as one that is lost.
+                let patience = if trap.step == "ack" { NO_ANSWER } else { LATEST_ANSWER };
+                let _ = timeout(patience, lane.answered.notified()).await;
             }
             if trap.kills {
                 door.process.kill();
@@ -273,15 +276,23 @@ async fn requests(door: &Door, lane: &Lane, mut from: OwnedReadHalf, mut to: Own
 }
 
 async fn answers(door: &Door, lane: &Lane, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
-    let mut buffer = vec![0; 16 * 1024];
+    let (mut steps, mut buffer) = (Steps::of(door.protocol), vec![0; 16 * 1024]);
     loop {
         let read = from.read(&mut buffer).await?;
         if read == 0 {
+            if lane.held.load(Ordering::Acquire) {
+                // The trap that waits for an answer gets none, and springs all the same.
+                lane.answered.notify_one();
+                std::future::pending::<()>().await;
+            }
             return Ok(());
         }
         door.pass().await?;
+        let answers = steps.answers(&buffer[..read]);
         if lane.held.load(Ordering::Acquire) {
-            lane.answered.notify_one();
+            if answers {
+                lane.answered.notify_one();
+            }
         } else {
             to.write_all(&buffer[..read]).await?;
         }

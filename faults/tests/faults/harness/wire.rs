@@ -155,6 +155,21 @@ impl Steps {
         Some((number, at + 1 + end + 2))
     }
 
+    /// Whether what the other side says, read here from its beginning, ends an answer.
+    pub fn answers(&mut self, bytes: &[u8]) -> bool {
+        if self.protocol != Protocol::Grpc {
+            return true;
+        }
+        self.push(bytes);
+        let mut ends = false;
+        while let Some((length, kind, flags)) = self.grpc_frame() {
+            // Trailers.
+            ends |= kind == 1 && flags & 1 == 1;
+            self.buffer.drain(..length);
+        }
+        ends
+    }
+
     /// Frames of HTTP/2; a call is complete with the data that ends its stream.
     fn grpc(&mut self) -> Option<(usize, Option<String>)> {
         const PREFACE: usize = 24;
@@ -163,17 +178,22 @@ impl Steps {
             self.greeted = true;
             return Some((PREFACE, None));
         }
-        let head = self.buffer.get(..9)?;
-        let (length, kind, flags) = (9 + number(&head[..3]), head[3], head[4]);
-        self.buffer.get(..length)?;
+        let (length, kind, flags) = self.grpc_frame()?;
         let ends_a_call = kind == 0 && flags & 1 == 1;
         Some((length, ends_a_call.then(|| "call".to_owned())))
+    }
+
+    /// Length, type and flags of the next frame.
+    fn grpc_frame(&self) -> Option<(usize, u8, u8)> {
+        let head = self.buffer.get(..9)?;
+        let length = 9 + number(&head[..3]);
+        self.buffer.get(..length).map(|frame| (length, frame[3], frame[4]))
     }
 }
 
 /// A number as the network writes it.
 fn number(bytes: &[u8]) -> usize {
-    bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    bytes.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte))
 }
 
 fn short(sql: &str) -> String {
@@ -257,5 +277,12 @@ mod tests {
             vec![0, 0, 1, 0, 1, 0, 0, 0, 1, 7],
         ];
         assert_eq!(names(Protocol::Grpc, &calls.concat()), ["call"]);
+    }
+
+    #[test]
+    fn a_call_is_answered_by_its_trailers_and_by_nothing_before() {
+        let mut server = Steps::of(Protocol::Grpc);
+        assert!(!server.answers(&[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88, 0, 0]));
+        assert!(server.answers(&[1, 1, 5, 0, 0, 0, 1, 0x88]));
     }
 }
