@@ -17,6 +17,8 @@ impl From<DbError> for Fault {
 fn is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        // A server that goes away while it is greeted: sqlx takes the end of the stream for a wrong answer.
+        sqlx::Error::Protocol(_) => true,
         // Classes of SQLSTATE (PostgreSQL, appendix A): connection, resources, operator intervention, transaction.
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)))
@@ -29,4 +31,19 @@ fn is_away(error: &sqlx::Error) -> bool {
 pub fn on_constraint(error: sqlx::Error, constraint: &str, fault: impl FnOnce() -> Fault) -> Fault {
     let violated = error.as_database_error().and_then(|error| error.constraint()) == Some(constraint);
     if violated { fault().caused_by(error) } else { DbError(error).into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use shop_core::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_goes_away_while_it_is_greeted_is_away_and_a_wrong_statement_is_our_mistake() {
+        let kind = |error| Fault::from(DbError(error)).kind();
+        let greeted = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".to_owned());
+        assert!(matches!(kind(greeted), Kind::Unavailable { .. }));
+        assert!(matches!(kind(sqlx::Error::RowNotFound), Kind::Internal));
+    }
 }
