@@ -291,7 +291,9 @@ fn totals_are_sums(view: &View<'_>, found: &mut Findings) {
         for line in lines {
             grouped.entry(line.order_id).or_default().push(line.clone());
         }
-        grouped.values_mut().for_each(|lines| lines.sort());
+        for lines in grouped.values_mut() {
+            lines.sort();
+        }
         grouped
     };
     let (ordered, reserved) = (by_order(&view.books.lines), by_order(&view.books.reserved));

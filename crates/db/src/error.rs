@@ -16,9 +16,12 @@ impl From<DbError> for Fault {
 /// Whether trying again later can help: the server is gone, restarting, full, or too slow.
 fn is_away(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-        // A server that goes away while it is greeted: sqlx takes the end of the stream for a wrong answer.
-        sqlx::Error::Protocol(_) => true,
+        // Of a server that goes away while it is greeted, sqlx takes the end of the stream for a wrong answer.
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
         // Classes of SQLSTATE (PostgreSQL, appendix A): connection, resources, operator intervention, transaction.
         sqlx::Error::Database(error) => {
             error.code().is_some_and(|code| ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)))

@@ -71,9 +71,13 @@ fn random_need(random: &mut StdRng) -> Option<&'static str> {
 }
 
 async fn during(mode: Mode, links: Vec<&Link>, random: &mut StdRng) {
-    links.iter().for_each(|link| link.set(mode));
+    for link in &links {
+        link.set(mode);
+    }
     pause(random, 50..2000).await;
-    links.iter().for_each(|link| link.set(Mode::Open));
+    for link in &links {
+        link.set(Mode::Open);
+    }
 }
 
 async fn pause(random: &mut StdRng, millis: std::ops::Range<u64>) {

@@ -82,17 +82,17 @@ impl Member {
         let mut doors = Doors { process: Arc::clone(&process), links: Vec::new() };
         let address = around.address(service, replica);
         let mut environment = common(around, service, address);
-        environment.push(("SHOP_AMQP__URL", doors.to("rabbitmq", Protocol::Amqp, &around.amqp).await));
+        environment.push(("SHOP_AMQP__URL", doors.store("rabbitmq", Protocol::Amqp, &around.amqp).await));
         if let Some(database) = around.databases.get(service) {
-            let url = doors.to("postgres", Protocol::Postgres, database.url.expose_secret()).await;
+            let url = doors.store("postgres", Protocol::Postgres, database.url.expose_secret()).await;
             environment.push(("SHOP_POSTGRES__URL", url));
         }
         if service == "cart" {
-            environment.push(("SHOP_REDIS__URL", doors.to("redis", Protocol::Redis, &around.redis).await));
-            environment.push(("SHOP_ORDERS__URL", doors.to_all(around, "orders", "order").await));
+            environment.push(("SHOP_REDIS__URL", doors.store("redis", Protocol::Redis, &around.redis).await));
+            environment.push(("SHOP_ORDERS__URL", doors.all_of(around, "orders", "order").await));
         }
         if matches!(service, "cart" | "order") {
-            environment.push(("SHOP_CATALOG__URL", doors.to_all(around, "catalog", "product").await));
+            environment.push(("SHOP_CATALOG__URL", doors.all_of(around, "catalog", "product").await));
         }
         let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let log = around.folder.join(format!("{service}-{replica}.log"));
@@ -126,7 +126,12 @@ impl Member {
                 Ok(answer) => answer.text().await.unwrap_or_default(),
                 Err(error) => error.to_string(),
             };
-            assert!(Instant::now() < deadline, "{} is not ready: {answer}, see {:?}", self.service, self.program.log);
+            assert!(
+                Instant::now() < deadline,
+                "{} is not ready: {answer}, see {}",
+                self.service,
+                self.program.log.display()
+            );
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -176,7 +181,7 @@ struct Doors {
 
 impl Doors {
     /// `url` with a door in place of its host.
-    async fn to(&mut self, to: &'static str, protocol: Protocol, url: &str) -> String {
+    async fn store(&mut self, to: &'static str, protocol: Protocol, url: &str) -> String {
         let (credentials, rest) = url.rsplit_once('@').expect("a store's URL has a user");
         let (host, path) = rest.split_once('/').expect("a store's URL has a path");
         let upstreams: Vec<SocketAddr> =
@@ -186,7 +191,7 @@ impl Doors {
     }
 
     /// A door to all replicas of `service`.
-    async fn to_all(&mut self, around: &Neighbourhood, to: &'static str, service: &str) -> String {
+    async fn all_of(&mut self, around: &Neighbourhood, to: &'static str, service: &str) -> String {
         let replicas = 0..around.settings.replicas;
         let upstreams = replicas.map(|replica| SocketAddr::from((around.address(service, replica), GRPC))).collect();
         format!("http://{}", self.open(to, Protocol::Grpc, upstreams).await)
