@@ -12,11 +12,12 @@ mod worker;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use futures::future::FutureExt as _;
 use secrecy::ExposeSecret as _;
 use shop_config::Postgres;
 use shop_core::World;
 use sqlx::{
-    PgPool,
+    PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -40,7 +41,15 @@ pub fn pool(config: &Postgres, service: &str) -> Result<PgPool, sqlx::Error> {
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A ping before each use would double the round trips; a broken connection shows in the query itself.
         .test_before_acquire(false)
+        .after_release(|connection, _| is_clean(connection).boxed())
         .connect_lazy_with(options))
+}
+
+/// Whether a connection may be used again. A `begin` that is given up while it waits (the caller hung up, the broker was lost)
+/// leaves a transaction open that sqlx 0.9 does not know of; whatever came next on the connection would be confirmed and
+/// then lost with it. The first statement of a transaction has the transaction's own time.
+async fn is_clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT now() = statement_timestamp()").fetch_one(connection).await
 }
 
 /// Whether the database answers, for readiness.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::Method;
-use tokio::time::sleep;
+use shop_testing::TestDatabase;
+use sqlx::migrate::Migrator;
+use tokio::time::{sleep, timeout};
 
 use crate::harness::{
     buyer::Outcome,
@@ -42,6 +44,18 @@ async fn a_database_that_drops_every_connection_again_and_again_delays_orders_an
     tokio::join!(buying, dropping);
     let books = shop.settles().await;
     assert_eq!(books.orders.iter().filter(|order| order.status == "DELIVERED").count(), 30);
+}
+
+#[tokio::test]
+async fn a_transaction_whose_begin_is_given_up_takes_nothing_with_it() {
+    let database = TestDatabase::create(&Migrator::DEFAULT).await;
+    for micros in (0..400).step_by(4) {
+        // Given up at another point each time, also while the answer is on its way.
+        let _ = timeout(Duration::from_micros(micros), database.pool.begin()).await;
+        let free: bool =
+            sqlx::query_scalar("SELECT now() = statement_timestamp()").fetch_one(&database.pool).await.unwrap();
+        assert!(free, "a statement ran in the transaction that was given up after {micros} microseconds");
+    }
 }
 
 #[tokio::test]
