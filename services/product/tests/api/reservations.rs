@@ -34,9 +34,15 @@ async fn of_a_thousand_buyers_a_hundred_get_the_hundred_and_every_end_of_an_orde
     let shop = Shop::start().await;
     let product = shop.product(&shop.seller(), "Ticket", 100).await;
     let lines = [(product.as_str(), 1)];
+    // Whoever is told that the database is busy asks again for the same order, as order does.
     let buyers = stream::iter(0..1000).map(|_| async {
-        let order = Uuid::new_v4();
-        shop.reserve(&shop.buyer(), order, &lines).await.map(|_| order)
+        let (buyer, order) = (shop.buyer(), Uuid::new_v4());
+        loop {
+            match shop.reserve(&buyer, order, &lines).await {
+                Err(fault) if matches!(fault.kind(), Kind::Unavailable { .. }) => {}
+                decided => return decided.map(|_| order),
+            }
+        }
     });
     let outcomes: Vec<_> = buyers.buffer_unordered(16).collect().await;
     let (reserved, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);

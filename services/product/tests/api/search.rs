@@ -177,7 +177,7 @@ async fn in_a_large_catalog_filters_words_and_pages_find_what_a_plain_query_find
         ("q=headphones", "name ILIKE '%headphones%'"),
         ("q=haedphones", "name ILIKE '%headphones%'"),
         ("q=haedphones&sort=price_desc", "name ILIKE '%headphones%'"),
-        ("q=wooden%20red", "name ILIKE '% red %' AND name ILIKE '% wooden %'"),
+        ("q=rubber%20red", "name ILIKE '% red %' AND name ILIKE '% rubber %'"),
         ("min_price=10&max_price=50&sort=price_asc", "price_minor BETWEEN 1000 AND 5000"),
         ("attributes=%7B%22material%22%3A%22steel%22%2C%22size%22%3A%22M%22%7D",
          "attributes->>'material' = 'steel' AND attributes->>'size' = 'M'"),
@@ -192,7 +192,8 @@ async fn in_a_large_catalog_filters_words_and_pages_find_what_a_plain_query_find
         let expected: Vec<uuid::Uuid> = sqlx::query_scalar(sql).fetch_all(&mut *connection).await.unwrap();
         let found = walk(&shop, &format!("{query}&limit=7"), async || {}).await;
         let ids: HashSet<uuid::Uuid> = found.iter().map(|p| p["id"].as_str().unwrap().parse().unwrap()).collect();
-        assert!(!ids.is_empty() && ids.len() == found.len(), "{query}");
+        assert!(!ids.is_empty(), "{query} finds nothing");
+        assert_eq!(ids.len(), found.len(), "{query} shows a product twice");
         assert_eq!(ids, expected.into_iter().collect(), "{query}");
         let (_, list) = shop.get(&format!("/api/v1/products?{query}&limit=1"), None).await;
         assert_eq!(list["total"], found.len(), "{query}");
