@@ -11,8 +11,8 @@ mod worker;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use futures::future::FutureExt as _;
+use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use shop_config::Postgres;
 use shop_core::World;
