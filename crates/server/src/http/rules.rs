@@ -1,5 +1,4 @@
 //! The rules of `shop-core` as garde's custom rules: `#[garde(custom(rules::line::<200>))]`.
-#![expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is garde's")]
 
 use secrecy::{ExposeSecret as _, SecretString};
 use shop_core::rules::{self, Broken};

@@ -95,7 +95,7 @@ fn body_fields(document: &Value, schema: &Schema, steps: &[String], all: &mut Ve
     let required = |name: &str| schema.node["required"].as_array().into_iter().flatten().any(|known| known == name);
     for (name, property) in schema.node["properties"].as_object().into_iter().flatten() {
         let inner = Schema { required: required(name), ..Schema::of(document, property) };
-        let steps = [steps, &[name.clone()]].concat();
+        let steps = [steps, std::slice::from_ref(name)].concat();
         body_fields(document, &inner, &steps, all);
         if let Some(items) = inner.node.get("items") {
             all.push((Place::Body([&steps[..], &[ITEM.to_owned()]].concat()), Schema::of(document, items)));

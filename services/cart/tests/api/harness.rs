@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use shop_auth::{Role, Verifier};
@@ -101,8 +101,8 @@ impl Shop {
     /// Any call, by whoever has `token`.
     pub async fn call(&self, token: Option<&str>, method: Method, path: &str, body: Option<Value>) -> Answer {
         let request = self.cart.client.request(method, self.cart.url(path));
-        let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
-        read(body.iter().fold(request, |request, body| request.json(body))).await
+        let request = token.iter().fold(request, RequestBuilder::bearer_auth);
+        read(body.iter().fold(request, RequestBuilder::json)).await
     }
 
     /// A call without a token.
@@ -197,6 +197,7 @@ pub fn order() -> Value {
     } })
 }
 
+<<<<<<< ours
 async fn serve(config: &Config, world: &Arc<TestWorld>) -> Running {
     let cart = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
     cart.ready().await;
@@ -204,6 +205,9 @@ async fn serve(config: &Config, world: &Arc<TestWorld>) -> Running {
 }
 
 async fn read(request: reqwest::RequestBuilder) -> Answer {
+=======
+async fn read(request: RequestBuilder) -> Answer {
+>>>>>>> theirs
     let response = request.send().await.expect("the cart answers");
     let status = response.status().as_u16();
     let text = response.text().await.expect("a body");

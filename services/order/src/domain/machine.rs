@@ -133,8 +133,10 @@ pub fn decide(state: State, event: Event) -> Decision {
         (S::Pending | S::Paid | S::Shipped | S::Delivered | S::Canceled, E::PaymentPending)
         | (S::Created | S::Pending, E::DeliveryShipped | E::DeliveryDelivered | E::DeliveryFailed)
         | (S::Created | S::Pending | S::Shipped | S::Delivered | S::Canceled, E::InventoryRejected)
-        | (S::Paid | S::Shipped | S::Delivered, E::PaymentRefunded)
-        | (S::Paid | S::Shipped | S::Delivered, E::PaymentSucceeded | E::PaymentFailed | E::Expired)
+        | (
+            S::Paid | S::Shipped | S::Delivered,
+            E::PaymentSucceeded | E::PaymentFailed | E::PaymentRefunded | E::Expired,
+        )
         | (S::Shipped | S::Delivered, E::DeliveryShipped)
         | (S::Delivered, E::DeliveryDelivered | E::DeliveryFailed)
         | (S::Canceled, E::DeliveryDelivered | E::DeliveryFailed | E::CancelRequested | E::Expired) => {

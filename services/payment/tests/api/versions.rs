@@ -9,7 +9,7 @@ use crate::harness::{CountingProvider, Shop};
 /// `order.created` as the first release wrote it; it has long expired.
 fn recorded(order: Uuid) -> Value {
     let text = include_str!("../../../../crates/proto/recorded/v1/order.created.json");
-    let mut payload: Value = serde_json::from_str(text).unwrap();
+    let mut payload: Value = serde_json::from_str(text).expect("JSON");
     payload["orderId"] = json!(order);
     payload
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::{Method, multipart::Form};
+use reqwest::{Method, RequestBuilder, multipart::Form};
 use serde_json::{Value, json};
 use shop_auth::Role;
 use shop_core::{Fault, Kind};
@@ -44,7 +44,7 @@ async fn every_field_of_every_route_has_limits_and_is_named_when_it_breaks_them(
     ];
     let send = async |Try { method, path, body, .. }: Try| {
         let request = shop.request(Method::from_bytes(method.as_bytes()).expect("a method"), &path, Some(&both));
-        answer(body.iter().fold(request, |request, body| request.json(body))).await
+        answer(body.iter().fold(request, RequestBuilder::json)).await
     };
     check(&shop.service.document().await, &samples, send).await;
 }

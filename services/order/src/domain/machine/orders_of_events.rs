@@ -9,6 +9,9 @@ use Event::{
 
 const PLACED: State = State { status: Status::Created, payment: PaymentStatus::None };
 
+/// Events, which of them cause which, and the state they end in.
+type Row = (&'static [Event], &'static [(Event, Event)], (Status, PaymentStatus));
+
 /// What happened to an order that met a sequence of events.
 struct Course {
     state: State,
@@ -63,26 +66,27 @@ fn with_a_duplicate(sequence: &[Event]) -> impl Iterator<Item = Vec<Event>> {
 
 #[test]
 fn whatever_overtakes_what_the_same_events_end_in_the_same_state() {
-    let paid_first = [(PaymentSucceeded, DeliveryShipped), (PaymentSucceeded, DeliveryDelivered)];
+    const PAID_FIRST: [(Event, Event); 2] =
+        [(PaymentSucceeded, DeliveryShipped), (PaymentSucceeded, DeliveryDelivered)];
     let returned =
         [(PaymentSucceeded, DeliveryShipped), (PaymentSucceeded, DeliveryFailed), (DeliveryFailed, PaymentRefunded)];
-    let sold_out = [(PaymentSucceeded, InventoryRejected), (InventoryRejected, PaymentRefunded)];
-    let rows: [(&[Event], &[(Event, Event)], (Status, PaymentStatus)); 8] = [
+    const SOLD_OUT: [(Event, Event); 2] = [(PaymentSucceeded, InventoryRejected), (InventoryRejected, PaymentRefunded)];
+    let rows: [Row; 8] = [
         (
             &[PaymentPending, PaymentSucceeded, DeliveryShipped, DeliveryDelivered],
-            &paid_first,
+            &PAID_FIRST,
             (Status::Delivered, PaymentStatus::Paid),
         ),
         (&[PaymentPending, PaymentFailed], &[], (Status::Canceled, PaymentStatus::Failed)),
         (&[PaymentPending, PaymentFailed, PaymentRefunded], &[], (Status::Canceled, PaymentStatus::Refunded)),
         (
             &[PaymentPending, PaymentSucceeded, DeliveryShipped, DeliveryFailed, PaymentRefunded],
-            &returned,
+            &RETURNED,
             (Status::Canceled, PaymentStatus::Refunded),
         ),
         (
             &[PaymentPending, PaymentSucceeded, InventoryRejected, PaymentRefunded],
-            &sold_out,
+            &SOLD_OUT,
             (Status::Canceled, PaymentStatus::Refunded),
         ),
         (
