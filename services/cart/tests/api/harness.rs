@@ -197,17 +197,13 @@ pub fn order() -> Value {
     } })
 }
 
-<<<<<<< ours
 async fn serve(config: &Config, world: &Arc<TestWorld>) -> Running {
     let cart = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
     cart.ready().await;
     cart
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Answer {
-=======
 async fn read(request: RequestBuilder) -> Answer {
->>>>>>> theirs
     let response = request.send().await.expect("the cart answers");
     let status = response.status().as_u16();
     let text = response.text().await.expect("a body");
