@@ -1,33 +1,47 @@
 //! A connection to RabbitMQ, and the loop that makes a new one whenever it is lost.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use lapin::{Connection, ConnectionProperties, ConnectionStatus, uri::AMQPUri};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A blocked connection cannot even say good-bye.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const HEARTBEAT_SECONDS: u16 = 10;
 /// The client keeps room for 32 frames in each direction; at the protocol's usual 128 KiB that is 8 MiB a connection. An
 /// event is about one KiB, and a larger one takes several frames.
 const FRAME_BYTES: u32 = 16 * 1024;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why work with the broker ended.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BrokerError {
+pub enum BrokerError {
+    /// Settings that name no broker.
     #[error("the AMQP URL cannot be read: {0}")]
     Url(String),
+    /// Nobody there, or nobody who speaks AMQP.
     #[error("RabbitMQ did not answer within {CONNECT_TIMEOUT:?}")]
     Timeout,
+    /// What the broker or the connection to it said.
     #[error("RabbitMQ: {0}")]
     Amqp(#[from] lapin::Error),
+    /// The connection ended.
+    #[error("the connection was lost")]
+    Lost,
+    /// The outbox cannot be read or marked.
     #[error("the database: {0}")]
     Database(#[from] sqlx::Error),
+    /// The queue was deleted, or its node went away.
     #[error("the broker closed the consumer")]
     ConsumerClosed,
+    /// A message that must not get lost was not taken.
+    #[error("the broker did not take a message for {0}")]
+    NotTaken(String),
 }
 
 /// Runs `work` on a fresh connection again and again until `shutdown`. A broker that is away is waited for.
@@ -38,15 +52,23 @@ where
 {
     let mut pause = FIRST_PAUSE;
     while !shutdown.is_cancelled() {
-        let outcome = match open(url, name).await {
+        let started = Instant::now();
+        let outcome = match open(url, None, name).await {
             Ok(connection) => {
-                pause = FIRST_PAUSE;
-                work(connection).await
+                let status = connection.status().clone();
+                tokio::select! {
+                    outcome = work(connection) => outcome,
+                    () = lost(status, shutdown) => Err(BrokerError::Lost),
+                }
             }
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
-            tracing::warn!(error.cause = %error, connection = name, "lost RabbitMQ, connecting again");
+            // Work that fails as soon as it is connected (a missing right, a database that is away) must not hammer.
+            if started.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            tracing::warn!(error.cause = %error, connection = name, "messaging was interrupted, connecting again");
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = sleep(pause) => {}
@@ -56,11 +78,30 @@ where
     }
 }
 
-async fn open(url: &SecretString, name: &str) -> Result<Connection, BrokerError> {
+/// Ends when the connection has ended: the client does not always tell those who wait for a confirm. Who is shutting down
+/// ends the connection himself.
+async fn lost(status: ConnectionStatus, shutdown: &CancellationToken) {
+    while status.connected() || shutdown.is_cancelled() {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Connects; `at` is where the broker is reached when that is not the address in the URL.
+pub(crate) async fn open(url: &SecretString, at: Option<SocketAddr>, name: &str) -> Result<Connection, BrokerError> {
     let mut uri: AMQPUri = url.expose_secret().parse().map_err(BrokerError::Url)?;
+    if let Some(address) = at {
+        uri.authority.host = address.ip().to_string();
+        uri.authority.port = address.port();
+    }
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
     uri.query.frame_max = Some(FRAME_BYTES);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = Connection::connect_uri(uri, properties);
     Ok(timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| BrokerError::Timeout)??)
+}
+
+/// Says good-bye, so that what was sent before has arrived.
+pub(crate) async fn close(connection: Connection) {
+    // Gone already is as good, and a blocked connection is left to the broker.
+    let _ = timeout(CLOSE_TIMEOUT, connection.close(200, "bye".into())).await;
 }

@@ -1,34 +1,41 @@
 //! From the broker to a handler. A message is acknowledged only after the handler's own commit; one that fails is published
 //! to a retry queue, confirmed, and only then acknowledged.
 
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{convert::Infallible, future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use bytes::Bytes;
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection,
     message::Delivery,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions},
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions,
+    },
     types::FieldTable,
 };
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use shop_config::Url;
 use shop_core::{Fault, Kind};
 use shop_telemetry::metrics::Metrics;
+use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{
     Incoming,
-    broker::{BrokerError, keep_connected},
+    broker::{self, BrokerError, keep_connected},
     event,
     topology::{self, MAX_ATTEMPTS, Names},
 };
 
 /// Messages in hand at once; handlers work on all of them concurrently.
 const PREFETCH: u16 = 64;
+/// How often the dead letters are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 /// What a service does with its events.
 pub trait Handler: Send + Sync + 'static {
@@ -60,16 +67,18 @@ struct Run<H> {
     names: Names,
     handler: H,
     processed: Family<Labels, Counter>,
+    dead: Gauge,
 }
 
 /// Consumes until `shutdown`; what is in hand then is finished first.
 pub async fn consume<H: Handler>(consumer: Consumer<H>, metrics: Metrics, shutdown: CancellationToken) {
     let Consumer { service, amqp, handler, on_ready } = consumer;
-    let processed = Family::default();
+    let (processed, dead) = (Family::default(), Gauge::default());
     metrics.register(|registry| {
         registry.register("messages_processed", "Events handled, by outcome", Family::clone(&processed));
+        registry.register("dead_letters", "Messages that wait for a person, those of all replicas", dead.clone());
     });
-    let run = Arc::new(Run { service, names: Names::of(service), handler, processed });
+    let run = Arc::new(Run { service, names: Names::of(service), handler, processed, dead });
     keep_connected(&amqp.url, service, &shutdown, |connection| {
         let run = Arc::clone(&run);
         let (on_ready, shutdown) = (&on_ready, &shutdown);
@@ -98,32 +107,37 @@ impl<H: Handler> Run<H> {
             )
             .await?;
         on_ready();
+        let channel = Mutex::new(channel);
         let outcomes = deliveries
             .take_until(shutdown.cancelled())
             .map(|delivery| async { self.process(&channel, delivery?).await })
             .buffer_unordered(usize::from(PREFETCH));
-        let mut outcomes = pin!(outcomes);
-        while let Some(outcome) = outcomes.next().await {
-            outcome?;
+        tokio::select! {
+            outcome = finish(outcomes) => outcome?,
+            Err(error) = self.count_dead(&connection) => return Err(error),
         }
         if shutdown.is_cancelled() {
-            connection.close(200, "bye".into()).await?;
+            broker::close(connection).await;
             return Ok(());
         }
         Err(BrokerError::ConsumerClosed)
     }
 
-    async fn process(&self, channel: &Channel, delivery: Delivery) -> Result<(), BrokerError> {
+    async fn process(&self, channel: &Mutex<Channel>, delivery: Delivery) -> Result<(), BrokerError> {
         let Delivery { properties, data, acker, routing_key, .. } = delivery;
+        let data = Bytes::from(data);
         let (kind, outcome) = match Incoming::read(&properties, data.clone()) {
             Ok(event) => {
                 let span = self.span(&event);
-                let handled = self.handler.handle(&event).instrument(span.clone()).await;
-                let outcome = match handled {
+                // A bug that one message brings out must not end the consumer for all others.
+                let handled =
+                    AssertUnwindSafe(self.handler.handle(&event)).catch_unwind().instrument(span.clone()).await;
+                let outcome = match handled.unwrap_or_else(|_| Err(Fault::internal("the handler panicked"))) {
                     Ok(()) => "handled",
                     Err(fault) => {
                         let disposal = Disposal::of(&fault, event.attempt);
                         span.in_scope(|| disposal.log(&fault, &event));
+                        let properties = event::with_attempt(event::with_error(properties, &fault), event.attempt + 1);
                         self.dispose(channel, disposal, &data, properties).await?
                     }
                 };
@@ -131,12 +145,24 @@ impl<H: Handler> Run<H> {
             }
             Err(fault) => {
                 tracing::error!(error.cause = %fault, routing_key = %routing_key, "a message that is no event of ours was parked");
+                let properties = event::with_attempt(event::with_error(properties, &fault), 1);
                 ("unreadable".to_owned(), self.dispose(channel, Disposal::Park, &data, properties).await?)
             }
         };
         acker.ack(BasicAckOptions::default()).await?;
         self.processed.get_or_create(&Labels { event: kind, outcome }).inc();
         Ok(())
+    }
+
+    /// Keeps the gauge of the dead letters right until the connection is lost.
+    async fn count_dead(&self, connection: &Connection) -> Result<Infallible, BrokerError> {
+        let channel = connection.create_channel().await?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        loop {
+            let state = channel.queue_declare(self.names.dead.as_str().into(), passive, FieldTable::default()).await?;
+            self.dead.set(i64::from(state.message_count()));
+            sleep(COUNT_EVERY).await;
+        }
     }
 
     /// Names and attributes follow OpenTelemetry's semantic conventions for messaging (development). The producer is the
@@ -158,30 +184,41 @@ impl<H: Handler> Run<H> {
         span
     }
 
-    /// Puts a message that failed where it belongs; the caller then acknowledges the original.
+    /// Puts a message that failed where it belongs; the caller then acknowledges the original. One at a time: the client
+    /// hands a returned message to any of the confirms that arrive together.
     async fn dispose(
         &self,
-        channel: &Channel,
+        channel: &Mutex<Channel>,
         disposal: Disposal,
         payload: &[u8],
         properties: BasicProperties,
     ) -> Result<&'static str, BrokerError> {
-        let (exchange, key, properties, outcome) = match disposal {
+        let (exchange, key, outcome) = match disposal {
             Disposal::Retry { attempt } => {
                 let queue = self.names.retry_queue(attempt);
-                (&self.names.retry, queue, event::with_attempt(properties, attempt), "retried")
+                (&self.names.retry, queue, "retried")
             }
-            Disposal::Park => (&self.names.dead_exchange, String::new(), properties, "parked"),
+            Disposal::Park => (&self.names.dead_exchange, String::new(), "parked"),
         };
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let channel = channel.lock().await;
         let confirm =
             channel.basic_publish(exchange.as_str().into(), key.as_str().into(), options, payload, properties).await?;
         match confirm.await? {
             Confirmation::Ack(None) => Ok(outcome),
             // Not acknowledged: the broker gives it to us again after the reconnect.
-            _ => Err(BrokerError::ConsumerClosed),
+            _ => Err(BrokerError::NotTaken(exchange.clone())),
         }
     }
+}
+
+/// Drives what is in hand until the stream ends or one of them fails.
+async fn finish(outcomes: impl Stream<Item = Result<(), BrokerError>>) -> Result<(), BrokerError> {
+    let mut outcomes = pin!(outcomes);
+    while let Some(outcome) = outcomes.next().await {
+        outcome?;
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

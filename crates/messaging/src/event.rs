@@ -1,6 +1,7 @@
 //! An event on the wire: CloudEvents 1.0 attributes as AMQP headers (binary content mode), W3C trace context beside them,
 //! and the payload as JSON.
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lapin::{
     BasicProperties,
@@ -18,7 +19,11 @@ const TIME: &str = "cloudEvents:time";
 const SPEC_VERSION: &str = "cloudEvents:specversion";
 const DATA_SCHEMA: &str = "cloudEvents:dataschema";
 const ATTEMPT: &str = "x-shop-attempt";
+const ERROR: &str = "x-shop-error";
+const REPLAYS: &str = "x-shop-replays";
 const PERSISTENT: u8 = 2;
+/// All headers of a message share one frame.
+const LONGEST_ERROR: usize = 1000;
 
 /// An event of this age is not acted on where doing it twice would do harm: see [`Incoming::check_remembered`].
 const MEMORY: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -41,7 +46,7 @@ pub struct Incoming {
     pub trace: Carrier,
     /// What the payload is written in; the first release did not say.
     schema: Option<String>,
-    payload: Vec<u8>,
+    payload: Bytes,
 }
 
 impl Incoming {
@@ -73,19 +78,77 @@ impl Incoming {
     }
 
     /// Reads what the broker delivered.
-    pub(crate) fn read(properties: &BasicProperties, payload: Vec<u8>) -> Result<Self, Fault> {
-        let headers = properties.headers().clone().unwrap_or_default();
+    pub(crate) fn read(properties: &BasicProperties, payload: impl Into<Bytes>) -> Result<Self, Fault> {
+        let none = FieldTable::default();
+        let headers = properties.headers().as_ref().unwrap_or(&none);
         let missing = |name: &str| Fault::invalid(format!("the message has no usable header {name}"));
-        let id = text(&headers, ID).and_then(|id| Uuid::parse_str(id).ok()).ok_or_else(|| missing(ID))?;
-        let kind = text(&headers, TYPE).ok_or_else(|| missing(TYPE))?.to_owned();
-        let occurred_at = text(&headers, TIME).and_then(|time| time.parse().ok()).ok_or_else(|| missing(TIME))?;
-        let attempt = match headers.inner().get(ATTEMPT) {
-            Some(AMQPValue::LongUInt(attempt)) => *attempt,
-            _ => 0,
+        let id = id(properties).ok_or_else(|| missing(ID))?;
+        let kind = kind(properties).ok_or_else(|| missing(TYPE))?.to_owned();
+        let occurred_at = occurred_at(properties).ok_or_else(|| missing(TIME))?;
+        let attempt = number(headers, ATTEMPT);
+        Ok(Self {
+            id,
+            kind,
+            occurred_at,
+            attempt,
+            trace: Carrier::read(|name| text(headers, name)),
+            schema: text(headers, DATA_SCHEMA).map(str::to_owned),
+            payload: payload.into(),
+        })
+    }
+}
+
+/// The id of an event.
+pub(crate) fn id(properties: &BasicProperties) -> Option<Uuid> {
+    text(properties.headers().as_ref()?, ID).and_then(|id| Uuid::parse_str(id).ok())
+}
+
+/// What happened.
+pub(crate) fn kind(properties: &BasicProperties) -> Option<&str> {
+    text(properties.headers().as_ref()?, TYPE)
+}
+
+/// When it happened.
+pub(crate) fn occurred_at(properties: &BasicProperties) -> Option<Timestamp> {
+    text(properties.headers().as_ref()?, TIME)?.parse().ok()
+}
+
+/// The second field of its `traceparent`.
+pub(crate) fn trace_id(properties: &BasicProperties) -> Option<String> {
+    text(properties.headers().as_ref()?, "traceparent")?.split('-').nth(1).map(str::to_owned)
+}
+
+/// How a message ended among the dead letters.
+pub(crate) struct Death {
+    /// Failures that the consumer lived to tell.
+    pub attempts: u32,
+    /// The last of them.
+    pub error: Option<String>,
+    /// Set when the consumer never answered: the broker counted deliveries.
+    pub given_up_by_broker: Option<String>,
+    /// Earlier replays.
+    pub replays: u32,
+}
+
+impl Death {
+    /// Reads our own headers and the broker's `x-death`, which has an entry for the consumer's `queue` only when the broker
+    /// took the message out of it.
+    pub(crate) fn read(properties: &BasicProperties, queue: &str) -> Self {
+        let headers = properties.headers().clone().unwrap_or_default();
+        let deaths = match headers.inner().get("x-death") {
+            Some(AMQPValue::FieldArray(deaths)) => deaths.as_slice(),
+            _ => &[],
         };
-        let schema = text(&headers, DATA_SCHEMA).map(str::to_owned);
-        let trace = Carrier::read(|name| text(&headers, name));
-        Ok(Self { id, kind, occurred_at, attempt, trace, schema, payload })
+        let reasons = deaths.iter().filter_map(|death| match death {
+            AMQPValue::FieldTable(death) if text(death, "queue") == Some(queue) => text(death, "reason"),
+            _ => None,
+        });
+        Self {
+            attempts: number(&headers, ATTEMPT),
+            error: text(&headers, ERROR).map(str::to_owned),
+            given_up_by_broker: reasons.map(|reason| format!("given up by the broker: {reason}")).next(),
+            replays: number(&headers, REPLAYS),
+        }
     }
 }
 
@@ -118,8 +181,42 @@ pub(crate) fn with_attempt(properties: BasicProperties, attempt: u32) -> BasicPr
     properties.with_headers(headers).with_delivery_mode(PERSISTENT)
 }
 
+/// The properties of the same message, with what a person who finds it among the dead letters wants to know.
+pub(crate) fn with_error(properties: BasicProperties, fault: &Fault) -> BasicProperties {
+    let mut error = fault.to_string();
+    if let Some(cause) = fault.cause() {
+        error = error + ": " + &cause;
+    }
+    error.truncate(error.floor_char_boundary(LONGEST_ERROR));
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    set(&mut headers, ERROR, &error);
+    properties.with_headers(headers)
+}
+
+/// The properties of a dead letter that gets all its attempts again. What is left of its death would be taken for news.
+pub(crate) fn replayed(properties: BasicProperties) -> BasicProperties {
+    let dead = properties.headers().clone().unwrap_or_default();
+    let mut headers = FieldTable::default();
+    for (name, value) in &dead {
+        let of_its_death =
+            ["x-death", "x-first-death-", "x-last-death-"].iter().any(|death| name.as_str().starts_with(death));
+        if !of_its_death && ![ATTEMPT, ERROR].contains(&name.as_str()) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    headers.insert(REPLAYS.into(), AMQPValue::LongUInt(number(&dead, REPLAYS) + 1));
+    properties.with_headers(headers).with_delivery_mode(PERSISTENT)
+}
+
 fn set(headers: &mut FieldTable, name: &str, value: &str) {
     headers.insert(ShortString::from(name), AMQPValue::LongString(LongString::from(value)));
+}
+
+fn number(headers: &FieldTable, name: &str) -> u32 {
+    match headers.inner().get(name) {
+        Some(AMQPValue::LongUInt(number)) => *number,
+        _ => 0,
+    }
 }
 
 fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<&'a str> {

@@ -6,16 +6,19 @@
 
 mod broker;
 mod consumer;
+pub mod dead_letters;
 mod event;
 pub mod inbox;
 mod outbox;
 mod relay;
+mod rows;
 pub mod topology;
 
 use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, Migrator};
 
+pub use broker::BrokerError;
 pub use consumer::{Consumer, Handler, consume};
 pub use event::{FORGET_AFTER, Incoming};
 pub use outbox::Outbox;

@@ -1,49 +1,44 @@
 //! From the outbox to the broker. A row is marked sent only when the broker confirmed it and had a queue for it; a crash in
-//! between sends it twice, which consumers notice by its id.
+//! between sends it twice, which consumers notice by its id. Several relays take different rows, so events overtake each
+//! other: consumers cannot rely on an order anyway, since they work on many at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp};
-use jiff_sqlx::ToSqlx as _;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use lapin::{
     Channel, Confirmation, Connection,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+};
 use shop_config::Url;
 use shop_core::World;
-use shop_db::Served;
-use shop_telemetry::Carrier;
-use sqlx::{PgConnection, PgPool, types::Json};
-use tokio::time::{sleep, timeout};
+use shop_db::DbError;
+use shop_telemetry::{Carrier, metrics::Metrics};
+use sqlx::PgPool;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field::Empty};
 use uuid::Uuid;
 
-use crate::{Outbox, broker::BrokerError, broker::keep_connected, event, topology};
+use crate::{
+    Outbox,
+    broker::{self, BrokerError, keep_connected},
+    event,
+    rows::{self, Row},
+    topology,
+};
 
-const BATCH: i64 = 500;
+const BATCH: usize = 500;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
-const UNROUTABLE_PAUSE: SignedDuration = SignedDuration::from_secs(1);
-/// Sent events are kept for people to look at, handled ids far beyond any redelivery.
-const SERVED: [Served; 2] = [
-    Served { table: "outbox", key: "seq", when: "sent_at < $1", keep: SignedDuration::from_hours(24) },
-    Served { table: "inbox", key: "event_id", when: "handled_at < $1", keep: SignedDuration::from_hours(7 * 24) },
-];
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    seq: i64,
-    id: Uuid,
-    exchange: String,
-    routing_key: String,
-    mandatory: bool,
-    payload: Json<Box<serde_json::value::RawValue>>,
-    trace: Json<Carrier>,
-    occurred_at: jiff_sqlx::Timestamp,
-}
+/// A consumer that is just starting declares its queue soon; what the broker refuses needs a person.
+const UNROUTABLE_PAUSE: Duration = Duration::from_secs(1);
+const REFUSED_PAUSE: Duration = Duration::from_mins(1);
+const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
 /// Publishes what `service` writes to its outbox until `shutdown`. Any number of replicas may run it at once.
 pub async fn relay(
@@ -52,12 +47,17 @@ pub async fn relay(
     pool: PgPool,
     outbox: Outbox,
     world: Arc<dyn World>,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) {
     let name = format!("{service} relay");
-    let sweep = shop_db::sweep(&SERVED, pool.clone(), Arc::clone(&world), shutdown.clone());
-    let relay = Relay { service, pool, outbox, world };
-    tokio::join!(keep_connected(&amqp.url, &name, &shutdown, |connection| relay.run(connection, &shutdown)), sweep,);
+    let sweep = shop_db::sweep(&rows::SERVED, pool.clone(), Arc::clone(&world), shutdown.clone());
+    let relay = Relay { service, pool, outbox, world, numbers: Numbers::register(&metrics) };
+    tokio::join!(
+        keep_connected(&amqp.url, &name, &shutdown, |connection| relay.run(connection, &shutdown)),
+        shop_db::repeat("measuring the outbox", MEASURE_EVERY, &shutdown, || relay.measure()),
+        sweep,
+    );
 }
 
 struct Relay {
@@ -65,56 +65,160 @@ struct Relay {
     pool: PgPool,
     outbox: Outbox,
     world: Arc<dyn World>,
+    numbers: Numbers,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    outcome: &'static str,
+}
+
+struct Numbers {
+    published: Family<Labels, Counter>,
+    lag: Gauge,
+}
+
+impl Numbers {
+    fn register(metrics: &Metrics) -> Self {
+        let (published, lag) = (Family::default(), Gauge::default());
+        metrics.register(|registry| {
+            registry.register("outbox_published", "Events given to the broker, by outcome", Family::clone(&published));
+            registry.register("outbox_lag_seconds", "Age of the oldest event that is not sent", lag.clone());
+        });
+        Self { published, lag }
+    }
+
+    fn count(&self, outcome: &'static str, events: usize) {
+        self.published.get_or_create(&Labels { outcome }).inc_by(u64::try_from(events).unwrap_or(u64::MAX));
+    }
+}
+
+/// What the broker said to a batch.
+#[derive(Default)]
+struct Answers {
+    answered: HashSet<Uuid>,
+    /// What it had no queue for, which it confirms as well, and what it cannot take now.
+    kept: HashSet<Uuid>,
+    /// It closed the channel over one of the events.
+    refusal: Option<lapin::Error>,
+    /// The connection is gone.
+    loss: Option<lapin::Error>,
+}
+
+/// A batch after what was confirmed has been marked.
+struct Batch {
+    found: usize,
+    /// Rows about which the broker said nothing.
+    unanswered: usize,
+    /// It closed the channel over one of them.
+    refused: bool,
 }
 
 impl Relay {
     async fn run(&self, connection: Connection, shutdown: &CancellationToken) -> Result<(), BrokerError> {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        topology::declare_exchanges(&channel).await?;
+        let mut channel = open_channel(&connection).await?;
         let mut poll = SHORTEST_POLL;
+        // When the broker closes the channel over a row, as many rows as were under way go one by one, until it is found.
+        let mut singly = 0;
         while !shutdown.is_cancelled() {
-            let found = self.publish_batch(&channel).await?;
-            if found == BATCH {
+            let limit = if singly > 0 { 1 } else { BATCH };
+            let batch = match self.publish_batch(&channel, limit).await {
+                // The connection to the broker is as good as before.
+                Err(BrokerError::Database(error)) => {
+                    tracing::warn!(error.cause = %error, "the outbox cannot be read or marked, trying again");
+                    tokio::select! {
+                        () = shutdown.cancelled() => return Ok(()),
+                        () = sleep(LONGEST_POLL) => continue,
+                    }
+                }
+                outcome => outcome?,
+            };
+            singly = usize::saturating_sub(singly, 1);
+            if batch.unanswered > 0 {
+                until_open(&connection, shutdown).await;
+                channel = tokio::select! {
+                    reopened = timeout(CONFIRM_TIMEOUT, open_channel(&connection)) => reopened.map_err(|_| BrokerError::Timeout)??,
+                    () = shutdown.cancelled() => return Ok(()),
+                };
+                if limit > 1 && batch.refused {
+                    singly = batch.unanswered;
+                }
                 continue;
             }
-            poll = if found > 0 { SHORTEST_POLL } else { (poll * 2).min(LONGEST_POLL) };
+            if batch.found == limit {
+                continue;
+            }
+            singly = 0;
+            poll = if batch.found > 0 { SHORTEST_POLL } else { (poll * 2).min(LONGEST_POLL) };
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = self.outbox.written() => {}
                 () = sleep(poll) => {}
             }
         }
-        // What was committed while the last request ended still goes out.
-        self.publish_batch(&channel).await?;
-        connection.close(200, "bye".into()).await?;
+        if !connection.status().blocked() {
+            // What was committed while the last request ended still goes out.
+            self.publish_batch(&channel, BATCH).await?;
+        }
+        broker::close(connection).await;
         Ok(())
     }
 
-    /// Publishes one batch and says how many rows it found. The rows stay locked until they are marked.
-    async fn publish_batch(&self, channel: &Channel) -> Result<i64, BrokerError> {
+    /// Publishes one batch and marks what was answered. The rows stay locked until then.
+    async fn publish_batch(&self, channel: &Channel, limit: usize) -> Result<Batch, BrokerError> {
         let mut tx = self.pool.begin().await?;
         let now = self.world.now();
-        let rows = claim(&mut tx, now).await?;
+        let rows = rows::claim(&mut tx, now, limit).await?;
         if rows.is_empty() {
-            return Ok(0);
+            return Ok(Batch { found: 0, unanswered: 0, refused: false });
         }
-        let publishing = join_all(rows.iter().map(|row| self.publish(channel, row)));
-        let outcomes = timeout(CONFIRM_TIMEOUT, publishing).await.map_err(|_| BrokerError::Timeout)?;
-        let (mut sent, mut unroutable) = (Vec::new(), Vec::new());
-        for (row, outcome) in rows.iter().zip(outcomes) {
-            if outcome? { sent.push(row.seq) } else { unroutable.push(row.seq) }
+        let Answers { answered, kept, refusal, loss } = self.publish_all(channel, &rows).await;
+        let unanswered = rows.len() - answered.len();
+        let (kept, sent): (Vec<&Row>, Vec<&Row>) =
+            rows.iter().filter(|row| answered.contains(&row.id)).partition(|row| kept.contains(&row.id));
+        rows::mark_sent(&mut tx, &sent, now).await?;
+        rows::postpone(&mut tx, &kept, now + UNROUTABLE_PAUSE).await?;
+        self.numbers.count("sent", sent.len());
+        self.numbers.count("unroutable", kept.len());
+        if !kept.is_empty() {
+            tracing::warn!(events = kept.len(), "no queue is bound for some events yet; they are kept");
         }
-        mark(&mut tx, &sent, &unroutable, now).await?;
+        if let (Some(error), [row]) = (&refusal, rows.as_slice()) {
+            tracing::error!(error.cause = %error, event.kind = row.routing_key, event.id = %row.id, "the broker refuses an event; it is kept");
+            rows::postpone(&mut tx, &[row], now + REFUSED_PAUSE).await?;
+            self.numbers.count("refused", 1);
+        }
         tx.commit().await?;
-        if !unroutable.is_empty() {
-            tracing::warn!(events = unroutable.len(), "no queue is bound for some events yet; they are kept");
+        match loss {
+            Some(error) if refusal.is_none() => Err(error.into()),
+            _ => Ok(Batch { found: rows.len(), unanswered, refused: refusal.is_some() }),
         }
-        Ok(i64::try_from(rows.len()).unwrap_or(BATCH))
     }
 
-    /// Publishes one row; `false` when the broker took it and had no queue for it.
-    async fn publish(&self, channel: &Channel, row: &Row) -> Result<bool, BrokerError> {
+    async fn publish_all(&self, channel: &Channel, rows: &[Row]) -> Answers {
+        let deadline = Instant::now() + CONFIRM_TIMEOUT;
+        let mut answers = Answers::default();
+        let mut pending: FuturesUnordered<_> =
+            rows.iter().map(|row| async { (row.id, self.publish(channel, row).await) }).collect();
+        while let Ok(Some((id, answer))) = timeout_at(deadline, pending.next()).await {
+            match answer {
+                Ok(confirmation) => {
+                    answers.answered.insert(id);
+                    if !confirmation.is_ack() {
+                        answers.kept.insert(id);
+                    }
+                    // The client hands a returned message to any of the confirms that arrive together: its own id counts.
+                    let returned = confirmation.take_message();
+                    answers.kept.extend(returned.and_then(|message| event::id(&message.properties)));
+                }
+                Err(error) if error.is_amqp_soft_error() => answers.refusal = Some(error),
+                Err(error) => answers.loss = Some(error),
+            }
+        }
+        answers
+    }
+
+    async fn publish(&self, channel: &Channel, row: &Row) -> lapin::Result<Confirmation> {
         let span = tracing::info_span!(
             "publish",
             otel.name = format!("publish {}", row.routing_key),
@@ -142,36 +246,34 @@ impl Relay {
                     properties,
                 )
                 .await?;
-            Ok(matches!(confirm.await?, Confirmation::Ack(None)))
+            confirm.await
         }
         .instrument(span)
         .await
     }
-}
 
-async fn claim(tx: &mut PgConnection, now: Timestamp) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as(
-        "SELECT seq, id, exchange, routing_key, mandatory, payload, trace, occurred_at FROM outbox
-         WHERE sent_at IS NULL AND available_at <= $1 ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED",
-    )
-    .bind(now.to_sqlx())
-    .bind(BATCH)
-    .fetch_all(tx)
-    .await
-}
-
-async fn mark(tx: &mut PgConnection, sent: &[i64], unroutable: &[i64], now: Timestamp) -> sqlx::Result<()> {
-    sqlx::query("UPDATE outbox SET sent_at = $2 WHERE seq = ANY($1)")
-        .bind(sent)
-        .bind(now.to_sqlx())
-        .execute(&mut *tx)
-        .await?;
-    if !unroutable.is_empty() {
-        sqlx::query("UPDATE outbox SET available_at = $2 WHERE seq = ANY($1)")
-            .bind(unroutable)
-            .bind((now + UNROUTABLE_PAUSE).to_sqlx())
-            .execute(tx)
-            .await?;
+    async fn measure(&self) -> Result<bool, DbError> {
+        let oldest = rows::oldest_unsent(&self.pool).await?;
+        self.numbers.lag.set(oldest.map_or(0, |oldest| self.world.now().duration_since(oldest).as_secs()));
+        Ok(false)
     }
-    Ok(())
+}
+
+async fn open_channel(connection: &Connection) -> Result<Channel, BrokerError> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    topology::declare_exchanges(&channel).await?;
+    Ok(channel)
+}
+
+/// Waits while the broker, out of memory or disk, reads nothing from us. The connection is kept: a new one would be blocked
+/// as well, and the client can only let go of the old one, with all it has to send, once the broker reads again.
+async fn until_open(connection: &Connection, shutdown: &CancellationToken) {
+    let status = connection.status();
+    if status.blocked() {
+        tracing::warn!("RabbitMQ takes no messages (its memory or disk is used up); events wait in the outbox");
+    }
+    while status.blocked() && status.connected() && !shutdown.is_cancelled() {
+        sleep(SHORTEST_POLL).await;
+    }
 }

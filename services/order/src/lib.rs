@@ -95,6 +95,7 @@ fn work_in_background(config: Config, host: &Host, pool: PgPool, orders: &Arc<Or
         pool,
         orders.outbox.clone(),
         Arc::clone(&host.world),
+        host.metrics.clone(),
         host.shutdown.clone(),
     ));
     host.spawn(expiry::run(Arc::clone(orders), host.shutdown.clone()));

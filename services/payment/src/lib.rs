@@ -72,7 +72,15 @@ pub fn wire(config: &Config, pool: PgPool, provider: Arc<dyn PaymentProvider>, h
     host.spawn(payments.worker(patience).run(host.shutdown.clone()));
     let (amqp, world) = (config.amqp.clone(), Arc::clone(&host.world));
     host.spawn(shop_db::sweep(&store::SERVED, pool.clone(), Arc::clone(&world), host.shutdown.clone()));
-    host.spawn(shop_messaging::relay(App::NAME, amqp, pool, outbox, world, host.shutdown.clone()));
+    host.spawn(shop_messaging::relay(
+        App::NAME,
+        amqp,
+        pool,
+        outbox,
+        world,
+        host.metrics.clone(),
+        host.shutdown.clone(),
+    ));
     let consumer = Consumer {
         service: App::NAME,
         amqp: config.amqp.clone(),

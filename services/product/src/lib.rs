@@ -81,6 +81,7 @@ fn spawn_workers(config: &Config, catalog: &Arc<Catalog>, host: &Host) {
         catalog.pool.clone(),
         catalog.outbox.clone(),
         Arc::clone(&host.world),
+        host.metrics.clone(),
         host.shutdown.clone(),
     ));
     host.spawn(expiry::run(Arc::clone(catalog), host.shutdown.clone()));
