@@ -95,10 +95,16 @@ fn rabbitmq(shop: &ValidShop) -> Secret {
         let own = format!(r"^(order_events|product_events|{}\..*)$", service.name);
         json!({"user": service.name, "vhost": VHOST, "configure": own, "write": own, "read": own})
     });
+    // Each look at a dead letter is a delivery to the broker, and RabbitMQ 4 drops a message after twenty of them.
+    let looks = json!({
+        "vhost": VHOST, "name": "dead-letters", "pattern": r"\.events\.dead$", "apply-to": "queues", "priority": 0,
+        "definition": {"delivery-limit": 1_000_000},
+    });
     let definitions = json!({
         "vhosts": [{"name": VHOST}],
         "users": users.collect::<Vec<_>>(),
         "permissions": permissions.collect::<Vec<_>>(),
+        "policies": [looks],
     });
     let data = BTreeMap::from([(DEFINITIONS_FILE, definitions.to_string())]);
     secret(shop, RABBITMQ, component_name(shop, RABBITMQ), data)

@@ -17,11 +17,15 @@ const DEFINITIONS_FOLDER: &str = "/etc/rabbitmq-definitions";
 /// The Erlang cookie must be readable by its owner alone; on the volume the fsGroup would open it to the group.
 const HOME: &str = "/var/lib/rabbitmq-home";
 
+/// The largest message in bytes: an event has about a thousand, and a consumer holds 64 of them at once.
+const LARGEST_MESSAGE: u32 = 1024 * 1024;
+
 /// Text of the configuration file.
 pub(crate) fn config() -> String {
     format!(
         "load_definitions = {DEFINITIONS_FOLDER}/{DEFINITIONS_FILE}\nlog.console = true\n\
-         vm_memory_high_watermark.absolute = 320MiB\ndisk_free_limit.absolute = 100MB\n"
+         max_message_size = {LARGEST_MESSAGE}\nvm_memory_high_watermark.absolute = 320MiB\n\
+         disk_free_limit.absolute = 100MB\n"
     )
 }
 
