@@ -1,0 +1,122 @@
+//! Tables for people, JSON and YAML for programs.
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// What a command found.
+pub trait View {
+    /// All of it, for programs.
+    fn value(&self) -> serde_json::Result<Value>;
+    /// What a person wants to know. Colours are taken out again when nobody would see them.
+    fn text(&self, now: Timestamp) -> String;
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// What is wrong.
+pub const BAD: Style = AnsiColor::Red.on_default();
+/// What is as it should be.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What names the rest.
+pub const TITLE: Style = Style::new().bold();
+/// What is neither.
+pub const PLAIN: Style = Style::new();
+
+/// Writes it to standard output.
+pub fn print(view: &dyn View, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Table => anstream::print!("{}", view.text(Timestamp::now())),
+        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&view.value()?)?),
+        Format::Yaml => anstream::print!("{}", serde_saphyr::to_string(&view.value()?)?),
+    }
+    Ok(())
+}
+
+/// Text in a style.
+pub fn styled(text: &str, style: Style) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Rows, under titles or not, as kubectl writes them.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Vec<(String, Style)>>,
+}
+
+impl Table {
+    /// A table without rows yet.
+    pub fn new(titles: &[&str]) -> Self {
+        Self { rows: vec![titles.iter().map(|title| ((*title).to_owned(), TITLE)).collect()] }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = (String, Style)>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// The lines. Only the last column may be as long as it likes.
+    pub fn text(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let width =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.0.chars().count()).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            for (column, (cell, style)) in row.iter().enumerate() {
+                let last = column + 1 == row.len();
+                let gap = if last { 0 } else { widths[column] - cell.chars().count() + 3 };
+                text += &styled(cell, *style);
+                text += &" ".repeat(gap);
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// How long ago, in the largest unit that says enough: `45s`, `12m`, `5h`, `3d`.
+pub fn age(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(then).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_colours_do_not_count() {
+        let mut table = Table::new(&["SERVICE", "DEAD"]);
+        table.row([("product".to_owned(), GOOD), ("12".to_owned(), BAD)]);
+        table.row([("\u{e9}t\u{e9}".to_owned(), PLAIN), ("0".to_owned(), PLAIN)]);
+        let plain = anstream::adapter::strip_str(&table.text()).to_string();
+        assert_eq!(plain, "SERVICE   DEAD\nproduct   12\n\u{e9}t\u{e9}       0\n");
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        let then: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let after = |seconds: i64| age(then, then + jiff::SignedDuration::from_secs(seconds));
+        assert_eq!(
+            [after(-5), after(119), after(3600), after(7200), after(200_000)],
+            ["0s", "119s", "60m", "2h", "2d"]
+        );
+    }
+}
