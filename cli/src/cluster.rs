@@ -60,7 +60,10 @@ impl Cluster {
         let client = Client::try_from(config)?;
         let shops: Api<Shop> = Api::namespaced(client.clone(), &namespace);
         let shop = match target.shop {
-            Some(name) => shops.get(&name).await.with_context(|| format!("Shop {namespace}/{name}"))?.name_any(),
+            Some(name) => match shops.get_opt(&name).await.context("the Shop cannot be read")? {
+                Some(shop) => shop.name_any(),
+                None => bail!("there is no Shop {name} in the namespace {namespace}"),
+            },
             None => the_only_one(&shops, &namespace).await?,
         };
         Ok(Self { client, namespace, shop })

@@ -8,6 +8,8 @@ mod commands;
 mod forward;
 mod output;
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 use crate::{
@@ -30,8 +32,17 @@ struct Cli {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("{}: {error:#}", output::styled("error", output::BAD));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
     // Already installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::connect(cli.target).await?;
