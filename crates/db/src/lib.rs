@@ -17,7 +17,7 @@ use secrecy::ExposeSecret as _;
 use shop_config::Postgres;
 use shop_core::World;
 use sqlx::{
-    PgConnection, PgPool,
+    PgConnection, PgPool, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -47,9 +47,9 @@ pub fn pool(config: &Postgres, service: &str) -> Result<PgPool, sqlx::Error> {
 
 /// Whether a connection may be used again. A `begin` that is given up while it waits (the caller hung up, the broker was lost)
 /// leaves a transaction open that sqlx 0.9 does not know of; whatever came next on the connection would be confirmed and
-/// then lost with it. The first statement of a transaction has the transaction's own time.
+/// then lost with it. A statement outside has its transaction's own time, as long as it goes by the simple protocol.
 async fn is_clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT now() = statement_timestamp()").fetch_one(connection).await
+    sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection).await?.try_get(0)
 }
 
 /// Whether the database answers, for readiness.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use reqwest::Method;
 use shop_testing::TestDatabase;
-use sqlx::migrate::Migrator;
+use sqlx::{Row as _, migrate::Migrator};
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{
@@ -52,8 +52,8 @@ async fn a_transaction_whose_begin_is_given_up_takes_nothing_with_it() {
     for micros in (0..400).step_by(4) {
         // Given up at another point each time, also while the answer is on its way.
         let _ = timeout(Duration::from_micros(micros), database.pool.begin()).await;
-        let free: bool =
-            sqlx::query_scalar("SELECT now() = statement_timestamp()").fetch_one(&database.pool).await.unwrap();
+        let row = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(&database.pool).await.unwrap();
+        let free: bool = row.get(0);
         assert!(free, "a statement ran in the transaction that was given up after {micros} microseconds");
     }
 }
