@@ -56,10 +56,11 @@ async fn a_mail_goes_through_a_mail_server_with_who_it_is_from_to_whom_and_a_lin
     assert!(!mail.header("Date").is_empty());
 
     let link = format!("{PUBLIC_URL}/api/v1/auth/verify-email?token=");
-    let token = mail.body.lines().find_map(|line| line.strip_prefix(&link)).expect("a line with the link");
+    let text = mail.text();
+    let token = text.lines().find_map(|line| line.strip_prefix(&link)).expect("a line with the link");
     assert_eq!(shop.verify(token).await.status, 200);
     shop.login(&email, PASSWORD).await;
-    let whole = format!("{}{}", mail.headers.join("\n"), mail.body);
+    let whole = format!("{}{}", mail.headers.join("\n"), text.replace(token, ""));
     assert!(!whole.contains("Zo"), "what a stranger wrote is not carried on: {whole}");
 }
 

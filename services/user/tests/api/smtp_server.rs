@@ -96,6 +96,12 @@ impl Drop for SmtpServer {
 }
 
 impl Received {
+    /// The body as its reader sees it: a link is longer than a line may be (RFC 2045, section 6.7).
+    pub fn text(&self) -> String {
+        assert_eq!(self.header("Content-Transfer-Encoding"), "quoted-printable");
+        self.body.replace("=\n", "").replace("=3D", "=")
+    }
+
     /// The value of a header that must be there once, on one line.
     pub fn header(&self, name: &str) -> String {
         let named = |line: &&String| line.to_lowercase().starts_with(&format!("{}:", name.to_lowercase()));
