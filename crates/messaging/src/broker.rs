@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
-use lapin::{Connection, ConnectionProperties, ConnectionStatus, uri::AMQPUri};
+use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,6 @@ const HEARTBEAT_SECONDS: u16 = 10;
 /// The client keeps room for 32 frames in each direction; at the protocol's usual 128 KiB that is 8 MiB a connection. An
 /// event is about one KiB, and a larger one takes several frames.
 const FRAME_BYTES: u32 = 16 * 1024;
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -30,9 +29,6 @@ pub enum BrokerError {
     /// What the broker or the connection to it said.
     #[error("RabbitMQ: {0}")]
     Amqp(#[from] lapin::Error),
-    /// The connection ended.
-    #[error("the connection was lost")]
-    Lost,
     /// The outbox cannot be read or marked.
     #[error("the database: {0}")]
     Database(#[from] sqlx::Error),
@@ -54,13 +50,7 @@ where
     while !shutdown.is_cancelled() {
         let started = Instant::now();
         let outcome = match open(url, None, name).await {
-            Ok(connection) => {
-                let status = connection.status().clone();
-                tokio::select! {
-                    outcome = work(connection) => outcome,
-                    () = lost(status, shutdown) => Err(BrokerError::Lost),
-                }
-            }
+            Ok(connection) => work(connection).await,
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
@@ -75,14 +65,6 @@ where
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-    }
-}
-
-/// Ends when the connection has ended: the client does not always tell those who wait for a confirm. Who is shutting down
-/// ends the connection himself.
-async fn lost(status: ConnectionStatus, shutdown: &CancellationToken) {
-    while status.connected() || shutdown.is_cancelled() {
-        sleep(LOOK_EVERY).await;
     }
 }
 

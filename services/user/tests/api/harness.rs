@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shop_config::Url;
 use shop_core::World as _;
 use shop_server::{Host, Service as _};
-use shop_testing::{Running, TestWorld, eventually, variable};
+use shop_testing::{Running, TestTokens, TestWorld, eventually, variable};
 use shop_user::{
     App,
     config::{Config, FirstAdmin, MailSettings, RateLimits, Signing, Smtp},
@@ -102,7 +102,7 @@ impl Shop {
 
     /// What its tokens are signed with.
     pub fn tokens(&self) -> &TestTokens {
-        &self.keys.tokens
+        &self.keys.first().tokens
     }
 
     /// Another replica: the same stores, clock, keys and mailbox.

@@ -35,15 +35,15 @@ async fn keys_are_changed_without_a_restart_and_without_logging_anybody_out() {
     let limits = RateLimits { logins_per_account: 1000, ..RateLimits::default() };
     let shop = Shop::with(Setting { limits, ..Setting::default() }).await;
     let (email, before) = shop.user().await;
-    assert_eq!(kid(&before.access), "first");
+    assert_eq!(kid(&before.access), "test");
 
     // The private key is there first: nobody could verify what it signs, so it does not.
     let (first, second) = (shop.keys.first(), KeyPair::new("second"));
     shop.keys.mount("0002.pem", &second);
-    assert_eq!(kid(&shop.login(&email, PASSWORD).await.access), "first");
+    assert_eq!(kid(&shop.login(&email, PASSWORD).await.access), "test");
 
     shop.keys.publish(&[first, &second]);
-    published_as(&shop, &["first", "second"]).await;
+    published_as(&shop, &["test", "second"]).await;
     let after = eventually("the newest key signs", || async {
         let pair = shop.login(&email, PASSWORD).await;
         if kid(&pair.access) == "second" { Ok(pair) } else { Err("the first still signs".to_owned()) }

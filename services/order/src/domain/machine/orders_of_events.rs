@@ -68,7 +68,7 @@ fn with_a_duplicate(sequence: &[Event]) -> impl Iterator<Item = Vec<Event>> {
 fn whatever_overtakes_what_the_same_events_end_in_the_same_state() {
     const PAID_FIRST: [(Event, Event); 2] =
         [(PaymentSucceeded, DeliveryShipped), (PaymentSucceeded, DeliveryDelivered)];
-    let returned =
+    const RETURNED: [(Event, Event); 3] =
         [(PaymentSucceeded, DeliveryShipped), (PaymentSucceeded, DeliveryFailed), (DeliveryFailed, PaymentRefunded)];
     const SOLD_OUT: [(Event, Event); 2] = [(PaymentSucceeded, InventoryRejected), (InventoryRejected, PaymentRefunded)];
     let rows: [Row; 8] = [

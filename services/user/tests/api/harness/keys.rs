@@ -15,7 +15,8 @@ pub struct Keys {
 
 /// A key pair with the name under which it is published.
 pub struct KeyPair {
-    pem: String,
+    /// What mints with it.
+    pub tokens: TestTokens,
     jwk: Value,
 }
 
@@ -26,7 +27,7 @@ impl KeyPair {
         let mut published: Value = serde_json::from_slice(&published).expect("a JWK set");
         let mut jwk = published["keys"][0].take();
         jwk["kid"] = json!(kid);
-        Self { pem: tokens.signing_key.clone(), jwk }
+        Self { tokens, jwk }
     }
 }
 
@@ -34,7 +35,7 @@ impl Keys {
     pub fn create() -> Self {
         let folder = std::env::temp_dir().join(Uuid::new_v4().to_string());
         std::fs::create_dir_all(folder.join("signing")).expect("a temporary folder");
-        let keys = Self { folder, first: KeyPair::new("first") };
+        let keys = Self { folder, first: KeyPair::new("test") };
         keys.publish(&[&keys.first]);
         keys.mount("0001.pem", &keys.first);
         keys
@@ -53,7 +54,7 @@ impl Keys {
 
     /// Adds a private key.
     pub fn mount(&self, file: &str, key: &KeyPair) {
-        self.replace(&format!("signing/{file}"), &key.pem);
+        self.replace(&format!("signing/{file}"), &key.tokens.signing_key);
     }
 
     fn replace(&self, file: &str, content: &str) {
