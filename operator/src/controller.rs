@@ -14,6 +14,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, predicates};
@@ -49,6 +50,7 @@ pub struct Context {
     pub metrics: Metrics,
     /// Every Shop that is watched, to know who has a route already.
     pub shops: Vec<Store<Shop>>,
+    recorder: Recorder,
     random: SystemRandom,
     failures: Mutex<HashMap<ObjectRef<Shop>, u32>>,
 }
@@ -57,7 +59,9 @@ impl Context {
     /// A context without watched Shops.
     #[must_use]
     pub fn new(client: Client, settings: Settings) -> Self {
+        let reporter = Reporter { controller: names::MANAGER.to_owned(), instance: None };
         Self {
+            recorder: Recorder::new(client.clone(), reporter),
             client,
             settings,
             metrics: Metrics::default(),
@@ -116,12 +120,17 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
         // Owner references collect what belongs to the Shop; making things now would only be in the way.
         return Ok(Action::await_change());
     }
+    if shop.spec.lifecycle.paused {
+        let status = status::paused(shop.status.as_ref(), shop.metadata.generation, Timestamp::now());
+        tell(context, shop, status).await?;
+        return Ok(Action::await_change());
+    }
     let outcome = converge(context, shop).await;
     let (status, next) = match outcome {
         Ok((status, requeue)) => (status, Ok(Action::requeue(requeue))),
         Err(error) => (blocked(shop, error.reason(), &error.to_string()), Err(error)),
     };
-    write_status(&context.client, shop, status).await?;
+    tell(context, shop, status).await?;
     next
 }
 
@@ -141,7 +150,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
     };
     let desired = build::build(&valid);
     let now = Timestamp::now();
-    let rollout = rollout::plan(desired, &observed.objects, now);
+    let rollout = rollout::plan(&valid, desired, &observed.objects, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let status = status::compute(&status::Facts {
@@ -167,11 +176,29 @@ fn waiting_for(shop: &Shop, leftover: &str) -> ShopStatus {
     blocked(shop, "PreviousShopLeaving", &message)
 }
 
-/// Writes the status if it says anything new.
-async fn write_status(client: &Client, shop: &Shop, status: ShopStatus) -> Result<(), Error> {
+/// Writes the status if it says anything new, and an event if it is a turn in the Shop's life.
+async fn tell(context: &Context, shop: &Shop, status: ShopStatus) -> Result<(), Error> {
     if shop.status.as_ref() == Some(&status) {
         return Ok(());
     }
+    let news = status::news(shop.status.as_ref(), &status);
+    write_status(&context.client, shop, status).await?;
+    let Some(news) = news else { return Ok(()) };
+    let event = Event {
+        type_: if news.warning { EventType::Warning } else { EventType::Normal },
+        reason: news.reason,
+        // The API server takes a kilobyte.
+        note: Some(news.message.chars().take(250).collect()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = context.recorder.publish(&event, &shop.object_ref(&())).await {
+        tracing::warn!(error.cause = %error, "an event was not recorded; the status says the same");
+    }
+    Ok(())
+}
+
+async fn write_status(client: &Client, shop: &Shop, status: ShopStatus) -> Result<(), Error> {
     let api: Api<Shop> = Api::namespaced(client.clone(), &shop.namespace().unwrap_or_default());
     let name = shop.name_any();
     let kind = Shop::api_resource();

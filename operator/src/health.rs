@@ -11,19 +11,23 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::controller::Context;
+use crate::leader::Fence;
 
 /// Serves `/livez`, `/readyz` and `/metrics`.
-pub async fn serve(address: SocketAddr, context: Arc<Context>) -> std::io::Result<()> {
+pub async fn serve(address: SocketAddr, context: Arc<Context>, fence: Fence) -> std::io::Result<()> {
     let routes = Router::new()
         // Answering is what liveness means; the API server being away is no reason to restart.
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(move |context| ready(context, fence.clone())))
         .route("/metrics", get(metrics))
         .with_state(context);
     axum::serve(TcpListener::bind(address).await?, routes).await
 }
 
-async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str) {
+async fn ready(State(context): State<Arc<Context>>, fence: Fence) -> (StatusCode, &'static str) {
+    if !fence.is_open() {
+        return (StatusCode::OK, "standing by: another operator holds the Lease\n");
+    }
     let listed = context.shops.iter().map(|shops| async move {
         use futures::FutureExt;
         shops.wait_until_ready().now_or_never().is_some_and(|outcome| outcome.is_ok())

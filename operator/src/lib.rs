@@ -27,5 +27,6 @@ pub mod status;
 pub mod validate;
 
 pub mod health;
+pub mod leader;
 pub mod metrics;
 pub mod render;

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
-use kube::Client;
+use kube::client::ClientBuilder;
+use kube::{Client, Config};
 use shopkeeper_operator::controller::{self, Context, Watch};
+use shopkeeper_operator::leader::Election;
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::{health, render};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,6 +28,9 @@ struct Cli {
     /// Namespaces whose Shops are looked after, separated by commas. Default: all.
     #[arg(long, env = "SHOPKEEPER_WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
+    /// A name that no other pod has, for the Lease.
+    #[arg(long, env = "HOSTNAME", default_value = "shopkeeper-operator")]
+    identity: String,
     /// Where probes and metrics are served.
     #[arg(long, env = "SHOPKEEPER_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -62,7 +68,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     // With a second provider anywhere in the graph rustls would refuse to choose.
     rustls::crypto::ring::default_provider().install_default().ok();
 
-    let client = Client::try_default().await.context("connecting to the API server")?;
+    let config = Config::infer().await.context("finding the API server")?;
+    // Two processes on one development machine have one host name.
+    let identity = format!("{}-{}", cli.identity, std::process::id());
+    let election = Election::new(Client::try_from(config.clone())?, &config.default_namespace, identity);
+    let client = ClientBuilder::try_from(config)?.with_layer(&election.fence()).build();
     let namespaces: Vec<&str> = cli.watch_namespaces.iter().map(|n| n.trim()).filter(|n| !n.is_empty()).collect();
     let watches: Vec<Watch> = if namespaces.is_empty() {
         vec![Watch::new(&client, None)]
@@ -72,13 +82,31 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let mut context = Context::new(client, cli.settings);
     context.shops = watches.iter().map(|watch| watch.shops.clone()).collect();
     let context = Arc::new(context);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = namespaces.join(","), "looking after Shops");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = namespaces.join(","), "starting");
     let outcome = tokio::select! {
-        () = controller::run(watches, context.clone()) => Ok(()),
-        outcome = health::serve(cli.listen, context) => outcome.context("serving probes and metrics"),
+        outcome = lead(&election, watches, context.clone()) => outcome,
+        outcome = health::serve(cli.listen, context, election.fence()) => outcome.context("serving probes and metrics"),
     };
     telemetry.shutdown();
     outcome
+}
+
+/// Looks after Shops from the moment this process holds the Lease until it is asked to stop.
+async fn lead(election: &Election, watches: Vec<Watch>, context: Arc<Context>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let lease = tokio::select! {
+        lease = election.win() => lease,
+        _ = terminate.recv() => return Ok(()),
+    };
+    tracing::info!("holding the Lease, looking after Shops");
+    tokio::select! {
+        () = controller::run(watches, context) => {
+            election.resign().await;
+            Ok(())
+        }
+        // A new process starts clean; this one may have reconciles under way that know nothing of the loss.
+        () = election.hold(lease) => bail!("the Lease is lost"),
+    }
 }
 
 fn print_objects(path: &PathBuf, settings: &Settings) -> anyhow::Result<()> {

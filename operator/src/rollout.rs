@@ -13,6 +13,7 @@ use kube::ResourceExt;
 use crate::catalog::TRACES;
 use crate::names::COMPONENT_LABEL;
 use crate::objects::{Desired, Live, Objects};
+use crate::validate::ValidShop;
 
 /// A failed migration is started anew after this time: the cause may have been outside, and a second run is harmless.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(1);
@@ -30,7 +31,10 @@ pub struct Rollout {
 
 /// Takes out what has to wait.
 #[must_use]
-pub fn plan(mut desired: Objects<Desired>, live: &Objects<Live>, now: Timestamp) -> Rollout {
+pub fn plan(shop: &ValidShop, mut desired: Objects<Desired>, live: &Objects<Live>, now: Timestamp) -> Rollout {
+    if shop.hibernated {
+        return falling_asleep(desired, live);
+    }
     let mut held = BTreeSet::new();
     let migrations: Vec<String> = desired.jobs.iter().map(ResourceExt::name_any).collect();
     let job = |name: &String| live.jobs.iter().find(|job| job.name_any() == *name);
@@ -50,6 +54,23 @@ pub fn plan(mut desired: Objects<Desired>, live: &Objects<Live>, now: Timestamp)
         hold(&mut desired.deployments, &mut held, is_service);
     }
     Rollout { objects: desired, held, migrations }
+}
+
+/// Services first: they finish what they have begun, and for that they need their stores.
+fn falling_asleep(mut desired: Objects<Desired>, live: &Objects<Live>) -> Rollout {
+    let mut held = BTreeSet::new();
+    hold(&mut desired.jobs, &mut held, |wanted| !live.jobs.iter().any(|job| job.name_any() == wanted.name_any()));
+    if !live.deployments.iter().all(stopped) {
+        hold(&mut desired.stateful_sets, &mut held, |_| true);
+    }
+    Rollout { objects: desired, held, migrations: Vec::new() }
+}
+
+/// Whether no pod of a Deployment is left.
+fn stopped(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let there = deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or(0);
+    wanted == 0 && there == 0
 }
 
 /// Whether a store takes connections.

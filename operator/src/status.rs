@@ -4,6 +4,7 @@
 //! is a condition here and never an error elsewhere.
 
 mod conditions;
+mod news;
 mod pods;
 mod route;
 
@@ -14,6 +15,7 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
 use self::conditions::Verdict;
+pub use self::news::{News, news};
 use self::pods::Problem;
 use crate::catalog::TRACES;
 use crate::crd::{Phase, ServiceStatus, ShopStatus, StoreStatus};
@@ -48,21 +50,27 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     let problems = pods::problems(facts.pods);
     let services = services(facts);
     let stores = stores(facts);
-    let verdicts = conditions::Parts {
+    let route = route::verdict(facts.shop, facts.ingress_classes);
+    let parts = conditions::Parts {
         dependencies: conditions::dependencies(&stores, &problems),
         migrated: conditions::migrated(&facts.applied.jobs, facts.migrations, &problems),
         services: conditions::services(facts, &services, &problems),
-        route: route::verdict(facts.shop, facts.ingress_classes),
+        route,
         development: conditions::development(facts.shop),
+    };
+    let (phase, verdicts) = if facts.shop.hibernated {
+        (Phase::Hibernated, conditions::hibernated(facts.applied, parts))
+    } else {
+        (parts.phase(), parts.all())
     };
     let ready = services.iter().filter(|service| service.desired > 0 && service.ready >= service.desired).count();
     ShopStatus {
         observed_generation: facts.generation,
-        phase: Some(verdicts.phase()),
+        phase: Some(phase),
         version: version(facts, &services),
         url: route::url(facts.shop, &facts.applied.ingresses),
         services_ready: Some(format!("{ready}/{}", services.len())),
-        conditions: stamp(verdicts.all(), facts.generation, facts.previous, facts.now),
+        conditions: stamp(verdicts, facts.generation, facts.previous, facts.now),
         services,
         stores,
     }
@@ -80,9 +88,21 @@ pub fn blocked(
     let known = previous.cloned().unwrap_or_default();
     let verdicts = vec![Verdict::no("Ready", reason, message), Verdict::no("Progressing", reason, message)];
     let mut conditions = stamp(verdicts, generation, previous, now);
-    let others = known.conditions.iter().filter(|condition| !["Ready", "Progressing"].contains(&&*condition.type_));
+    let others =
+        known.conditions.iter().filter(|condition| !["Ready", "Progressing", "Paused"].contains(&&*condition.type_));
     conditions.extend(others.cloned());
     ShopStatus { observed_generation: generation, phase: Some(Phase::Blocked), conditions, ..known }
+}
+
+/// The status of a Shop that is left alone: what was known of it stays.
+#[must_use]
+pub fn paused(previous: Option<&ShopStatus>, generation: Option<i64>, now: Timestamp) -> ShopStatus {
+    const TYPE: &str = "Paused";
+    let known = previous.cloned().unwrap_or_default();
+    let message = "the operator changes nothing while spec.lifecycle.paused is true";
+    let mut conditions = stamp(vec![Verdict::yes(TYPE, "PausedBySpec", message)], generation, previous, now);
+    conditions.extend(known.conditions.iter().filter(|condition| condition.type_ != TYPE).cloned());
+    ShopStatus { phase: Some(Phase::Paused), conditions, ..known }
 }
 
 /// Turns verdicts into conditions; the time of a condition changes only when its status does.

@@ -64,6 +64,8 @@ pub struct ValidShop {
     pub payment: MockProvider,
     /// Who carries the parcels.
     pub delivery: MockProvider,
+    /// Whether nothing is to run.
+    pub hibernated: bool,
     /// What happens to volumes.
     pub data_on_delete: DataOnDelete,
     /// Passwords.
@@ -196,6 +198,7 @@ pub fn validate(
         reservation: spec.orders.reservation.clone(),
         payment: mock_provider("payment", &spec.payment)?,
         delivery: mock_provider("delivery", &spec.delivery)?,
+        hibernated: spec.lifecycle.hibernated,
         data_on_delete: spec.lifecycle.data_on_delete,
         credentials,
         signing,

@@ -23,7 +23,7 @@ pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
     Deployment {
         metadata: meta::versioned(shop, name, component_name(shop, name), &service.version),
         spec: Some(DeploymentSpec {
-            replicas: Some(service.replicas),
+            replicas: Some(if shop.hibernated { 0 } else { service.replicas }),
             selector: meta::selector(shop, name),
             // A pod that does not become ready, whatever the reason, never replaces one that is.
             strategy: Some(DeploymentStrategy {

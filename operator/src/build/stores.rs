@@ -55,7 +55,7 @@ fn stateful_set(inputs: &Inputs<'_>, parts: Parts<'_>) -> StatefulSet {
     StatefulSet {
         metadata: meta::versioned(shop, parts.component, name.clone(), &version),
         spec: Some(StatefulSetSpec {
-            replicas: Some(1),
+            replicas: Some(i32::from(!shop.hibernated)),
             service_name: Some(name.clone()),
             selector: meta::selector(shop, parts.component),
             revision_history_limit: Some(3),

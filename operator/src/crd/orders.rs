@@ -93,10 +93,30 @@ pub struct OtlpSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LifecycleSpec {
+    /// Whether the operator leaves everything as it is, also what somebody changes by hand. Edits of the Shop are taken up
+    /// when it is no longer paused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
+
+    /// Whether everything is stopped, services before stores, and the data kept. A Shop that is no longer hibernated wakes up
+    /// as it was.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hibernated: bool,
+
+    /// Whether deleting the Shop is refused, by the admission policy that the chart installs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deletion_protection: bool,
+
     /// What happens to the volumes of the stores, and to the credentials that open them, when the Shop is deleted.
     /// A new Shop of the same name takes up what `Retain` left.
     #[serde(default)]
     pub data_on_delete: DataOnDelete,
+}
+
+/// So that a Shop that says nothing stays short.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What happens to the data of a deleted Shop.

@@ -40,6 +40,7 @@ pub struct ShopStatus {
     pub stores: Vec<StoreStatus>,
 
     /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`, `RouteReady`.
+    /// `Paused` is there while the operator leaves the Shop alone.
     /// `Progressing` says whether the operator is still getting there, `DevelopmentOnly` what is not fit for production.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
@@ -59,6 +60,10 @@ pub enum Phase {
     RollingOut,
     /// Everything is as wanted.
     Ready,
+    /// Services and stores are stopped, or stopping.
+    Hibernated,
+    /// The operator leaves the Shop alone.
+    Paused,
 }
 
 /// One service of a Shop.

@@ -11,6 +11,7 @@ use super::pods::Problem;
 use super::{Facts, detail, rolled_out};
 use crate::crd::{Phase, ServiceStatus, StoreStatus};
 use crate::names;
+use crate::objects::{Applied, Objects};
 use crate::rollout::{complete, failed};
 use crate::validate::{Traces, ValidShop};
 
@@ -100,6 +101,21 @@ impl Parts {
         let Self { dependencies, migrated, services, route, development } = self;
         vec![ready, progressing, dependencies, migrated, services, route, development]
     }
+}
+
+/// What is left to say of a Shop that is to sleep.
+pub(super) fn hibernated(applied: &Objects<Applied>, parts: Parts) -> Vec<Verdict> {
+    let services = applied.deployments.iter().filter_map(|found| found.status.as_ref()?.replicas);
+    let stores = applied.stateful_sets.iter().map(|found| found.status.as_ref().map_or(0, |status| status.replicas));
+    let pods: i32 = services.chain(stores).sum();
+    let asleep = "everything is stopped, the data is kept; set spec.lifecycle.hibernated to false to wake it";
+    let message = if pods == 0 { asleep.to_owned() } else { format!("stopping, {pods} pods are left") };
+    vec![
+        Verdict::no("Ready", "Hibernated", message.clone()),
+        Verdict { type_: "Progressing", holds: pods > 0, ..Verdict::no("Progressing", "Hibernated", message) },
+        parts.route,
+        parts.development,
+    ]
 }
 
 pub(super) fn dependencies(stores: &[StoreStatus], problems: &[Problem]) -> Verdict {

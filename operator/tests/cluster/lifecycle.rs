@@ -7,13 +7,14 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::wait::conditions;
 use serde_json::{Value, json};
 use shopkeeper_operator::controller::reconcile;
-use shopkeeper_operator::crd::Shop;
+use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_operator::observe::Child;
 
 use crate::scene::{SHOP, Scene, with_scene};
@@ -55,7 +56,12 @@ async fn a_shop_becomes_ready_stays_as_it_is_and_leaves_nothing() {
         restarted_operator_keeps_the_credentials(&scene).await;
         assert_eq!(writes_of_a_reconcile(&scene).await, nothing, "a repaired Shop costs no write");
 
+        a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(&scene).await;
+        a_paused_shop_is_left_alone(&scene).await;
+        turns_are_told_once(&scene).await;
+
         let operator = scene.operate();
+        a_protected_shop_is_not_deleted(&scene).await;
         what_is_not_wanted_any_more_is_pruned(&scene).await;
         an_unknown_version_leaves_the_pods_as_they_are(&scene).await;
 
@@ -120,6 +126,60 @@ async fn restarted_operator_keeps_the_credentials(scene: &Scene) {
     let _operator = scene.operate();
     writes_of_a_reconcile(scene).await;
     scene.until_shop("Ready", "True", None).await;
+}
+
+async fn a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(scene: &Scene) {
+    let _operator = scene.operate();
+    let before = credentials(scene).await;
+    scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
+    let asleep = scene.until_shop("Progressing", "False", Some("Hibernated")).await.status.expect("a status");
+    assert_eq!(asleep.phase, Some(Phase::Hibernated));
+    let running = scene.api::<Pod>().list(&ListParams::default().labels(OURS)).await.expect("a list").items;
+    let running =
+        running.iter().filter(|pod| pod.status.as_ref().is_some_and(|s| s.phase.as_deref() == Some("Running")));
+    assert_eq!(running.count(), 0, "nothing runs");
+    scene.api::<PersistentVolumeClaim>().get("data-acorn-postgres-0").await.expect("the data is kept");
+
+    scene.edit(&json!({"lifecycle": {"hibernated": false}})).await.expect("an edit");
+    let awake = scene.until_shop("Ready", "True", None).await.status.expect("a status");
+    assert_eq!(awake.services_ready.as_deref(), Some("7/7"));
+    assert_eq!(credentials(scene).await, before);
+}
+
+async fn a_paused_shop_is_left_alone(scene: &Scene) {
+    let nothing: Vec<String> = Vec::new();
+    scene.edit(&json!({"lifecycle": {"paused": true}})).await.expect("an edit");
+    reconcile(&scene.context(), &scene.shop().await).await.expect("a reconcile");
+    scene.until_shop_of_any_generation("Paused", "True").await;
+    edit::<Deployment>(scene, "acorn-docs", json!({"metadata": {"labels": {"app.kubernetes.io/version": "mine"}}}))
+        .await;
+    assert_eq!(writes_of_a_reconcile(scene).await, nothing, "also what somebody changed stays");
+
+    scene.edit(&json!({"lifecycle": {"paused": false}})).await.expect("an edit");
+    let _operator = scene.operate();
+    let status = scene.until_shop("Ready", "True", None).await.status.expect("a status");
+    assert!(status.conditions.iter().all(|condition| condition.type_ != "Paused"));
+}
+
+/// Events are for turns in a Shop's life; a turn that comes again has its own count.
+async fn turns_are_told_once(scene: &Scene) {
+    let events = scene.api::<Event>().list(&ListParams::default()).await.expect("a list").items;
+    let told: Vec<&str> = events
+        .iter()
+        .filter(|event| event.regarding.as_ref().is_some_and(|shop| shop.kind.as_deref() == Some("Shop")))
+        .filter_map(|event| event.reason.as_deref())
+        .collect();
+    for turn in ["Preparing", "Ready", "Hibernated", "Paused"] {
+        assert!(told.contains(&turn), "{turn} is not among {told:?}");
+    }
+    assert!(told.len() < 30, "events are for turns only: {told:?}");
+}
+
+async fn a_protected_shop_is_not_deleted(scene: &Scene) {
+    scene.edit(&json!({"lifecycle": {"deletionProtection": true}})).await.expect("an edit");
+    let refused = scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect_err("it is protected");
+    assert!(refused.to_string().contains("set spec.lifecycle.deletionProtection to false"), "{refused}");
+    scene.edit(&json!({"lifecycle": {"deletionProtection": false}})).await.expect("an edit");
 }
 
 async fn what_is_not_wanted_any_more_is_pruned(scene: &Scene) {

@@ -139,6 +139,15 @@ impl Scene {
         self.until(SHOP, &what, wanted).await.expect("the Shop")
     }
 
+    /// Waits until a condition of the Shop has a status, whichever generation the rest of the status is about.
+    pub async fn until_shop_of_any_generation(&self, type_: &str, status: &str) {
+        let wanted = |shop: Option<&Shop>| {
+            let mut conditions = shop.iter().flat_map(|shop| &shop.status).flat_map(|status| &status.conditions);
+            conditions.any(|c| c.type_ == type_ && c.status == status)
+        };
+        self.until(SHOP, &format!("{type_} is {status}"), wanted).await;
+    }
+
     pub async fn names<K: Child>(&self, selector: &str) -> BTreeSet<String> {
         let list = self.api::<K>().list(&ListParams::default().labels(selector)).await.expect("a list");
         list.items.iter().map(ResourceExt::name_any).collect()

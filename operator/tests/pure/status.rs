@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use shopkeeper_operator::crd::{Phase, Shop, ShopStatus};
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
-use shopkeeper_operator::status::{Facts, compute};
+use shopkeeper_operator::status::{Facts, blocked, compute, news, paused};
 
 use crate::support::{MINIMAL, done, job_status, shop, valid};
 
@@ -194,4 +194,49 @@ fn during_a_rollout_the_version_is_the_previous_one() {
     assert_eq!(status.services[0].version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(status.services[1].version.as_deref(), Some("9.9.9"));
     assert_eq!(status.phase, Some(Phase::RollingOut));
+}
+
+#[test]
+fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
+    let mut scene = scene();
+    scene.shop.spec.lifecycle.hibernated = true;
+    let stopping = scene.status(|objects| objects.deployments.truncate(1));
+    check(&stopping, "Progressing", "True", "Hibernated", "pods are left");
+    let asleep = scene.status(|objects| {
+        objects.deployments.iter_mut().for_each(|deployment| deployment.status = None);
+        objects.stateful_sets.iter_mut().for_each(|set| set.status = None);
+    });
+    check(&asleep, "Progressing", "False", "Hibernated", "the data is kept");
+    check(&asleep, "Ready", "False", "Hibernated", "");
+    assert_eq!(asleep.phase, Some(Phase::Hibernated));
+}
+
+#[test]
+fn a_paused_shop_keeps_what_was_known_of_it() {
+    let known = scene().status(|_| {});
+    let now = Timestamp::from_second(9).expect("a time");
+    let paused = paused(Some(&known), Some(8), now);
+    check(&paused, "Paused", "True", "PausedBySpec", "spec.lifecycle.paused");
+    check(&paused, "Ready", "True", "AsWanted", "");
+    assert_eq!(paused.observed_generation, known.observed_generation, "the new spec is not taken up");
+    assert_eq!(self::paused(Some(&paused), Some(8), now + jiff::SignedDuration::from_secs(1)), paused);
+}
+
+#[test]
+fn news_are_new_phases_and_new_reasons_for_being_blocked() {
+    let scene = scene();
+    let ready = scene.status(|_| {});
+    let first = news(None, &ready).expect("news");
+    assert_eq!((first.reason.as_str(), first.warning), ("Ready", false));
+    assert_eq!(news(Some(&ready), &ready), None);
+
+    let failed = scene.status(|objects| objects.jobs[1].status = Some(job_status("Failed")));
+    let warning = news(Some(&ready), &failed).expect("news");
+    assert_eq!((warning.reason.as_str(), warning.warning), ("MigrationFailed", true));
+    let invalid = blocked(Some(&failed), Some(7), "NameTaken", "a name is taken", Timestamp::UNIX_EPOCH);
+    assert_eq!(news(Some(&failed), &invalid).expect("news").reason, "NameTaken");
+
+    let preparing = scene.status(|objects| objects.stateful_sets[0].status = None);
+    let other = scene.status(|objects| objects.stateful_sets[1].status = None);
+    assert_eq!(news(Some(&preparing), &other), None, "progress is told by conditions");
 }

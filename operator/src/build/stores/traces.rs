@@ -28,7 +28,7 @@ pub(crate) fn deployment(shop: &ValidShop) -> Option<Deployment> {
     Some(Deployment {
         metadata: meta::versioned(shop, TRACES, component_name(shop, TRACES), &version),
         spec: Some(DeploymentSpec {
-            replicas: Some(1),
+            replicas: Some(i32::from(!shop.hibernated)),
             selector: meta::selector(shop, TRACES),
             revision_history_limit: Some(3),
             template: pod::template(

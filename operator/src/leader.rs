@@ -1,0 +1,179 @@
+//! One operator at work: who holds the Lease looks after Shops, any others stand by.
+//!
+//! The protocol is that of Kubernetes' own components (client-go, `tools/leaderelection`). No other machine's clock is
+//! believed: a Lease is free when its holder gave it up, or when it has not changed for its duration by our own clock.
+//! Losing it ends the process. A process that was frozen while another one took over finds its [`Fence`] shut before it
+//! writes anything.
+
+mod fence;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
+use tokio::time::{Instant, sleep, timeout};
+
+pub use self::fence::Fence;
+
+/// The name of the Lease, in the operator's namespace.
+pub const LEASE: &str = "shopkeeper-operator";
+/// A Lease that has not changed for this long is free.
+const DURATION: Duration = Duration::from_secs(15);
+/// A holder that has not renewed for this long writes nothing more, well before anybody else may begin.
+const RENEW_WITHIN: Duration = Duration::from_secs(10);
+/// How often the holder renews.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// How often the others look: this soon they follow a holder that left.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A request that hangs must not use up the time to renew.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// This process as a candidate.
+pub struct Election {
+    leases: Api<Lease>,
+    identity: String,
+    fence: Fence,
+}
+
+/// Why a step of the election came to nothing; the next one may.
+#[derive(Debug, thiserror::Error)]
+enum Setback {
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    #[error("no answer within {REQUEST_TIMEOUT:?}")]
+    Late(#[from] tokio::time::error::Elapsed),
+}
+
+/// What a candidate saw last, and since when by its own clock.
+struct Seen {
+    version: Option<String>,
+    since: Instant,
+}
+
+impl Election {
+    /// A candidate named `identity`, which no other process may have. `client` must not be behind the fence.
+    #[must_use]
+    pub fn new(client: Client, namespace: &str, identity: String) -> Self {
+        Self { leases: Api::namespaced(client, namespace), identity, fence: Fence::default() }
+    }
+
+    /// What keeps everybody but the holder from writing: a layer of the client that reconciles use.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        self.fence.clone()
+    }
+
+    /// Waits until this process holds the Lease.
+    pub async fn win(&self) -> Lease {
+        let mut seen = Seen { version: None, since: Instant::now() };
+        loop {
+            match self.stand(&mut seen).await {
+                Ok(Some(lease)) => return lease,
+                Ok(None) => {}
+                Err(setback) => tracing::warn!(error.cause = %setback, "the Lease {LEASE} cannot be read or written"),
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Renews `lease`; returns when it is lost.
+    pub async fn hold(&self, mut lease: Lease) {
+        while self.fence.is_open() {
+            sleep(RENEW_EVERY).await;
+            match self.renew(&lease).await {
+                Ok(Some(renewed)) => lease = renewed,
+                Ok(None) => break,
+                Err(setback) => tracing::warn!(error.cause = %setback, "the Lease {LEASE} was not renewed"),
+            }
+        }
+        self.fence.shut();
+    }
+
+    /// Gives the Lease up, so that another candidate need not wait for it to run out.
+    pub async fn resign(&self) {
+        self.fence.shut();
+        let resigned = async {
+            let found = timeout(REQUEST_TIMEOUT, self.leases.get(LEASE)).await??;
+            if holder(&found) == Some(&self.identity) {
+                let nobody = LeaseSpec { holder_identity: None, ..found.spec.clone().unwrap_or_default() };
+                let free = Lease { spec: Some(nobody), ..found };
+                timeout(REQUEST_TIMEOUT, self.leases.replace(LEASE, &PostParams::default(), &free)).await??;
+            }
+            Ok::<_, Setback>(())
+        };
+        if let Err(setback) = resigned.await {
+            tracing::warn!(error.cause = %setback, "the Lease {LEASE} runs out by itself in {DURATION:?}");
+        }
+    }
+
+    async fn stand(&self, seen: &mut Seen) -> Result<Option<Lease>, Setback> {
+        let Some(found) = timeout(REQUEST_TIMEOUT, self.leases.get_opt(LEASE)).await?? else {
+            return self.take(&Lease::default()).await;
+        };
+        if seen.version != found.resource_version() {
+            *seen = Seen { version: found.resource_version(), since: Instant::now() };
+        }
+        let ours_or_free = holder(&found).is_none_or(|holder| *holder == self.identity);
+        if ours_or_free || seen.since.elapsed() >= DURATION { self.take(&found).await } else { Ok(None) }
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, Setback> {
+        if let Some(renewed) = self.take(lease).await? {
+            return Ok(Some(renewed));
+        }
+        // Somebody wrote to it; that need not have been another candidate.
+        let found = timeout(REQUEST_TIMEOUT, self.leases.get(LEASE)).await??;
+        if holder(&found) == Some(&self.identity) { self.take(&found).await } else { Ok(None) }
+    }
+
+    /// Writes our name into the Lease as it was `found`; `None` when somebody else was faster.
+    async fn take(&self, found: &Lease) -> Result<Option<Lease>, Setback> {
+        let asked = Instant::now();
+        let wanted = self.signed(found);
+        let params = PostParams::default();
+        let written = if found.resource_version().is_some() {
+            timeout(REQUEST_TIMEOUT, self.leases.replace(LEASE, &params, &wanted)).await?
+        } else {
+            timeout(REQUEST_TIMEOUT, self.leases.create(&params, &wanted)).await?
+        };
+        match written {
+            Ok(lease) => {
+                // From the moment of asking: the answer may have waited for this process to wake up.
+                self.fence.open_until(asked + RENEW_WITHIN);
+                Ok(Some(lease))
+            }
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The times are for people; candidates go by their own clocks.
+    fn signed(&self, found: &Lease) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        let before = found.spec.clone().unwrap_or_default();
+        let kept = before.holder_identity.as_ref() == Some(&self.identity);
+        let spec = LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: if kept { before.acquire_time.clone() } else { Some(now.clone()) },
+            renew_time: Some(now),
+            lease_transitions: Some(before.lease_transitions.unwrap_or(0) + i32::from(!kept)),
+            ..before
+        };
+        let metadata = ObjectMeta {
+            name: Some(LEASE.to_owned()),
+            resource_version: found.resource_version(),
+            labels: found.metadata.labels.clone(),
+            ..ObjectMeta::default()
+        };
+        Lease { metadata, spec: Some(spec) }
+    }
+}
+
+/// Who holds it, if anybody does.
+fn holder(lease: &Lease) -> Option<&String> {
+    lease.spec.as_ref()?.holder_identity.as_ref().filter(|holder| !holder.is_empty())
+}

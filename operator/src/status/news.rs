@@ -1,0 +1,35 @@
+//! Pure: what people should hear of, when a status differs from the one before.
+
+use crate::crd::{Phase, ShopStatus};
+
+/// Something that happened to a Shop, once.
+#[derive(Debug, PartialEq)]
+pub struct News {
+    /// Whether somebody must do something.
+    pub warning: bool,
+    /// One word, as in conditions.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+}
+
+/// A new phase is news, and so is another reason for being blocked; everything else is progress, which conditions tell.
+#[must_use]
+pub fn news(previous: Option<&ShopStatus>, status: &ShopStatus) -> Option<News> {
+    let phase = status.phase?;
+    let (reason, message) = why(status)?;
+    let same_phase = previous.and_then(|previous| previous.phase) == Some(phase);
+    let same_reason = previous.and_then(why).is_some_and(|(before, _)| before == reason);
+    if same_phase && (same_reason || phase != Phase::Blocked) {
+        return None;
+    }
+    let reason = if phase == Phase::Blocked { reason.to_owned() } else { format!("{phase:?}") };
+    Some(News { warning: phase == Phase::Blocked, reason, message: message.to_owned() })
+}
+
+/// The condition that says why a Shop is in its phase.
+fn why(status: &ShopStatus) -> Option<(&str, &str)> {
+    let telling = if status.phase == Some(Phase::Paused) { "Paused" } else { "Ready" };
+    let found = status.conditions.iter().find(|condition| condition.type_ == telling)?;
+    Some((&found.reason, &found.message))
+}
