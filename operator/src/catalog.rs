@@ -162,6 +162,12 @@ impl Service {
         self.stores.contains(&store)
     }
 
+    /// Whether it calls other services, or is called by them.
+    #[must_use]
+    pub fn in_mesh(&self) -> bool {
+        self.grpc || !self.peers.is_empty()
+    }
+
     /// Whether it mounts the public keys.
     #[must_use]
     pub fn verifies_tokens(&self) -> bool {

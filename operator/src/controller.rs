@@ -25,7 +25,7 @@ use serde_json::json;
 use crate::crd::{Phase, Shop, ShopStatus};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::{apply, build, credentials, names, observe, rollout, status, validate};
+use crate::{apply, build, credentials, identities, names, observe, rollout, status, validate};
 
 /// A Shop that nothing happened to is looked at this often: Secrets are not watched.
 const REQUEUE: Duration = Duration::from_mins(5);
@@ -142,14 +142,17 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
     let Ok(found) = credentials::judge(observed.credentials, shop) else {
         return Ok((waiting_for(shop, "its credentials"), LEFTOVER_REQUEUE));
     };
-    let credentials = credentials::ensure(&context.client, &context.random, shop, found).await?; // IO
+    let now = Timestamp::now();
+    let credentials = credentials::ensure(&context.client, &context.random, now, shop, found).await?; // IO
+    let identities =
+        identities::renew(credentials.mesh_authority(), shop, &observed.objects.secrets, now, &context.random);
+    let credentials = credentials.with(identities.map_err(credentials::Error::from)?);
     let others: Vec<Arc<Shop>> = context.shops.iter().flat_map(Store::state).collect();
     let valid = match validate::validate(shop, &others, &context.settings, credentials) {
         Ok(valid) => valid,
         Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
     };
     let desired = build::build(&valid);
-    let now = Timestamp::now();
     let rollout = rollout::plan(&valid, desired, &observed.objects, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO

@@ -4,6 +4,7 @@
 //! API server, so a `Shop` that exists is a `Shop` the operator can work with. Defaults are part of the schema: what
 //! runs is readable from `kubectl get shop -o yaml`.
 
+mod mesh;
 mod orders;
 mod providers;
 mod services;
@@ -14,6 +15,7 @@ mod traffic;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use self::mesh::{MeshSpec, Mtls};
 pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
@@ -149,6 +151,10 @@ pub struct ShopSpec {
         "delivery knows no amount: amountAbove is for payment.mock.outcomes"
     ))]
     pub delivery: ProviderSpec,
+
+    /// How the services talk to each other.
+    #[serde(default)]
+    pub mesh: MeshSpec,
 
     /// Where traces go. Default: a trace store inside the Shop, which keeps the latest traces in memory.
     #[serde(default)]

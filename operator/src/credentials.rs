@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -17,6 +18,7 @@ use serde_json::json;
 
 use crate::catalog::{self, SERVICES};
 use crate::crd::{DataOnDelete, Shop};
+use crate::identities::{self, Identities, Leaf};
 use crate::{keys, names};
 
 /// Bytes of randomness in a password: 256 bits.
@@ -27,11 +29,13 @@ const MONGODB: &str = "mongodb-root";
 const REDIS_PROBE: &str = "redis-probe";
 const ADMIN: &str = "first-admin";
 const SIGNING: &str = "jwt-signing.pem";
+const MESH: &str = "mesh-authority.pem";
 
 /// Every generated value of one Shop, all of them there.
 #[derive(Clone)]
 pub struct Credentials {
     values: BTreeMap<String, String>,
+    identities: Identities,
 }
 
 /// Why there are no credentials.
@@ -48,6 +52,9 @@ pub enum Error {
     /// The system has no randomness.
     #[error("the system's random number generator failed")]
     Random,
+    /// There are no certificates.
+    #[error(transparent)]
+    Identities(#[from] identities::Error),
 }
 
 /// The credentials belong to a deleted Shop of the same name and are about to be collected.
@@ -69,6 +76,7 @@ pub fn judge(found: Option<Secret>, shop: &Shop) -> Result<Option<Secret>, Leavi
 pub async fn ensure(
     client: &Client,
     random: &(dyn SecureRandom + Sync),
+    now: Timestamp,
     shop: &Shop,
     found: Option<Secret>,
 ) -> Result<Credentials, Error> {
@@ -80,23 +88,23 @@ pub async fn ensure(
     let secret = if let Some(secret) = found {
         secret
     } else {
-        let fresh = fresh_secret(shop, generate(&BTreeMap::new(), random)?);
+        let fresh = fresh_secret(shop, generate(shop, &BTreeMap::new(), now, random)?);
         match api.create(&PostParams::default(), &fresh).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => api.get(&name).await.map_err(failed)?,
             outcome => outcome.map_err(failed)?,
         }
     };
-    let added = generate(&values_of(&secret), random)?;
+    let added = generate(shop, &values_of(&secret), now, random)?;
     let owners = wanted_owners(shop, &secret);
     if added.is_empty() && owners == secret.owner_references() {
-        return Ok(Credentials { values: values_of(&secret) });
+        return Ok(Credentials { values: values_of(&secret), identities: Identities::new() });
     }
     let change = json!({
         "metadata": {"resourceVersion": secret.metadata.resource_version, "ownerReferences": owners},
         "data": encode(added),
     });
     let secret = api.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await.map_err(failed)?;
-    Ok(Credentials { values: values_of(&secret) })
+    Ok(Credentials { values: values_of(&secret), identities: Identities::new() })
 }
 
 impl Credentials {
@@ -106,7 +114,13 @@ impl Credentials {
         let mut values: BTreeMap<String, String> =
             wanted_keys().into_iter().map(|key| (key.clone(), format!("dummy-{key}"))).collect();
         values.insert(SIGNING.to_owned(), keys::of_seed(&[7; keys::SEED_BYTES]));
-        Self { values }
+        Self { values, identities: identities::dummies() }
+    }
+
+    /// The same with these certificates.
+    #[must_use]
+    pub fn with(self, identities: Identities) -> Self {
+        Self { identities, ..self }
     }
 
     /// Password of PostgreSQL's superuser.
@@ -139,6 +153,17 @@ impl Credentials {
         self.value(SIGNING)
     }
 
+    /// The authority of the mesh: key and certificate, PEM.
+    #[must_use]
+    pub fn mesh_authority(&self) -> &str {
+        self.value(MESH)
+    }
+
+    /// The certificates of the services in the mesh.
+    pub fn identities(&self) -> impl Iterator<Item = (&'static str, &Leaf)> {
+        self.identities.iter().map(|(service, leaf)| (*service, leaf))
+    }
+
     /// Password of a service at a store.
     #[must_use]
     pub fn of(&self, store: &str, service: &str) -> &str {
@@ -155,7 +180,7 @@ fn account(store: &str, service: &str) -> String {
 }
 
 fn wanted_keys() -> Vec<String> {
-    let mut wanted: Vec<String> = [POSTGRES, MONGODB, REDIS_PROBE, ADMIN, SIGNING].map(str::to_owned).into();
+    let mut wanted: Vec<String> = [POSTGRES, MONGODB, REDIS_PROBE, ADMIN, SIGNING, MESH].map(str::to_owned).into();
     for service in &SERVICES {
         // MongoDB has no account per service yet: its stand-in on development clusters knows no roles.
         let accounts = service.stores.iter().filter(|store| **store != catalog::MONGODB);
@@ -165,12 +190,24 @@ fn wanted_keys() -> Vec<String> {
 }
 
 /// Makes a value for every wanted key that is not there yet.
-fn generate(existing: &BTreeMap<String, String>, random: &dyn SecureRandom) -> Result<BTreeMap<String, String>, Error> {
+fn generate(
+    shop: &Shop,
+    existing: &BTreeMap<String, String>,
+    now: Timestamp,
+    random: &dyn SecureRandom,
+) -> Result<BTreeMap<String, String>, Error> {
     let missing = wanted_keys().into_iter().filter(|key| existing.get(key).is_none_or(String::is_empty));
     missing
         .map(|key| {
-            let value = if key == SIGNING { keys::generate(random) } else { password(random) };
-            value.map(|value| (key, value)).ok_or(Error::Random)
+            let value = match key.as_str() {
+                SIGNING => keys::generate(random).ok_or(Error::Random)?,
+                MESH => {
+                    let namespace = shop.namespace().unwrap_or_default();
+                    identities::new_authority(&namespace, &shop.name_any(), now, random)?
+                }
+                _ => password(random).ok_or(Error::Random)?,
+            };
+            Ok((key, value))
         })
         .collect()
 }
@@ -238,22 +275,29 @@ mod tests {
         shop
     }
 
+    fn generated(existing: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let shop = shop(DataOnDelete::Retain);
+        generate(&shop, existing, Timestamp::UNIX_EPOCH, &SystemRandom::new()).expect("randomness")
+    }
+
     #[test]
     fn existing_values_are_never_generated_again() {
-        let mut existing = generate(&BTreeMap::new(), &SystemRandom::new()).expect("randomness");
-        assert!(generate(&existing, &SystemRandom::new()).expect("randomness").is_empty());
+        let mut existing = generated(&BTreeMap::new());
+        assert!(generated(&existing).is_empty());
         existing.remove("redis.cart");
-        let added = generate(&existing, &SystemRandom::new()).expect("randomness");
+        let added = generated(&existing);
         assert_eq!(added.keys().collect::<Vec<_>>(), ["redis.cart"]);
     }
 
     #[test]
     fn passwords_differ_and_need_no_escaping() {
-        let values = generate(&BTreeMap::new(), &SystemRandom::new()).expect("randomness");
+        let values = generated(&BTreeMap::new());
         let passwords: std::collections::BTreeSet<&String> = values.values().collect();
         assert_eq!(passwords.len(), values.len());
         let plain = |value: &String| value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        assert!(values.iter().filter(|(key, _)| *key != SIGNING).all(|(_, value)| plain(value)));
+        assert!(
+            values.iter().filter(|(key, _)| ![SIGNING, MESH].contains(&key.as_str())).all(|(_, value)| plain(value))
+        );
     }
 
     #[test]

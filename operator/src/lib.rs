@@ -3,7 +3,7 @@
 //! A reconcile is a pipeline, and the modules are its steps in reading order:
 //!
 //! ```text
-//! Shop -> observe (IO) -> credentials (IO) -> validate -> build -> rollout -> apply (IO) -> status -> write (IO)
+//! Shop -> observe (IO) -> credentials (IO), identities -> validate -> build -> rollout -> apply (IO) -> status -> write (IO)
 //! ```
 //!
 //! Steps without "(IO)" are pure, which is why `shopkeeper-operator render` can print every object without a cluster and
@@ -19,6 +19,7 @@ pub mod apply;
 pub mod build;
 pub mod controller;
 pub mod credentials;
+pub mod identities;
 pub mod keys;
 pub mod objects;
 pub mod observe;

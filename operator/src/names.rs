@@ -84,6 +84,12 @@ pub fn signing(shop: &str) -> String {
     format!("{shop}-jwt-signing")
 }
 
+/// Name of the Secret with the certificate by which a service's neighbours know it.
+#[must_use]
+pub fn identity(shop: &str, service: &str) -> String {
+    format!("{shop}-{service}-identity")
+}
+
 /// Name of the `ConfigMap` with the keys that verify access tokens.
 #[must_use]
 pub fn jwks(shop: &str) -> String {
@@ -95,5 +101,11 @@ pub fn jwks(shop: &str) -> String {
 #[must_use]
 pub fn derived_secrets(shop: &str) -> Vec<String> {
     let services = SERVICES.iter().filter(|service| !service.stores.is_empty()).map(|service| service.name);
-    services.chain(STORES).map(|name| component(shop, name)).chain([admin(shop), signing(shop)]).collect()
+    let members = SERVICES.iter().filter(|service| service.in_mesh()).map(|service| identity(shop, service.name));
+    services
+        .chain(STORES)
+        .map(|name| component(shop, name))
+        .chain(members)
+        .chain([admin(shop), signing(shop)])
+        .collect()
 }

@@ -55,6 +55,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         dependencies: conditions::dependencies(&stores, &problems),
         migrated: conditions::migrated(&facts.applied.jobs, facts.migrations, &problems),
         services: conditions::services(facts, &services, &problems),
+        certificates: conditions::certificates(facts.shop),
         route,
         development: conditions::development(facts.shop),
     };

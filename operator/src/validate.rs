@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::catalog::{SERVICES, Service};
 use crate::crd::{
-    Amounts, DataOnDelete, EmbeddedStore, ProviderSpec, PullPolicy, Resources, Shop, StoreSpec, UsersSpec,
+    Amounts, DataOnDelete, EmbeddedStore, Mtls, ProviderSpec, PullPolicy, Resources, Shop, StoreSpec, UsersSpec,
 };
 use crate::credentials::Credentials;
 use crate::keys::SigningKey;
@@ -50,6 +50,8 @@ pub struct ValidShop {
     pub redis: Store,
     /// RabbitMQ.
     pub rabbitmq: Store,
+    /// Whether gRPC is mutual TLS.
+    pub mtls: bool,
     /// Where traces go.
     pub traces: Traces,
     /// Share of requests that are traced, as text.
@@ -191,6 +193,7 @@ pub fn validate(
         mongodb: store("mongodb", &spec.mongodb, &settings.mongodb_image)?,
         redis: store("redis", &spec.redis, &settings.redis_image)?,
         rabbitmq: store("rabbitmq", &spec.rabbitmq, &settings.rabbitmq_image)?,
+        mtls: spec.mesh.mtls == Mtls::Strict,
         traces: traces(shop, settings),
         sampling: spec.telemetry.sampling.to_string(),
         users: spec.users.clone(),

@@ -91,6 +91,13 @@ pub struct Peer {
     pub url: String,
 }
 
+/// The service's own certificate and key, and the authority of its neighbours. Without it gRPC is plain text.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mesh {
+    /// Folder with `tls.crt`, `tls.key` and `ca.crt`, all PEM; they are read again when they change.
+    pub mesh_identity: Option<PathBuf>,
+}
+
 /// A length of time as people write it: `30s`, `10m`, `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);

@@ -28,6 +28,8 @@ use tonic::{
 use tower::Service;
 use tracing::{Instrument as _, Span, field::Empty};
 
+use crate::Identity;
+
 /// A call answers within this time or fails, wherever it hangs.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How soon a new or vanished pod is noticed.
@@ -62,15 +64,17 @@ impl Peer {
     }
 }
 
-/// Opens a channel to `url`. Connecting happens in the background: a neighbour that is not there yet is no error.
-pub fn connect(url: &str) -> Result<Peer, BadAddress> {
+/// Opens a channel to `url`, with mutual TLS when this process has an identity: the neighbour's certificate must then be for the
+/// host in `url`. Connecting happens in the background: a neighbour that is not there yet is no error.
+pub fn connect(url: &str, identity: Option<&Identity>) -> Result<Peer, BadAddress> {
     let bad = || BadAddress(url.to_owned());
     let uri: Uri = url.parse().map_err(|_| bad())?;
     let host = uri.host().ok_or_else(bad)?.to_owned();
     let port = uri.port_u16().ok_or_else(bad)?;
     let (channel, changes) = Channel::balance_channel(64);
     let (announce, found) = watch::channel(false);
-    tokio::spawn(follow(host.clone(), port, changes, announce));
+    let neighbour = Neighbour { host: host.clone(), port, identity: identity.cloned() };
+    tokio::spawn(follow(neighbour, changes, announce));
     Ok(Peer { channel, host, found })
 }
 
@@ -84,14 +88,25 @@ pub fn for_caller<T>(message: T, token: &SecretString) -> Result<tonic::Request<
     Ok(request)
 }
 
-/// Keeps the channel's endpoints equal to the host's addresses until the channel is gone.
-async fn follow(host: String, port: u16, changes: Sender<Change<SocketAddr, Endpoint>>, announce: watch::Sender<bool>) {
+/// Whom a channel leads to, and as whom.
+struct Neighbour {
+    host: String,
+    port: u16,
+    identity: Option<Identity>,
+}
+
+/// Keeps the channel's endpoints equal to the neighbour's addresses until the channel is gone.
+async fn follow(
+    mut neighbour: Neighbour,
+    changes: Sender<Change<SocketAddr, Endpoint>>,
+    announce: watch::Sender<bool>,
+) {
     let mut known = HashSet::new();
     loop {
-        let pause = match lookup_host((host.as_str(), port)).await {
+        let pause = match lookup_host((neighbour.host.as_str(), neighbour.port)).await {
             Ok(found) => {
                 let found: HashSet<SocketAddr> = found.collect();
-                for change in difference(&known, &found) {
+                for change in neighbour.difference(&known, &found) {
                     if changes.send(change).await.is_err() {
                         return;
                     }
@@ -108,17 +123,45 @@ async fn follow(host: String, port: u16, changes: Sender<Change<SocketAddr, Endp
         tokio::select! {
             () = changes.closed() => return,
             () = sleep(pause) => {}
+            // Every endpoint again, with the new certificate; calls under way end on the old connections.
+            () = renewed(neighbour.identity.as_mut()) => known.clear(),
         }
     }
 }
 
-fn difference(known: &HashSet<SocketAddr>, found: &HashSet<SocketAddr>) -> Vec<Change<SocketAddr, Endpoint>> {
-    let gone = known.difference(found).map(|address| Change::Remove(*address));
-    let new = found.difference(known).filter_map(|address| {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
-        Some(Change::Insert(*address, tuned(endpoint)))
-    });
-    gone.chain(new).collect()
+async fn renewed(identity: Option<&mut Identity>) {
+    match identity {
+        Some(identity) => identity.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Neighbour {
+    fn difference(
+        &self,
+        known: &HashSet<SocketAddr>,
+        found: &HashSet<SocketAddr>,
+    ) -> Vec<Change<SocketAddr, Endpoint>> {
+        let gone = known.difference(found).map(|address| Change::Remove(*address));
+        let new =
+            found.difference(known).filter_map(|address| Some(Change::Insert(*address, self.endpoint(*address)?)));
+        gone.chain(new).collect()
+    }
+
+    fn endpoint(&self, address: SocketAddr) -> Option<Endpoint> {
+        let Some(identity) = &self.identity else {
+            return Endpoint::from_shared(format!("http://{address}")).ok().map(tuned);
+        };
+        let secured = Endpoint::from_shared(format!("https://{address}"))
+            .and_then(|endpoint| endpoint.tls_config(identity.current().client(&self.host)));
+        match secured {
+            Ok(endpoint) => Some(tuned(endpoint)),
+            Err(error) => {
+                tracing::error!(error.cause = %error, "no connection with this certificate");
+                None
+            }
+        }
+    }
 }
 
 /// Without these a dead pod keeps its endpoint, and requests to it hang until their deadline.

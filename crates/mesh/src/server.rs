@@ -17,6 +17,8 @@ use tracing::{
     instrument::{Instrument as _, Instrumented},
 };
 
+use crate::{AuthorizeLayer, Refusals};
+
 /// A client reconnects after this long, and finds pods that came since.
 const MAX_CONNECTION_AGE: Duration = Duration::from_mins(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -42,12 +44,13 @@ pub struct Grpc {
 }
 
 /// A tonic server with the mesh's layers.
-pub type GrpcServer = Server<Stack<TraceLayer, Identity>>;
+pub type GrpcServer = Server<Stack<AuthorizeLayer, Stack<TraceLayer, Identity>>>;
 
-/// The server every service adds its gRPC services to. Not set is `max_connection_age_grace`: with it tonic 0.14 skips the
-/// friendly end of a connection. The limit on resets by ourselves is set because tonic's default is none.
+/// The server every service adds its gRPC services to. With an identity it answers only whom the table of edges names. Not
+/// set is `max_connection_age_grace`: with it tonic 0.14 skips the friendly end of a connection. The limit on resets by
+/// ourselves is set because tonic's default is none.
 #[must_use]
-pub fn server() -> GrpcServer {
+pub fn server(identity: Option<&crate::Identity>, refusals: Refusals) -> GrpcServer {
     Server::builder()
         .max_connection_age(MAX_CONNECTION_AGE)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
@@ -58,6 +61,7 @@ pub fn server() -> GrpcServer {
         .http2_max_header_list_size(MAX_METADATA)
         .timeout(REQUEST_TIMEOUT)
         .layer(TraceLayer)
+        .layer(AuthorizeLayer::new(identity, refusals))
 }
 
 /// Runs each call in a span that continues the caller's trace.

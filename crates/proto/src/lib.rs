@@ -1,5 +1,6 @@
 //! The wire contract: gRPC services and event payloads generated from `/proto`. No logic lives here.
 
+pub mod edges;
 pub mod events;
 
 /// `ecommerce.orders`: the order service, with the original system's field numbers.

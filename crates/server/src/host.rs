@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use shop_core::{SystemWorld, World};
-use shop_mesh::Peer;
+use shop_mesh::{Identity, Peer, Refusals};
 use shop_telemetry::metrics::Metrics;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,6 +24,10 @@ pub struct Host {
     pub metrics: Metrics,
     /// What the process takes on at once, and how patient it is.
     pub limits: Limits,
+    /// Who the process is to its neighbours; without one gRPC is plain text.
+    pub identity: Option<Identity>,
+    /// What gRPC refuses.
+    pub refusals: Refusals,
     /// Cancelled when the process is to end: background work finishes its step and returns.
     pub shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -33,11 +37,14 @@ impl Host {
     /// A host in `world`.
     #[must_use]
     pub fn new(world: Arc<dyn World>) -> Self {
+        let metrics = Metrics::default();
         Self {
             world,
             health: Health::default(),
-            metrics: Metrics::default(),
             limits: Limits::default(),
+            identity: None,
+            refusals: Refusals::register(&metrics),
+            metrics,
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }

@@ -5,14 +5,13 @@ use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
 use axum::Router;
 use prometheus_client::metrics::counter::Counter;
 use serde::de::DeserializeOwned;
-use shop_config::Listeners;
-use shop_mesh::{Grpc, Load, ShedLayer};
+use shop_config::{Listeners, Mesh};
+use shop_mesh::{Grpc, Identity, Load, ShedLayer};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
-use tokio_stream::wrappers::TcpListenerStream;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{Host, http};
@@ -86,7 +85,10 @@ async fn migrate<S: Service>() -> anyhow::Result<()> {
 }
 
 async fn serve<S: Service>() -> anyhow::Result<()> {
-    let host = Host::system();
+    let mut host = Host::system();
+    if let Some(folder) = shop_config::load::<Mesh>()?.mesh_identity {
+        host.identity = Some(Identity::follow(&folder)?);
+    }
     let edge = S::build(shop_config::load()?, &host).await?;
     let addresses = start(edge, &host, &shop_config::load()?).await?;
     tracing::info!(http = %addresses.http, admin = %addresses.admin, "serving");
@@ -136,13 +138,13 @@ fn serve_http(host: &Host, listener: TcpListener, router: Router, refused: Count
 }
 
 fn serve_grpc(host: &Host, listener: TcpListener, methods: Grpc, load: Load) {
-    let shutdown = host.shutdown.clone();
+    let Grpc { routes, checkout } = methods;
+    let connections = shop_mesh::accept(listener, host.identity.clone(), host.refusals.clone());
+    let server = shop_mesh::server(host.identity.as_ref(), host.refusals.clone())
+        .layer(ShedLayer::new(load, checkout))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections, host.shutdown.clone().cancelled_owned());
     host.spawn(async move {
-        let Grpc { routes, checkout } = methods;
-        let server = shop_mesh::server()
-            .layer(ShedLayer::new(load, checkout))
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned());
         if let Err(error) = server.await {
             tracing::error!(error.cause = %error, "the gRPC server ended");
         }

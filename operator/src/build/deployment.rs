@@ -144,5 +144,11 @@ pub(super) fn volumes(shop: &ValidShop, service: &ValidService) -> (Vec<Volume>,
         volumes.push(Volume { name: "signing".to_owned(), secret: Some(source), ..Volume::default() });
         mounts.push(pod::read_only_mount("signing", env::SIGNING_FOLDER));
     }
+    if env::meets_neighbours(shop, service) {
+        let secret_name = Some(names::identity(&shop.name, service.service.name));
+        let source = SecretVolumeSource { secret_name, ..SecretVolumeSource::default() };
+        volumes.push(Volume { name: "identity".to_owned(), secret: Some(source), ..Volume::default() });
+        mounts.push(pod::read_only_mount("identity", env::IDENTITY_FOLDER));
+    }
     (volumes, mounts)
 }

@@ -8,6 +8,8 @@ use crate::catalog::{SERVICES, TRACES, Tokens};
 use crate::names;
 use crate::validate::{MockProvider, Traces, ValidService, ValidShop};
 
+/// Folder of the certificate by which neighbours know the service.
+pub(super) const IDENTITY_FOLDER: &str = "/etc/shopkeeper/identity";
 /// Folder of the keys that verify tokens.
 pub(super) const AUTH_FOLDER: &str = "/etc/shopkeeper/auth";
 /// File in it.
@@ -30,8 +32,16 @@ pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
     for peer in service.service.peers {
         env.push(variable(peer.variable, format!("http://{}:9090", names::grpc(&shop.name, peer.service))));
     }
+    if meets_neighbours(shop, service) {
+        env.push(variable("SHOP_MESH_IDENTITY", IDENTITY_FOLDER));
+    }
     env.extend(particular(shop, service));
     env
+}
+
+/// Whether the service has a certificate to show.
+pub(super) fn meets_neighbours(shop: &ValidShop, service: &ValidService) -> bool {
+    shop.mtls && service.service.in_mesh()
 }
 
 fn resource_attributes(shop: &ValidShop, service: &ValidService) -> String {

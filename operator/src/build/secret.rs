@@ -26,6 +26,10 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
     let mut secrets: Vec<Secret> = services.map(|service| of_service(shop, service)).collect();
     secrets.extend([postgres(shop), mongodb(shop), redis(shop), rabbitmq(shop), signing(shop)]);
     secrets.extend(shop.users.admin_secret_name.is_none().then(|| admin(shop)));
+    let identities = shop.credentials.identities();
+    secrets.extend(
+        identities.map(|(service, leaf)| secret(shop, service, names::identity(&shop.name, service), leaf.data())),
+    );
     secrets
 }
 

@@ -39,7 +39,8 @@ pub struct ShopStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub stores: Vec<StoreStatus>,
 
-    /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`, `RouteReady`.
+    /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`,
+    /// `CertificatesValid`, `RouteReady`.
     /// `Paused` is there while the operator leaves the Shop alone.
     /// `Progressing` says whether the operator is still getting there, `DevelopmentOnly` what is not fit for production.
     #[serde(default)]

@@ -31,6 +31,7 @@ pub(super) struct Parts {
     pub dependencies: Verdict,
     pub migrated: Verdict,
     pub services: Verdict,
+    pub certificates: Option<Verdict>,
     pub route: Verdict,
     pub development: Verdict,
 }
@@ -98,8 +99,9 @@ impl Parts {
                 Verdict { type_: "Progressing", holds: obstacle.will_pass, ..obstacle.clone() },
             ),
         };
-        let Self { dependencies, migrated, services, route, development } = self;
-        vec![ready, progressing, dependencies, migrated, services, route, development]
+        let Self { dependencies, migrated, services, certificates, route, development } = self;
+        let all = [ready, progressing, dependencies, migrated, services].into_iter().chain(certificates);
+        all.chain([route, development]).collect()
     }
 }
 
@@ -177,6 +179,12 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
     let texts: Vec<String> = unfinished.iter().map(text).collect();
     let names: Vec<&str> = unfinished.iter().map(|service| service.name.as_str()).collect();
     not_ready(TYPE, "ServicesNotReady", texts.join("; "), &names, problems)
+}
+
+/// Certificates are written before the pods that show them, so a Shop that was applied has good ones.
+pub(super) fn certificates(shop: &ValidShop) -> Option<Verdict> {
+    let message = "every service of the mesh has a certificate that is renewed before it runs out";
+    shop.mtls.then(|| Verdict::yes("CertificatesValid", "Issued", message))
 }
 
 /// Says what keeps the Shop from being fit for production.

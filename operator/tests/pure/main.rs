@@ -2,6 +2,7 @@
 
 mod chart;
 mod generated;
+mod mesh;
 mod rollout;
 mod status;
 mod support;

@@ -200,8 +200,11 @@ fn during_a_rollout_the_version_is_the_previous_one() {
 fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
     let mut scene = scene();
     scene.shop.spec.lifecycle.hibernated = true;
-    let stopping = scene.status(|objects| objects.deployments.truncate(1));
-    check(&stopping, "Progressing", "True", "Hibernated", "pods are left");
+    let stopping = scene.status(|objects| {
+        let last = objects.deployments[0].status.as_mut();
+        last.expect("a status").replicas = Some(2);
+    });
+    check(&stopping, "Progressing", "True", "Hibernated", "stopping, 2 pods are left");
     let asleep = scene.status(|objects| {
         objects.deployments.iter_mut().for_each(|deployment| deployment.status = None);
         objects.stateful_sets.iter_mut().for_each(|set| set.status = None);

@@ -61,7 +61,8 @@ impl Service for App {
         };
         host.spawn(consume(consumer, host.metrics.clone(), host.shutdown.clone()));
 
-        let (catalog, orders) = (shop_mesh::connect(&config.catalog.url)?, shop_mesh::connect(&config.orders.url)?);
+        let catalog = shop_mesh::connect(&config.catalog.url, host.identity.as_ref())?;
+        let orders = shop_mesh::connect(&config.orders.url, host.identity.as_ref())?;
         host.meet("catalog", &catalog);
         host.meet("orders", &orders);
         let carts = Carts {

@@ -50,7 +50,7 @@ impl Service for App {
         let pool = shop_db::pool(&config.postgres, Self::NAME)?;
         require_database(host, &pool);
         let verifier = Arc::new(Verifier::from_config(&config.auth)?);
-        let catalog = shop_mesh::connect(&config.catalog.url)?;
+        let catalog = shop_mesh::connect(&config.catalog.url, host.identity.as_ref())?;
         host.meet("catalog", &catalog);
         let orders = Arc::new(Orders {
             pool: pool.clone(),

@@ -19,7 +19,7 @@ type Client = OrderServiceClient<shop_mesh::Peer>;
 
 async fn client(shop: &Shop) -> Client {
     let address = shop.service.addresses.grpc.expect("the service has gRPC");
-    let peer = shop_mesh::connect(&format!("http://{address}")).expect("an address");
+    let peer = shop_mesh::connect(&format!("http://{address}"), None).expect("an address");
     peer.found().await;
     OrderServiceClient::new(peer)
 }

@@ -40,7 +40,11 @@ impl TestCatalog {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let routes = Routes::new(CatalogServiceServer::new(catalog.clone()));
-        tokio::spawn(shop_mesh::server().add_routes(routes).serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(
+            shop_mesh::server(None, shop_mesh::Refusals::default())
+                .add_routes(routes)
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
         (catalog, url)
     }
 

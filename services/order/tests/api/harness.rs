@@ -218,7 +218,7 @@ impl Shop {
 async fn serve(config: &Config, world: &Arc<TestWorld>) -> (Running, OrderServiceClient<Peer>) {
     let service = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
     let grpc = service.addresses.grpc.expect("the service has gRPC");
-    (service, OrderServiceClient::new(shop_mesh::connect(&format!("http://{grpc}")).unwrap()))
+    (service, OrderServiceClient::new(shop_mesh::connect(&format!("http://{grpc}"), None).unwrap()))
 }
 
 /// A checkout of `lines`, product and quantity. Its price is a lie.

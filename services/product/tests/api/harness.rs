@@ -215,7 +215,7 @@ async fn serve(config: &Config, world: &Arc<TestWorld>) -> (Running, CatalogServ
     let service = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
     service.ready().await;
     let address = service.addresses.grpc.expect("the service has gRPC");
-    let peer = shop_mesh::connect(&format!("http://{address}")).expect("a good address");
+    let peer = shop_mesh::connect(&format!("http://{address}"), None).expect("a good address");
     (service, CatalogServiceClient::new(peer))
 }
 

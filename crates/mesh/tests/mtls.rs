@@ -1,0 +1,192 @@
+//! Who may talk to whom, over real connections with real certificates.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use shop_mesh::{Identity, Refusals, accept, connect, server};
+use shop_proto::catalog::{
+    GetProductsRequest, GetProductsResponse, ReserveStockRequest, ReserveStockResponse,
+    catalog_service_client::CatalogServiceClient,
+    catalog_service_server::{CatalogService, CatalogServiceServer},
+};
+use shop_telemetry::metrics::Metrics;
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use tokio::{net::TcpListener, sync::Notify};
+use tonic::{Code, Request, Response, Status};
+
+const HOST: &str = "localhost";
+
+/// The authority of one Shop.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.distinguished_name.push(DnType::CommonName, "acorn");
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Writes what the operator would write for a service.
+    fn write(&self, folder: &Path, id: &str, valid_for: time::Duration) {
+        let mut params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
+        params.subject_alt_names.push(SanType::URI(id.try_into().unwrap()));
+        params.not_before = OffsetDateTime::now_utc() - time::Duration::hours(2);
+        params.not_after = OffsetDateTime::now_utc() + valid_for;
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
+        std::fs::write(folder.join("ca.crt"), &self.pem).unwrap();
+        std::fs::write(folder.join("tls.crt"), certificate.pem()).unwrap();
+    }
+
+    fn identity(&self, id: &str, valid_for: time::Duration) -> (TempDir, Identity) {
+        let folder = tempfile::tempdir().unwrap();
+        self.write(folder.path(), id, valid_for);
+        let identity = Identity::follow(folder.path()).unwrap();
+        (folder, identity)
+    }
+}
+
+fn id(service: &str) -> String {
+    format!("spiffe://cluster.local/ns/oak/shop/acorn/{service}")
+}
+
+const DAY: time::Duration = time::Duration::hours(24);
+
+/// A catalog that answers reservations only when it is told to.
+struct Catalog(Arc<Notify>);
+
+#[tonic::async_trait]
+impl CatalogService for Catalog {
+    async fn get_products(&self, _: Request<GetProductsRequest>) -> Result<Response<GetProductsResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn reserve_stock(&self, _: Request<ReserveStockRequest>) -> Result<Response<ReserveStockResponse>, Status> {
+        self.0.notified().await;
+        Ok(Response::new(Default::default()))
+    }
+}
+
+struct Running {
+    url: String,
+    metrics: Metrics,
+    answer: Arc<Notify>,
+}
+
+async fn serve(identity: Option<Identity>) -> Running {
+    let listener = TcpListener::bind((HOST, 0)).await.unwrap();
+    let url = format!("http://{HOST}:{}", listener.local_addr().unwrap().port());
+    let (metrics, answer) = (Metrics::default(), Arc::new(Notify::new()));
+    let refusals = Refusals::register(&metrics);
+    let routes = CatalogServiceServer::new(Catalog(Arc::clone(&answer)));
+    let server = server(identity.as_ref(), refusals.clone()).add_service(routes);
+    tokio::spawn(server.serve_with_incoming(accept(listener, identity, refusals)));
+    Running { url, metrics, answer }
+}
+
+impl Running {
+    async fn call(&self, identity: Option<&Identity>) -> Result<(), Status> {
+        let peer = connect(&self.url, identity).unwrap();
+        peer.found().await;
+        CatalogServiceClient::new(peer).get_products(GetProductsRequest::default()).await.map(drop)
+    }
+
+    fn refused(&self, what: &str) -> bool {
+        let line = format!("mesh_refused_total{{what=\"{what}\"}}");
+        self.metrics.encode().unwrap().lines().any(|found| found.starts_with(&line))
+    }
+}
+
+#[tokio::test]
+async fn a_neighbour_in_the_table_of_edges_is_answered_and_any_other_is_not() {
+    let shop = Authority::new();
+    let (_files, product) = shop.identity(&id("product"), DAY);
+    let running = serve(Some(product)).await;
+
+    let (_files, cart) = shop.identity(&id("cart"), DAY);
+    running.call(Some(&cart)).await.expect("cart may ask for products");
+
+    let (_files, payment) = shop.identity(&id("payment"), DAY);
+    let refused = running.call(Some(&payment)).await.expect_err("payment has no business there");
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    assert!(running.refused("call"));
+}
+
+#[tokio::test]
+async fn plain_text_is_refused_where_there_are_identities() {
+    let shop = Authority::new();
+    let (_files, product) = shop.identity(&id("product"), DAY);
+    let running = serve(Some(product)).await;
+    running.call(None).await.expect_err("no certificate, no answer");
+    assert!(running.refused("connection"));
+}
+
+#[tokio::test]
+async fn another_shops_certificate_is_refused_even_under_the_same_authority() {
+    let (shop, other) = (Authority::new(), Authority::new());
+    let (_files, product) = shop.identity(&id("product"), DAY);
+    let running = serve(Some(product)).await;
+
+    let (files, _) = other.identity(&id("cart"), DAY);
+    // It trusts the right authority and shows a certificate of the wrong one.
+    std::fs::write(files.path().join("ca.crt"), &shop.pem).unwrap();
+    let stranger = Identity::follow(files.path()).unwrap();
+    running.call(Some(&stranger)).await.expect_err("signed by another Shop's authority");
+
+    let (_files, neighbour) = shop.identity("spiffe://cluster.local/ns/oak/shop/walnut/cart", DAY);
+    running.call(Some(&neighbour)).await.expect_err("of another Shop");
+    assert!(running.refused("connection"));
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    let shop = Authority::new();
+    let (_files, product) = shop.identity(&id("product"), DAY);
+    let running = serve(Some(product)).await;
+    let (_files, cart) = shop.identity(&id("cart"), time::Duration::hours(-1));
+    running.call(Some(&cart)).await.expect_err("it has run out");
+    assert!(running.refused("connection"));
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_is_not_for_the_host_gets_no_request() {
+    let (shop, other) = (Authority::new(), Authority::new());
+    let (_files, impostor) = other.identity(&id("product"), DAY);
+    let running = serve(Some(impostor)).await;
+    let (_files, cart) = shop.identity(&id("cart"), DAY);
+    running.call(Some(&cart)).await.expect_err("the authority is not the Shop's");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_taken_up_and_calls_under_way_are_finished() {
+    let shop = Authority::new();
+    let (files, product) = shop.identity(&id("product"), DAY);
+    let running = serve(Some(product.clone())).await;
+    let (_order_files, order) = shop.identity(&id("order"), DAY);
+    let mut client = CatalogServiceClient::new(connect(&running.url, Some(&order)).unwrap());
+    let mut under_way = tokio::spawn(async move { client.reserve_stock(ReserveStockRequest::default()).await });
+
+    // The next certificate is for another Shop, so that it shows which one is in use.
+    let (_cart_files, cart) = shop.identity(&id("cart"), DAY);
+    running.call(Some(&cart)).await.expect("the first certificate is in use");
+    shop.write(files.path(), "spiffe://cluster.local/ns/oak/shop/walnut/product", DAY);
+    while product.id().shop.ends_with("/acorn") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    running.call(Some(&cart)).await.expect_err("the second certificate is in use");
+
+    tokio::select! {
+        early = &mut under_way => panic!("nobody answered yet: {early:?}"),
+        () = std::future::ready(()) => {}
+    }
+    running.answer.notify_one();
+    under_way.await.unwrap().expect("the call outlives the certificate it began with");
+}
