@@ -94,9 +94,9 @@ impl Mounted {
         let mut keys = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".pem") && !name.starts_with('.') {
-                keys.push((name, std::fs::read(entry.path()).map_err(failed)?));
+            let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+            if path.extension().is_some_and(|extension| extension == "pem") && !name.starts_with('.') {
+                keys.push((name, std::fs::read(path).map_err(failed)?));
             }
         }
         keys.sort();

@@ -91,7 +91,7 @@ impl Request<'_> {
 }
 
 fn waited_too_long(error: sqlx::Error) -> Fault {
-    match error.as_database_error().and_then(|error| error.code()) {
+    match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
         Some(code) if code == QUERY_CANCELED => RequestKey::in_progress().caused_by(error),
         _ => DbError(error).into(),
     }

@@ -39,6 +39,7 @@ pub enum Connection {
 pub struct Caller(pub(crate) Option<Arc<ServiceId>>);
 
 /// The connections of a listener. Those that are refused never appear in it.
+#[must_use]
 pub fn accept(
     listener: TcpListener,
     identity: Option<Identity>,

@@ -28,28 +28,28 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.distinguished_name.push(DnType::CommonName, "acorn");
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
+        let key = KeyPair::generate().expect("a certificate");
+        let pem = params.self_signed(&key).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
 
     /// Writes what the operator would write for a service.
     fn write(&self, folder: &Path, id: &str, valid_for: time::Duration) {
-        let mut params = CertificateParams::new(vec![HOST.to_owned()]).unwrap();
-        params.subject_alt_names.push(SanType::URI(id.try_into().unwrap()));
+        let mut params = CertificateParams::new(vec![HOST.to_owned()]).expect("a certificate");
+        params.subject_alt_names.push(SanType::URI(id.try_into().expect("a certificate")));
         params.not_before = OffsetDateTime::now_utc() - time::Duration::hours(2);
         params.not_after = OffsetDateTime::now_utc() + valid_for;
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        std::fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
-        std::fs::write(folder.join("ca.crt"), &self.pem).unwrap();
-        std::fs::write(folder.join("tls.crt"), certificate.pem()).unwrap();
+        let key = KeyPair::generate().expect("a certificate");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        std::fs::write(folder.join("tls.key"), key.serialize_pem()).expect("a certificate");
+        std::fs::write(folder.join("ca.crt"), &self.pem).expect("a certificate");
+        std::fs::write(folder.join("tls.crt"), certificate.pem()).expect("a certificate");
     }
 
     fn identity(&self, id: &str, valid_for: time::Duration) -> (TempDir, Identity) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a certificate");
         self.write(folder.path(), id, valid_for);
-        let identity = Identity::follow(folder.path()).unwrap();
+        let identity = Identity::follow(folder.path()).expect("a certificate");
         (folder, identity)
     }
 }
@@ -66,12 +66,12 @@ struct Catalog(Arc<Notify>);
 #[tonic::async_trait]
 impl CatalogService for Catalog {
     async fn get_products(&self, _: Request<GetProductsRequest>) -> Result<Response<GetProductsResponse>, Status> {
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(GetProductsResponse::default()))
     }
 
     async fn reserve_stock(&self, _: Request<ReserveStockRequest>) -> Result<Response<ReserveStockResponse>, Status> {
         self.0.notified().await;
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(ReserveStockResponse::default()))
     }
 }
 
@@ -82,8 +82,8 @@ struct Running {
 }
 
 async fn serve(identity: Option<Identity>) -> Running {
-    let listener = TcpListener::bind((HOST, 0)).await.unwrap();
-    let url = format!("http://{HOST}:{}", listener.local_addr().unwrap().port());
+    let listener = TcpListener::bind((HOST, 0)).await.expect("a port");
+    let url = format!("http://{HOST}:{}", listener.local_addr().expect("an address").port());
     let (metrics, answer) = (Metrics::default(), Arc::new(Notify::new()));
     let refusals = Refusals::register(&metrics);
     let routes = CatalogServiceServer::new(Catalog(Arc::clone(&answer)));
@@ -94,14 +94,14 @@ async fn serve(identity: Option<Identity>) -> Running {
 
 impl Running {
     async fn call(&self, identity: Option<&Identity>) -> Result<(), Status> {
-        let peer = connect(&self.url, identity).unwrap();
+        let peer = connect(&self.url, identity).expect("an address");
         peer.found().await;
         CatalogServiceClient::new(peer).get_products(GetProductsRequest::default()).await.map(drop)
     }
 
     fn refused(&self, what: &str) -> bool {
         let line = format!("mesh_refused_total{{what=\"{what}\"}}");
-        self.metrics.encode().unwrap().lines().any(|found| found.starts_with(&line))
+        self.metrics.encode().expect("metrics").lines().any(|found| found.starts_with(&line))
     }
 }
 

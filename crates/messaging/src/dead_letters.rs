@@ -160,7 +160,10 @@ impl DeadLetter {
 
 fn id_of(properties: &BasicProperties, payload: &[u8]) -> String {
     event::id(properties).map_or_else(
-        || Sha256::digest(payload).iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+        || {
+            let digest = Sha256::digest(payload);
+            digest.first_chunk().map(|start| format!("{:016x}", u64::from_be_bytes(*start))).unwrap_or_default()
+        },
         |id| id.to_string(),
     )
 }

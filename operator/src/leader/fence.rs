@@ -94,7 +94,7 @@ mod tests {
         let fence = Fence::default();
         assert!(send(&fence, Method::PATCH).await.unwrap_err().to_string().contains("PATCH /api/v1/pods was not sent"));
         assert!(send(&fence, Method::GET).await.is_ok());
-        fence.open_until(Instant::now() + Duration::from_secs(60));
+        fence.open_until(Instant::now() + Duration::from_mins(1));
         assert!(send(&fence, Method::DELETE).await.is_ok());
         fence.shut();
         assert!(send(&fence, Method::DELETE).await.is_err());

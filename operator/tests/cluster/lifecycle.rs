@@ -57,7 +57,7 @@ async fn a_shop_becomes_ready_stays_as_it_is_and_leaves_nothing() {
         assert_eq!(writes_of_a_reconcile(&scene).await, nothing, "a repaired Shop costs no write");
 
         a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(&scene).await;
-        a_paused_shop_is_left_alone(&scene).await;
+        Box::pin(a_paused_shop_is_left_alone(&scene)).await;
         turns_are_told_once(&scene).await;
 
         let operator = scene.operate();

@@ -14,7 +14,7 @@ fn check(outcome: Result<impl std::fmt::Debug, kube::Error>, spec: &Value, help:
     }
 }
 
-fn mock(provider: &str, rule: Value) -> Value {
+fn mock(provider: &str, rule: &Value) -> Value {
     json!({ provider: {"mock": {"latency": "0s", "outcomes": [rule]}} })
 }
 
@@ -65,14 +65,14 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
             (json!({"orders": {"unpaidExpiry": "soon"}}), "a whole number with a unit"),
             (json!({"orders": {"unpaidExpiry": "1h"}}), "orders.reservation must be longer"),
             (json!({"payment": {}}), "name the provider"),
-            (mock("payment", json!({"then": "Undeliverable"})), "those are for delivery.mock.outcomes"),
+            (mock("payment", &json!({"then": "Undeliverable"})), "those are for delivery.mock.outcomes"),
             (
-                mock("payment", json!({"when": {"city": "Rome"}, "then": "Fail"})),
+                mock("payment", &json!({"when": {"city": "Rome"}, "then": "Fail"})),
                 "those are for delivery.mock.outcomes",
             ),
-            (mock("delivery", json!({"when": {"amountAbove": 1}, "then": "Fail"})), "is for payment.mock.outcomes"),
-            (mock("delivery", json!({"then": "Decline", "times": 2})), "is not asked again"),
-            (mock("delivery", json!({"then": "Explode"})), "TimeOut"),
+            (mock("delivery", &json!({"when": {"amountAbove": 1}, "then": "Fail"})), "is for payment.mock.outcomes"),
+            (mock("delivery", &json!({"then": "Decline", "times": 2})), "is not asked again"),
+            (mock("delivery", &json!({"then": "Explode"})), "TimeOut"),
             (json!({"telemetry": {"embedded": {}, "disabled": {}}}), "exactly one of"),
             (json!({"telemetry": {"sampling": 0.5}}), "exactly one of"),
             (json!({"telemetry": {"embedded": {}, "sampling": 2}}), "from 0 (none) to 1 (all)"),

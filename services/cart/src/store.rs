@@ -10,7 +10,7 @@
 
 mod copy;
 
-use std::{sync::LazyLock, time::Duration};
+use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
 use jiff::Timestamp;
 use redis::{
@@ -250,7 +250,11 @@ fn added(user: Uuid, key: &RequestKey) -> String {
 }
 
 fn hex(key: &RequestKey) -> String {
-    key.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect()
+    key.fingerprint().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// [`LIFE`] as `EXPIRE` reads it.

@@ -19,6 +19,7 @@ pub struct Catalog(CatalogServiceClient<Peer>);
 
 impl Catalog {
     /// A client over this channel.
+    #[must_use]
     pub fn new(peer: Peer) -> Self {
         Self(CatalogServiceClient::new(peer))
     }

@@ -22,7 +22,7 @@ async fn given_up(count: usize) -> (TestBroker, Client, Vec<Uuid>, DeadLetters) 
     for number in 0..count {
         ids.push(client.publish(format!(r#"{{"orderId":"{number}"}}"#).as_bytes()).await);
     }
-    let letters = DeadLetters::open(&broker.config.url, None, SERVICE).await.unwrap();
+    let letters = DeadLetters::open(&broker.config.url, None, SERVICE).await.expect("the broker answers");
     become_count(&letters, count).await;
     consumer.stop().await;
     (broker, client, ids, letters)
@@ -31,7 +31,7 @@ async fn given_up(count: usize) -> (TestBroker, Client, Vec<Uuid>, DeadLetters) 
 async fn become_count(letters: &DeadLetters, wanted: usize) {
     let wanted = u32::try_from(wanted).ok();
     eventually("that many are dead", || async {
-        let count = letters.count().await.unwrap();
+        let count = letters.count().await.expect("the broker answers");
         if count == wanted { Ok(()) } else { Err(format!("{count:?}")) }
     })
     .await;
@@ -41,7 +41,7 @@ async fn become_count(letters: &DeadLetters, wanted: usize) {
 async fn receiving(broker: &TestBroker) -> (Background, mpsc::UnboundedReceiver<Incoming>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let handler = Handles(move |event| {
-        sender.send(event).unwrap();
+        sender.send(event).expect("the broker answers");
         async { Ok(()) }
     });
     (consuming(&broker.config, handler).await, receiver)
@@ -90,7 +90,7 @@ async fn one_dead_letter_is_replayed_by_its_id_and_an_unknown_id_changes_nothing
     let wanted = ids[1].to_string();
     assert!(letters.replay(Which::Id("no such id")).await.unwrap().is_empty());
     become_count(&letters, 3).await;
-    assert_eq!(letters.replay(Which::Id(&wanted)).await.unwrap(), [wanted.clone()]);
+    assert_eq!(letters.replay(Which::Id(&wanted)).await.unwrap(), std::slice::from_ref(&wanted));
     become_count(&letters, 2).await;
     let (consumer, mut received) = receiving(&broker).await;
     assert_eq!(received.recv().await.unwrap().id, ids[1]);

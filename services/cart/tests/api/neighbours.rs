@@ -29,12 +29,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes, transport::Server};
 use uuid::Uuid;
 
+/// The fingerprint of a body, and what it was answered.
+type Kept = (Vec<u8>, OrderResponse);
+
 /// What there is to buy, and what was bought.
 pub struct Neighbours {
     products: Mutex<HashMap<String, Product>>,
     orders: Mutex<HashMap<String, (CreateOrderRequest, OrderResponse)>>,
     /// What each user's idempotency keys stand for: the body's fingerprint, and the answer.
-    keys: Mutex<HashMap<(String, String), (Vec<u8>, OrderResponse)>>,
+    keys: Mutex<HashMap<(String, String), Kept>>,
     /// The order id of every `CreateOrder` that arrived.
     calls: Mutex<Vec<String>>,
     verifier: Verifier,
@@ -128,19 +131,18 @@ impl Neighbours {
             return Ok(answer);
         }
         let before = lock(&self.orders).get(&request.order_id).map(|(_, answer)| answer.clone());
-        let answer = match before {
-            Some(answer) => answer,
-            None => {
-                let total_minor = self.decide(&request).map_err(to_status)?;
-                let answer = OrderResponse {
-                    order_id: request.order_id.clone(),
-                    status: "CREATED".to_owned(),
-                    created_at: Timestamp::now().to_string(),
-                    total_minor,
-                    currency: "USD".to_owned(),
-                };
-                lock(&self.orders).entry(request.order_id.clone()).or_insert((request, answer)).1.clone()
-            }
+        let answer = if let Some(answer) = before {
+            answer
+        } else {
+            let total_minor = self.decide(&request).map_err(to_status)?;
+            let answer = OrderResponse {
+                order_id: request.order_id.clone(),
+                status: "CREATED".to_owned(),
+                created_at: Timestamp::now().to_string(),
+                total_minor,
+                currency: "USD".to_owned(),
+            };
+            lock(&self.orders).entry(request.order_id.clone()).or_insert((request, answer)).1.clone()
         };
         if let Some(IdempotencyKey { key, fingerprint }) = key {
             lock(&self.keys).entry((user.to_owned(), key)).or_insert((fingerprint, answer.clone()));

@@ -46,16 +46,13 @@ impl Accounts {
             Err(failure) => failure,
         };
         let refused = matches!(failure, Error::Mail(MailError::Refused(_)));
-        match leased.postponed(self.host.world.now()).filter(|_| !refused) {
-            Some(next) => {
-                self.metrics.mail("put_off");
-                self.store.set_attempt(&next).await?;
-            }
-            None => {
-                self.metrics.mail("given_up");
-                tracing::error!(mail.id = %request.id, error.cause = %failure, "a mail is given up");
-                self.store.remove_mail(request).await?;
-            }
+        if let Some(next) = leased.postponed(self.host.world.now()).filter(|_| !refused) {
+            self.metrics.mail("put_off");
+            self.store.set_attempt(&next).await?;
+        } else {
+            self.metrics.mail("given_up");
+            tracing::error!(mail.id = %request.id, error.cause = %failure, "a mail is given up");
+            self.store.remove_mail(request).await?;
         }
         match failure {
             Error::Mail(MailError::PutOff(_) | MailError::Refused(_)) => Ok(()),

@@ -172,7 +172,7 @@ async fn read_message(stream: &mut BufReader<TcpStream>) -> std::io::Result<(Vec
         match line.trim_end_matches("\r\n") {
             "." => return Ok((headers, body)),
             "" if !in_body => in_body = true,
-            text if in_body => body.push_str(&format!("{text}\n")),
+            text if in_body => body.extend([text, "\n"]),
             text if text.starts_with([' ', '\t']) => {
                 headers.last_mut().expect("a field to continue").push_str(text);
             }
