@@ -1,6 +1,13 @@
 //! Who may talk to whom, over real connections with real certificates.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use shop_mesh::{Identity, Refusals, accept, connect, server};
@@ -10,7 +17,6 @@ use shop_proto::catalog::{
     catalog_service_server::{CatalogService, CatalogServiceServer},
 };
 use shop_telemetry::metrics::Metrics;
-use tempfile::TempDir;
 use time::OffsetDateTime;
 use tokio::{net::TcpListener, sync::Notify};
 use tonic::{Code, Request, Response, Status};
@@ -46,11 +52,31 @@ impl Authority {
         std::fs::write(folder.join("tls.crt"), certificate.pem()).expect("a certificate");
     }
 
-    fn identity(&self, id: &str, valid_for: time::Duration) -> (TempDir, Identity) {
-        let folder = tempfile::tempdir().expect("a certificate");
-        self.write(folder.path(), id, valid_for);
-        let identity = Identity::follow(folder.path()).expect("a certificate");
+    fn identity(&self, id: &str, valid_for: time::Duration) -> (Folder, Identity) {
+        let folder = Folder::create();
+        self.write(&folder.0, id, valid_for);
+        let identity = Identity::follow(&folder.0).expect("a certificate");
         (folder, identity)
+    }
+}
+
+/// A folder that is removed with the value.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("mtls-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -137,8 +163,8 @@ async fn another_shops_certificate_is_refused_even_under_the_same_authority() {
 
     let (files, _) = other.identity(&id("cart"), DAY);
     // It trusts the right authority and shows a certificate of the wrong one.
-    std::fs::write(files.path().join("ca.crt"), &shop.pem).unwrap();
-    let stranger = Identity::follow(files.path()).unwrap();
+    std::fs::write(files.0.join("ca.crt"), &shop.pem).unwrap();
+    let stranger = Identity::follow(&files.0).unwrap();
     running.call(Some(&stranger)).await.expect_err("signed by another Shop's authority");
 
     let (_files, neighbour) = shop.identity("spiffe://cluster.local/ns/oak/shop/walnut/cart", DAY);
@@ -177,7 +203,7 @@ async fn a_renewed_certificate_is_taken_up_and_calls_under_way_are_finished() {
     // The next certificate is for another Shop, so that it shows which one is in use.
     let (_cart_files, cart) = shop.identity(&id("cart"), DAY);
     running.call(Some(&cart)).await.expect("the first certificate is in use");
-    shop.write(files.path(), "spiffe://cluster.local/ns/oak/shop/walnut/product", DAY);
+    shop.write(&files.0, "spiffe://cluster.local/ns/oak/shop/walnut/product", DAY);
     while product.id().shop.ends_with("/acorn") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
