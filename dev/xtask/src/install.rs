@@ -54,10 +54,10 @@ fn published_traefik() -> String {
     TRAEFIK.replace("--providers.kubernetesingress=true", &endpoint)
 }
 
-/// Starts the pods of every workload again that uses one of these images: a tag that stays the same does not do it.
+/// Lets what runs a changed image run it anew: pods are replaced, and migrations are deleted, which the operator makes again.
+/// Nothing is waited for here: a service may need settings that only the new operator gives it.
 pub fn restart_users_of(kubectl: &Kubectl, images: &[String]) -> Result<()> {
-    let mut restarted = Vec::new();
-    for kind in ["deployment", "statefulset"] {
+    for kind in ["job", "deployment", "statefulset"] {
         for workload in kubectl.list(&[kind, "--all-namespaces"])? {
             let containers = workload["spec"]["template"]["spec"]["containers"].as_array().cloned().unwrap_or_default();
             let uses = |image: &str| {
@@ -66,12 +66,12 @@ pub fn restart_users_of(kubectl: &Kubectl, images: &[String]) -> Result<()> {
             if containers.iter().any(|container| container["image"].as_str().is_some_and(uses)) {
                 let (name, namespace) = (text(&workload["metadata"]["name"]), text(&workload["metadata"]["namespace"]));
                 let workload = format!("{kind}/{name}");
-                kubectl.run(&["rollout", "restart", &workload, "--namespace", namespace])?;
-                restarted.push((namespace.to_owned(), workload));
+                let again: &[&str] = if kind == "job" { &["delete"] } else { &["rollout", "restart"] };
+                kubectl.run(&[again, &[&workload, "--namespace", namespace]].concat())?;
             }
         }
     }
-    restarted.iter().try_for_each(|(namespace, workload)| rolled_out(kubectl, namespace, workload))
+    Ok(())
 }
 
 /// Installs or updates the operator from the charts.
