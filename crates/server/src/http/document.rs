@@ -37,6 +37,9 @@ pub(super) fn add_common_answers(openapi: &mut OpenApi) {
                 let answer = || problem(status, description).into();
                 operation.responses.responses.entry(status.to_owned()).or_insert_with(answer);
             }
+            // Without a body: nothing of such a request is read.
+            let oversized = ResponseBuilder::new().description("Address and headers together are over 16 KiB").build();
+            operation.responses.responses.entry("431".to_owned()).or_insert_with(|| oversized.into());
         }
     }
 }

@@ -32,12 +32,16 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        require_json(request.headers())?;
-        let patience = request.extensions().get::<Limits>().copied().unwrap_or_default().body;
-        let body = timeout(patience, Bytes::from_request(request, state)).await;
-        let body = body.map_err(|_| Fault::invalid("The body took too long"))?.map_err(|error| unreadable(&error))?;
-        Ok(Self(parse(&body)?))
+        Ok(Self(parse(&json(request, state).await?)?))
     }
+}
+
+/// The JSON text of a body that comes in time.
+pub(super) async fn json<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Fault> {
+    require_json(request.headers())?;
+    let patience = request.extensions().get::<Limits>().copied().unwrap_or_default().body;
+    let body = timeout(patience, Bytes::from_request(request, state)).await;
+    body.map_err(|_| Fault::invalid("The body took too long"))?.map_err(|error| unreadable(&error))
 }
 
 /// Reads and checks a JSON text as [`Valid`] does, for JSON that a route puts together from something else.
@@ -119,7 +123,7 @@ fn caller(parts: &Parts) -> Result<Caller, Fault> {
     verifier.verify_header(authorization)
 }
 
-pub(super) fn require_json(headers: &http::HeaderMap) -> Result<(), Fault> {
+fn require_json(headers: &http::HeaderMap) -> Result<(), Fault> {
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
@@ -129,7 +133,7 @@ pub(super) fn require_json(headers: &http::HeaderMap) -> Result<(), Fault> {
     }
 }
 
-pub(super) fn unreadable(error: &BytesRejection) -> Fault {
+fn unreadable(error: &BytesRejection) -> Fault {
     if error.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
         Fault::new(Kind::TooLarge, "The body is over its limit of 64 KiB")
     } else {

@@ -1,7 +1,6 @@
 //! The header `Idempotency-Key`: read here, documented here; what it does is up to the owner of what is created.
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, Request},
     response::{IntoResponse, Response},
 };
@@ -14,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::{
     Problem,
-    extract::{parse, require_json, unreadable},
+    extract::{json, parse},
 };
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -49,8 +48,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let headers = request.headers().clone();
-        require_json(&headers)?;
-        let body = Bytes::from_request(request, state).await.map_err(|error| unreadable(&error))?;
+        let body = json(request, state).await?;
         Ok(Self { body: parse(&body)?, key: request_key(&headers, &[&body])? })
     }
 }

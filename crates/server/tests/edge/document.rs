@@ -14,9 +14,9 @@ async fn every_route_documents_the_problems_that_the_edge_answers_with() {
         let answers = document["paths"][path][method]["responses"].as_object().expect("answers");
         answers.keys().cloned().collect::<Vec<_>>()
     };
-    assert_eq!(statuses("/slow", "get"), ["200", "503"]);
-    assert_eq!(statuses("/search", "get"), ["200", "400", "503"]);
-    assert_eq!(statuses("/notes", "post"), ["200", "400", "413", "415", "503"]);
+    assert_eq!(statuses("/slow", "get"), ["200", "431", "503"]);
+    assert_eq!(statuses("/search", "get"), ["200", "400", "431", "503"]);
+    assert_eq!(statuses("/notes", "post"), ["200", "400", "413", "415", "431", "503"]);
 
     let busy = &document["paths"]["/slow"]["get"]["responses"]["503"];
     let schema = &busy["content"]["application/problem+json"]["schema"];
