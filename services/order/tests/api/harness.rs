@@ -125,7 +125,16 @@ impl Shop {
 
     /// Asks `GetOrderByKey` with `person`'s token.
     pub async fn by_key(&self, person: &Person, key: IdempotencyKey) -> Result<OrderResponse, Status> {
-        Ok(self.orders.clone().get_order_by_key(by(Some(person), key)?).await?.into_inner())
+        Ok(self.try_by_key(Some(person), key).await?.into_inner())
+    }
+
+    /// Asks `GetOrderByKey` with somebody's token, or without any.
+    pub async fn try_by_key(
+        &self,
+        person: Option<&Person>,
+        key: IdempotencyKey,
+    ) -> Result<Response<OrderResponse>, Status> {
+        self.orders.clone().get_order_by_key(by(person, key)?).await
     }
 
     /// An order of one kettle for 19.99 USD.

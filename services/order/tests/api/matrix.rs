@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use shop_proto::orders::{CreateOrderRequest, IdempotencyKey};
 use shop_testing::matrix::{Cell, Who, check, methods, routes, told, told_by_rpc};
 use uuid::Uuid;
 
@@ -26,6 +27,8 @@ const GRPC: &str = "
     RPC  CreateOrder           buyers_id 401     ok       409        409        409        409
     RPC  GetOrderStatus          own     401     ok       ok         ok         ok         ok
     RPC  GetOrderStatus          buyers  401     ok       404        404        404        404
+    RPC  GetOrderByKey           own     401     ok       ok         ok         ok         ok
+    RPC  GetOrderByKey           buyers  401     ok       404        404        404        404
 ";
 
 /// The callers of the tables' columns; nobody has no token.
@@ -77,12 +80,15 @@ async fn every_grpc_method_answers_whom_it_should_and_nobody_else() {
         let (caller, buyer) = (people.get(cell.who), people.buyer());
         let order = Uuid::now_v7();
         let owner = if cell.case == "own" { caller.unwrap_or(buyer) } else { buyer };
-        if cell.path == "GetOrderStatus" || cell.case == "buyers_id" {
-            shop.create(owner, checkout(owner, order, &[(kettle, 1)])).await.unwrap();
+        let key = IdempotencyKey { key: order.to_string(), fingerprint: vec![1; 32] };
+        if cell.path != "CreateOrder" || cell.case == "buyers_id" {
+            let request = checkout(owner, order, &[(kettle, 1)]);
+            shop.create(owner, CreateOrderRequest { idempotency_key: Some(key.clone()), ..request }).await.unwrap();
         }
         let subject = if cell.case == "for_buyer" { buyer } else { caller.unwrap_or(buyer) };
         match cell.path {
             "CreateOrder" => told_by_rpc(&shop.try_create(caller, checkout(subject, order, &[(kettle, 1)])).await),
+            "GetOrderByKey" => told_by_rpc(&shop.try_by_key(caller, key).await),
             _ => told_by_rpc(&shop.try_status(caller, &order.to_string()).await),
         }
     };
