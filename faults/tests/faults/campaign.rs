@@ -64,8 +64,8 @@ async fn no_invariant_breaks_while_everything_fails_around_many_orders() {
     let settings = Settings {
         replicas: 2,
         unpaid_expiry: "60s",
-        payment_outcomes: "decline_above:4000",
-        delivery_outcomes: "lose_in:Atlantis",
+        payment_outcomes: Settings::DECLINED_ABOVE_40,
+        delivery_outcomes: Settings::LOST_IN_ATLANTIS,
         delivery_latency: "100ms",
         ..Settings::default()
     };

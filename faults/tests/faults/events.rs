@@ -18,8 +18,8 @@ fn told(books: &Books) -> String {
 #[tokio::test]
 async fn declined_lost_and_delivered_orders_end_where_they_should_and_every_event_once_more_changes_nothing() {
     let settings = Settings {
-        payment_outcomes: "decline_above:4000",
-        delivery_outcomes: "lose_in:Atlantis",
+        payment_outcomes: Settings::DECLINED_ABOVE_40,
+        delivery_outcomes: Settings::LOST_IN_ATLANTIS,
         ..Settings::default()
     };
     let shop = Shop::open(settings).await;

@@ -64,8 +64,8 @@ struct Stage {
 impl Stage {
     async fn set() -> Self {
         let settings = Settings {
-            payment_outcomes: "decline_above:4000",
-            delivery_outcomes: "lose_in:Atlantis",
+            payment_outcomes: Settings::DECLINED_ABOVE_40,
+            delivery_outcomes: Settings::LOST_IN_ATLANTIS,
             ..Settings::default()
         };
         let shop = Shop::open(settings).await;

@@ -31,6 +31,11 @@ pub struct Settings {
     pub delivery_outcomes: &'static str,
 }
 
+impl Settings {
+    pub const DECLINED_ABOVE_40: &'static str = r#"[{"when": {"amountAbove": 4000}, "then": "Decline"}]"#;
+    pub const LOST_IN_ATLANTIS: &'static str = r#"[{"when": {"city": "Atlantis"}, "then": "Undeliverable"}]"#;
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -38,9 +43,9 @@ impl Default for Settings {
             unpaid_expiry: "10m",
             reservation: "30m",
             payment_latency: "0s",
-            payment_outcomes: "approve",
+            payment_outcomes: "[]",
             delivery_latency: "0s",
-            delivery_outcomes: "deliver",
+            delivery_outcomes: "[]",
         }
     }
 }
