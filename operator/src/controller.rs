@@ -153,7 +153,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
     };
     let desired = build::build(&valid);
-    let rollout = rollout::plan(&valid, desired, &observed.objects, now);
+    let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let status = status::compute(&status::Facts {

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use crate::catalog::TRACES;
+use crate::catalog::{STORES, TRACES};
 use crate::names::COMPONENT_LABEL;
 use crate::objects::{Desired, Live, Objects};
 use crate::validate::ValidShop;
@@ -31,9 +32,15 @@ pub struct Rollout {
 
 /// Takes out what has to wait.
 #[must_use]
-pub fn plan(shop: &ValidShop, mut desired: Objects<Desired>, live: &Objects<Live>, now: Timestamp) -> Rollout {
+pub fn plan(
+    shop: &ValidShop,
+    mut desired: Objects<Desired>,
+    live: &Objects<Live>,
+    pods: &[Pod],
+    now: Timestamp,
+) -> Rollout {
     if shop.hibernated {
-        return falling_asleep(desired, live);
+        return falling_asleep(desired, live, pods);
     }
     let mut held = BTreeSet::new();
     let migrations: Vec<String> = desired.jobs.iter().map(ResourceExt::name_any).collect();
@@ -57,20 +64,22 @@ pub fn plan(shop: &ValidShop, mut desired: Objects<Desired>, live: &Objects<Live
 }
 
 /// Services first: they finish what they have begun, and for that they need their stores.
-fn falling_asleep(mut desired: Objects<Desired>, live: &Objects<Live>) -> Rollout {
+fn falling_asleep(mut desired: Objects<Desired>, live: &Objects<Live>, pods: &[Pod]) -> Rollout {
     let mut held = BTreeSet::new();
     hold(&mut desired.jobs, &mut held, |wanted| !live.jobs.iter().any(|job| job.name_any() == wanted.name_any()));
-    if !live.deployments.iter().all(stopped) {
+    let is_store = |pod: &Pod| pod.labels().get(COMPONENT_LABEL).is_some_and(|name| STORES.contains(&name.as_str()));
+    // Pods and not what Deployments report: those no longer count a pod that is finishing its work.
+    if pods.iter().any(|pod| runs(pod) && !is_store(pod)) {
         hold(&mut desired.stateful_sets, &mut held, |_| true);
     }
     Rollout { objects: desired, held, migrations: Vec::new() }
 }
 
-/// Whether no pod of a Deployment is left.
-fn stopped(deployment: &Deployment) -> bool {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let there = deployment.status.as_ref().and_then(|status| status.replicas).unwrap_or(0);
-    wanted == 0 && there == 0
+/// Whether a pod's containers have not all ended for good.
+#[must_use]
+pub fn runs(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Whether a store takes connections.

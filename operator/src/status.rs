@@ -60,7 +60,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         development: conditions::development(facts.shop),
     };
     let (phase, verdicts) = if facts.shop.hibernated {
-        (Phase::Hibernated, conditions::hibernated(facts.applied, parts))
+        (Phase::Hibernated, conditions::hibernated(facts.pods, parts))
     } else {
         (parts.phase(), parts.all())
     };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
@@ -11,8 +12,7 @@ use super::pods::Problem;
 use super::{Facts, detail, rolled_out};
 use crate::crd::{Phase, ServiceStatus, StoreStatus};
 use crate::names;
-use crate::objects::{Applied, Objects};
-use crate::rollout::{complete, failed};
+use crate::rollout::{complete, failed, runs};
 use crate::validate::{Traces, ValidShop};
 
 /// A condition before it gets its time.
@@ -106,10 +106,8 @@ impl Parts {
 }
 
 /// What is left to say of a Shop that is to sleep.
-pub(super) fn hibernated(applied: &Objects<Applied>, parts: Parts) -> Vec<Verdict> {
-    let services = applied.deployments.iter().filter_map(|found| found.status.as_ref()?.replicas);
-    let stores = applied.stateful_sets.iter().map(|found| found.status.as_ref().map_or(0, |status| status.replicas));
-    let pods: i32 = services.chain(stores).sum();
+pub(super) fn hibernated(pods: &[Pod], parts: Parts) -> Vec<Verdict> {
+    let pods = pods.iter().filter(|pod| runs(pod)).count();
     let asleep = "everything is stopped, the data is kept; set spec.lifecycle.hibernated to false to wake it";
     let message = if pods == 0 { asleep.to_owned() } else { format!("stopping, {pods} pods are left") };
     vec![

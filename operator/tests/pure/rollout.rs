@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::JobStatus;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::crd::Shop;
+use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::rollout::{Rollout, plan};
 
@@ -15,14 +17,14 @@ const NOW: i64 = 1_000_000;
 
 /// Plans the minimal Shop on a cluster that did everything, except for what `change` undoes.
 fn planned(change: impl Fn(&mut Objects<Live>)) -> Rollout {
-    planned_of(&shop(MINIMAL), change)
+    planned_of(&shop(MINIMAL), &[], change)
 }
 
-fn planned_of(shop: &Shop, change: impl Fn(&mut Objects<Live>)) -> Rollout {
+fn planned_of(shop: &Shop, pods: &[Pod], change: impl Fn(&mut Objects<Live>)) -> Rollout {
     let mut live = done(&valid(&self::shop(MINIMAL)));
     change(&mut live);
     let shop = valid(shop);
-    plan(&shop, build(&shop), &live, Timestamp::from_second(NOW).expect("a time"))
+    plan(&shop, build(&shop), &live, pods, Timestamp::from_second(NOW).expect("a time"))
 }
 
 fn check(rollout: &Rollout, jobs: usize, deployments: &[&str]) {
@@ -111,16 +113,13 @@ fn another_image_is_another_migration_and_the_same_image_is_the_same() {
 fn a_shop_falls_asleep_services_first() {
     let mut asleep = shop(MINIMAL);
     asleep.spec.lifecycle.hibernated = true;
-    let falling = planned_of(&asleep, |_| ());
+    let mut draining = Pod::default();
+    draining.labels_mut().insert(names::COMPONENT_LABEL.to_owned(), "order".to_owned());
+    let falling = planned_of(&asleep, &[draining], |_| ());
     assert!(falling.objects.deployments.iter().all(|wanted| wanted.spec.as_ref().unwrap().replicas == Some(0)));
     assert!(falling.objects.stateful_sets.is_empty() && falling.held.contains("acorn-postgres"));
 
-    let asleep = planned_of(&asleep, |live| {
-        for deployment in &mut live.deployments {
-            deployment.spec.as_mut().unwrap().replicas = Some(0);
-            deployment.status = None;
-        }
-    });
+    let asleep = planned_of(&asleep, &[], |_| ());
     assert!(asleep.objects.stateful_sets.iter().all(|wanted| wanted.spec.as_ref().unwrap().replicas == Some(0)));
     assert_eq!(asleep.objects.stateful_sets.len(), 4);
 }
