@@ -212,7 +212,6 @@ fn rule_of(message: &str) -> &'static str {
         ("length", "length"),
         ("lower than", "range"),
         ("greater than", "range"),
-        ("email", "email"),
         ("not set", "required"),
     ];
     rules.iter().find(|(part, _)| message.contains(part)).map_or("invalid", |(_, rule)| rule)
