@@ -65,6 +65,7 @@ pub async fn apply(
         jobs,
         deployments,
         pod_disruption_budgets,
+        network_policies,
         ingresses,
         stage: PhantomData,
     } = objects;
@@ -76,6 +77,8 @@ pub async fn apply(
         secrets: writer.apply_all(&live.secrets, secrets).await?,
         config_maps: writer.converge(live.config_maps, config_maps).await?,
         services: writer.converge(live.services, services).await?,
+        // Before the pods they are about, which need their stores from the first moment.
+        network_policies: writer.converge(live.network_policies, network_policies).await?,
         stateful_sets: writer.converge(live.stateful_sets, stateful_sets).await?,
         jobs: writer.converge(live.jobs, jobs).await?,
         deployments: writer.converge(live.deployments, deployments).await?,

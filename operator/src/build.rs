@@ -6,6 +6,7 @@ mod env;
 mod ingress;
 mod meta;
 mod migration;
+mod network_policy;
 mod pod;
 mod secret;
 mod service;
@@ -45,6 +46,7 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
         deployments: services.map(|s| deployment::build(&inputs, s)).chain(stores::traces::deployment(shop)).collect(),
         services: service::build(shop),
         pod_disruption_budgets,
+        network_policies: network_policy::build(shop),
         ingresses: ingress::build(shop).into_iter().collect(),
         secrets,
         config_maps,

@@ -155,6 +155,17 @@ pub const RABBITMQ: &str = "rabbitmq";
 /// Component name of the trace store.
 pub const TRACES: &str = "traces";
 
+/// The port on which a store answers.
+#[must_use]
+pub fn store_port(store: &str) -> i32 {
+    match store {
+        MONGODB => 27017,
+        REDIS => 6379,
+        RABBITMQ => 5672,
+        _ => 5432,
+    }
+}
+
 impl Service {
     /// Whether it connects to a store.
     #[must_use]

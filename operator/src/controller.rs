@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
@@ -247,6 +247,7 @@ impl Watch {
             .owns(scope::<Job>(client, namespace), ours())
             .owns(scope::<Deployment>(client, namespace), ours())
             .owns(scope::<PodDisruptionBudget>(client, namespace), ours())
+            .owns(scope::<NetworkPolicy>(client, namespace), ours())
             .owns(scope::<Ingress>(client, namespace), ours())
             .watches_stream(pods, |pod| shop_of(&pod))
             .shutdown_on_signal();

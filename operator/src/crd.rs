@@ -5,6 +5,7 @@
 //! runs is readable from `kubectl get shop -o yaml`.
 
 mod mesh;
+mod network;
 mod orders;
 mod providers;
 mod services;
@@ -16,6 +17,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use self::mesh::{MeshSpec, Mtls};
+pub use self::network::NetworkPolicySpec;
 pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};

@@ -66,6 +66,12 @@ pub fn grpc(shop: &str, service: &str) -> String {
     format!("{shop}-{service}-grpc")
 }
 
+/// Component of the pods that migrate a service's store.
+#[must_use]
+pub fn migration(service: &str) -> String {
+    format!("{service}-migrate")
+}
+
 /// Name of the Secret with every generated password and key.
 #[must_use]
 pub fn credentials(shop: &str) -> String {

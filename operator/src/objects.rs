@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 /// Objects as they should be, made by builders.
@@ -39,6 +39,8 @@ pub struct Objects<Stage> {
     pub deployments: Vec<Deployment>,
     /// What limits evictions.
     pub pod_disruption_budgets: Vec<PodDisruptionBudget>,
+    /// Who may reach whom over the network.
+    pub network_policies: Vec<NetworkPolicy>,
     /// The route.
     pub ingresses: Vec<Ingress>,
     /// Which stage the objects are at.

@@ -63,8 +63,8 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
     let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };
     let (service_accounts, config_maps, services, stateful_sets) =
         futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list())?;
-    let (jobs, deployments, pod_disruption_budgets, ingresses) =
-        futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list())?;
+    let (jobs, deployments, pod_disruption_budgets, network_policies, ingresses) =
+        futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list(), reader.list())?;
     let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
         reader.list(),
         reader.volume_claims(),
@@ -82,6 +82,7 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
             jobs,
             deployments,
             pod_disruption_budgets,
+            network_policies,
             ingresses,
             stage: PhantomData,
         },
@@ -155,6 +156,7 @@ impl Observed {
             jobs,
             deployments,
             pod_disruption_budgets,
+            network_policies,
             ingresses,
             stage: PhantomData,
         } = &self.objects;
@@ -166,6 +168,7 @@ impl Observed {
             .or_else(|| first_of_another(jobs, &uid))
             .or_else(|| first_of_another(deployments, &uid))
             .or_else(|| first_of_another(pod_disruption_budgets, &uid))
+            .or_else(|| first_of_another(network_policies, &uid))
             .or_else(|| first_of_another(ingresses, &uid))
             .or_else(|| self.leaving_volume())
     }

@@ -58,6 +58,7 @@ pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> 
         jobs,
         deployments,
         pod_disruption_budgets,
+        network_policies,
         ingresses,
         stage: PhantomData,
     } = build(&valid);
@@ -70,6 +71,7 @@ pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> 
     add(&mut rendered, &jobs)?;
     add(&mut rendered, &deployments)?;
     add(&mut rendered, &pod_disruption_budgets)?;
+    add(&mut rendered, &network_policies)?;
     add(&mut rendered, &ingresses)?;
     Ok(rendered)
 }

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, OwnerReference};
 use kube::{Resource, ResourceExt};
 
 use crate::catalog::{SERVICES, Service};
 use crate::crd::{
-    Amounts, DataOnDelete, EmbeddedStore, Mtls, ProviderSpec, PullPolicy, Resources, Shop, StoreSpec, UsersSpec,
+    Amounts, DataOnDelete, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, Shop, StoreSpec, UsersSpec,
 };
 use crate::credentials::Credentials;
 use crate::keys::SigningKey;
@@ -52,6 +53,8 @@ pub struct ValidShop {
     pub rabbitmq: Store,
     /// Whether gRPC is mutual TLS.
     pub mtls: bool,
+    /// Who may reach whom over the network besides the services themselves; `None` for everybody.
+    pub policy: Option<Policy>,
     /// Where traces go.
     pub traces: Traces,
     /// Share of requests that are traced, as text.
@@ -143,6 +146,17 @@ pub enum Traces {
     Disabled,
 }
 
+/// Those outside the Shop who may reach its pods, or be reached by them.
+#[derive(Debug)]
+pub struct Policy {
+    /// Who sends the requests of customers.
+    pub ingress_from: Vec<NetworkPolicyPeer>,
+    /// Who reads metrics.
+    pub metrics_from: Vec<NetworkPolicyPeer>,
+    /// Whom the services reach.
+    pub egress_to: Vec<NetworkPolicyPeer>,
+}
+
 /// A built-in provider.
 #[derive(Debug)]
 pub struct MockProvider {
@@ -194,6 +208,7 @@ pub fn validate(
         redis: store("redis", &spec.redis, &settings.redis_image)?,
         rabbitmq: store("rabbitmq", &spec.rabbitmq, &settings.rabbitmq_image)?,
         mtls: spec.mesh.mtls == Mtls::Strict,
+        policy: policy(&spec.mesh.network_policy),
         traces: traces(shop, settings),
         sampling: spec.telemetry.sampling.to_string(),
         users: spec.users.clone(),
@@ -299,6 +314,28 @@ fn mock_provider(name: &str, spec: &ProviderSpec) -> Result<MockProvider, Invali
     let mock = spec.mock.as_ref().ok_or_else(|| invalid("is not set".to_owned()))?;
     let outcomes = serde_json::to_string(&mock.outcomes).map_err(|error| invalid(error.to_string()))?;
     Ok(MockProvider { latency: mock.latency.clone(), outcomes: Some(outcomes).filter(|_| !mock.outcomes.is_empty()) })
+}
+
+fn policy(spec: &NetworkPolicySpec) -> Option<Policy> {
+    spec.enabled.then(|| Policy {
+        ingress_from: spec.ingress_from.clone().unwrap_or_else(|| pods_named(&["traefik", "ingress-nginx"])),
+        metrics_from: spec.metrics_from.clone().unwrap_or_else(|| pods_named(&["prometheus"])),
+        egress_to: spec.egress_to.clone(),
+    })
+}
+
+/// Pods of a well-known name, in every namespace.
+fn pods_named(applications: &[&str]) -> Vec<NetworkPolicyPeer> {
+    let named = LabelSelectorRequirement {
+        key: "app.kubernetes.io/name".to_owned(),
+        operator: "In".to_owned(),
+        values: Some(applications.iter().map(|&name| name.to_owned()).collect()),
+    };
+    vec![NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        pod_selector: Some(LabelSelector { match_expressions: Some(vec![named]), ..LabelSelector::default() }),
+        ..NetworkPolicyPeer::default()
+    }]
 }
 
 fn traces(shop: &Shop, settings: &Settings) -> Traces {

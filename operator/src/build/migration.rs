@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use super::pod::{self, Pod, secret_variable};
 use super::{Inputs, component_name, deployment, env, meta, short_hash, strings};
 use crate::catalog::POSTGRES;
+use crate::names;
 use crate::validate::{ValidService, ValidShop};
 
 /// Attempts after the first one; `migrate` itself waits for its store, so more would only hide a defect.
@@ -58,7 +59,7 @@ fn template(shop: &ValidShop, service: &ValidService) -> PodTemplateSpec {
     );
     // The Services of the component select its pods by these labels; a migration takes no requests.
     if let Some(labels) = template.metadata.as_mut().and_then(|metadata| metadata.labels.as_mut()) {
-        labels.insert(crate::names::COMPONENT_LABEL.to_owned(), format!("{}-migrate", service.service.name));
+        labels.insert(names::COMPONENT_LABEL.to_owned(), names::migration(service.service.name));
     }
     template
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{component_name, meta};
-use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, TRACES};
+use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, TRACES, store_port};
 use crate::names;
 use crate::validate::{Traces, ValidShop};
 
@@ -22,13 +22,8 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Service> {
             services.push(of(shop, service.name, names::grpc(&shop.name, service.name), Some("None"), &ports));
         }
     }
-    let stores = [
-        (POSTGRES, Port("postgres", 5432, "tcp")),
-        (MONGODB, Port("mongodb", 27017, "tcp")),
-        (REDIS, Port("redis", 6379, "tcp")),
-        (RABBITMQ, Port("amqp", 5672, "tcp")),
-    ];
-    for (store, port) in stores {
+    for (store, port) in [(POSTGRES, "postgres"), (MONGODB, "mongodb"), (REDIS, "redis"), (RABBITMQ, "amqp")] {
+        let port = Port(port, store_port(store), "tcp");
         services.push(of(shop, store, component_name(shop, store), Some("None"), &[port]));
     }
     if matches!(shop.traces, Traces::Embedded { .. }) {

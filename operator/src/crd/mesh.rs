@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DURATION_HELP, DURATION_RULE};
+use super::{DURATION_HELP, DURATION_RULE, NetworkPolicySpec};
 
 /// How the services talk to each other.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -26,6 +26,10 @@ pub struct MeshSpec {
         "certificateLifetime is between 10m and 24h: shorter ones are not renewed in time, longer ones are hard to revoke"
     ))]
     pub certificate_lifetime: String,
+
+    /// Whom the pods may talk to over the network.
+    #[serde(default)]
+    pub network_policy: NetworkPolicySpec,
 }
 
 /// Whether gRPC between the services is mutual TLS.
@@ -40,7 +44,11 @@ pub enum Mtls {
 
 impl Default for MeshSpec {
     fn default() -> Self {
-        Self { mtls: Mtls::default(), certificate_lifetime: default_lifetime() }
+        Self {
+            mtls: Mtls::default(),
+            certificate_lifetime: default_lifetime(),
+            network_policy: NetworkPolicySpec::default(),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
             (json!({"services": {"order": {"logLevel": "loud"}}}), "info,shop_order=debug"),
             (json!({"services": {"order": {"image": "order"}}}), "a reference with a tag or a digest"),
             (json!({"services": {"cart": {"resources": {"limits": {"memory": "lots"}}}}}), "for example 128Mi"),
+            (json!({"mesh": {"networkPolicy": {"egressTo": [{}]}}}), "each entry is either an ipBlock"),
             (json!({"users": {"trustedProxyHops": -1}}), "1 is the ingress controller alone"),
             (json!({"users": {"mail": {}}}), "users.mail has exactly one of"),
             (

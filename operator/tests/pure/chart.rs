@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::Resource;
@@ -35,6 +35,7 @@ fn kinds() -> Vec<Kind> {
         kind::<Job>(),
         kind::<Deployment>(),
         kind::<PodDisruptionBudget>(),
+        kind::<NetworkPolicy>(),
         kind::<Ingress>(),
     ]
 }

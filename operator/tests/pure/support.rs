@@ -77,6 +77,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         jobs,
         deployments,
         pod_disruption_budgets,
+        network_policies,
         ingresses,
         stage: PhantomData,
     } = objects;
@@ -89,6 +90,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         jobs,
         deployments,
         pod_disruption_budgets,
+        network_policies,
         ingresses,
         stage: PhantomData,
     }
