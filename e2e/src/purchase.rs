@@ -12,13 +12,16 @@ use crate::{
     Seen, Target,
     cluster::Cluster,
     mail,
-    shop::{Call, Checkout, Credentials, Order, Shop},
+    shop::{Call, Checkout, Credentials, LONDON, Order, Shop},
     wait_for,
 };
 
 const ROUTE_PATIENCE: Duration = Duration::from_secs(30);
 const STOCK: u32 = 1_000;
 const PATIENCE: Duration = Duration::from_mins(2);
+/// Where a purchase ends.
+pub const DELIVERED: &str = "DELIVERED";
+const CANCELED: &str = "CANCELED";
 
 /// Somebody at a Shop, with a look behind its counter.
 pub struct Visit {
@@ -72,8 +75,8 @@ impl Visit {
     pub async fn purchase(&self) -> anyhow::Result<(Receipt, Order)> {
         let stall = self.open_stall().await?;
         let buyer = self.sign_up().await?;
-        let receipt = self.buy(&stall, &buyer).await?;
-        let order = self.follow(&receipt).await?;
+        let receipt = self.buy(&stall, &buyer, 2, LONDON).await?;
+        let order = self.follow(&receipt, DELIVERED).await?;
         Ok((receipt, order))
     }
 
@@ -125,28 +128,28 @@ impl Visit {
     }
 
     /// Fills the buyer's cart at the stall and checks out.
-    pub async fn buy(&self, stall: &Stall, buyer: &str) -> anyhow::Result<Receipt> {
+    pub async fn buy(&self, stall: &Stall, buyer: &str, quantity: u32, city: &str) -> anyhow::Result<Receipt> {
         (self.say)("fill the cart and check out");
-        self.shop.add_to_cart(buyer, &stall.product, 2).await?.ok()?;
-        let answer = self.shop.checkout(buyer).await?;
+        self.shop.add_to_cart(buyer, &stall.product, quantity).await?.ok()?;
+        let answer = self.shop.checkout(buyer, city).await?;
         let trace_id = answer.trace_id.clone().context("the answer to the checkout has no x-trace-id")?;
         Ok(Receipt { buyer: buyer.to_owned(), checkout: answer.ok()?, trace_id })
     }
 
-    /// Follows the order until it is delivered.
-    pub async fn follow(&self, receipt: &Receipt) -> anyhow::Result<Order> {
+    /// Follows the order to the state in which it is to end.
+    pub async fn follow(&self, receipt: &Receipt, end: &str) -> anyhow::Result<Order> {
         let id = &receipt.checkout.order_id;
         (self.say)(&format!("follow order {id}"));
         let mut moves = 0;
-        wait_for("DELIVERED", PATIENCE, async || {
+        wait_for(end, PATIENCE, async || {
             let order = self.shop.order(&receipt.buyer, id).await?.ok()?;
             for moved in order.history.iter().skip(moves) {
                 (self.say)(&format!("  {}", moved.status));
             }
             moves = order.history.len();
             match order.status.as_str() {
-                "DELIVERED" => Ok(Seen::Done(order)),
-                "CANCELED" => bail!("the order was canceled:\n{}", self.diagnosis(&order)),
+                status if status == end => Ok(Seen::Done(order)),
+                status @ (DELIVERED | CANCELED) => bail!("the order ended as {status}:\n{}", self.diagnosis(&order)),
                 _ => Ok(Seen::NotYet(self.diagnosis(&order))),
             }
         })

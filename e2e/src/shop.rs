@@ -17,6 +17,9 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const LIMIT_RETRIES: u32 = 8;
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// A city to which parcels get.
+pub const LONDON: &str = "London";
+
 /// Who somebody is.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -231,9 +234,9 @@ impl Shop {
     }
 
     /// `POST /cart/checkout`
-    pub async fn checkout(&self, token: &str) -> anyhow::Result<Answer<Checkout>> {
+    pub async fn checkout(&self, token: &str, city: &str) -> anyhow::Result<Answer<Checkout>> {
         let (phone, street) = ("+442071234567", "12 St James's Square");
-        let address = json!({"full_name": "Ada Tester", "phone": phone, "city": "London", "street": street});
+        let address = json!({"full_name": "Ada Tester", "phone": phone, "city": city, "street": street});
         let body = json!({"shippingAddress": address});
         self.send(Call::new(Method::POST, "/api/v1/cart/checkout").by(token).with(body)).await
     }
@@ -241,6 +244,11 @@ impl Shop {
     /// `GET /orders/{id}`
     pub async fn order(&self, token: &str, id: &str) -> anyhow::Result<Answer<Order>> {
         self.send(Call::new(Method::GET, &format!("/api/v1/orders/{id}")).by(token)).await
+    }
+
+    /// `POST /orders/{id}/cancel`
+    pub async fn cancel(&self, token: &str, id: &str) -> anyhow::Result<Answer<IgnoredAny>> {
+        self.send(Call::new(Method::POST, &format!("/api/v1/orders/{id}/cancel")).by(token)).await
     }
 
     /// `GET /orders/`

@@ -1,6 +1,9 @@
 //! A trace as the trace store (Jaeger's JSON) tells it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -37,6 +40,8 @@ pub struct Span {
     pub started: u64,
     /// Microseconds.
     pub took: u64,
+    /// Names of what it carries.
+    pub attributes: BTreeSet<String>,
 }
 
 /// Where a span comes from.
@@ -61,6 +66,13 @@ pub async fn fetch(cluster: &Cluster, id: &str, complete: impl Fn(&Trace) -> boo
         Ok(if complete(&trace) { Seen::Done(trace) } else { Seen::NotYet(format!("\n{}", trace.tree())) })
     })
     .await
+}
+
+/// The latest traces that a service took part in.
+pub async fn recent(cluster: &Cluster, service: &str) -> anyhow::Result<Vec<Trace>> {
+    let path = format!("/api/traces?service={service}&limit=200&lookback=1h");
+    let answer: wire::Answer = serde_json::from_str(&cluster.ask(COMPONENT, QUERY_PORT, &path).await?)?;
+    Ok(answer.data.into_iter().map(|trace| Trace { spans: trace.into_spans().collect() }).collect())
 }
 
 impl Trace {
@@ -176,19 +188,26 @@ mod wire {
             let Self { spans, processes } = self;
             spans.into_iter().map(move |span| {
                 let service = processes.get(&span.process).map(|process| process.service_name.clone());
+                // Jaeger leaves the tag out where the kind is the default one.
                 let kind = span.tags.iter().find(|tag| tag.key == "span.kind").and_then(|tag| tag.value.as_str());
+                let kind = kind.unwrap_or("internal").to_owned();
                 super::Span {
                     cause: cause(&span.references),
                     service: service.unwrap_or_default(),
-                    // Jaeger leaves the tag out where the kind is the default one.
-                    kind: kind.unwrap_or("internal").to_owned(),
+                    kind,
                     id: span.id,
                     operation: span.operation_name,
+                    attributes: span.tags.into_iter().map(|tag| tag.key).filter(|key| !is_jaegers(key)).collect(),
                     started: span.start_time,
                     took: span.duration,
                 }
             })
         }
+    }
+
+    /// Whether the trace store made it, from what a span is beside its attributes.
+    fn is_jaegers(key: &str) -> bool {
+        matches!(key, "span.kind" | "error" | "internal.span.format" | "w3c.tracestate") || key.starts_with("otel.")
     }
 
     fn cause(references: &[Reference]) -> Option<Cause> {

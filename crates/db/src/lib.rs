@@ -6,6 +6,7 @@ mod error;
 pub mod idempotency;
 mod migrate;
 mod repeat;
+mod saturation;
 mod sweep;
 mod worker;
 
@@ -24,6 +25,7 @@ use sqlx::{
 pub use error::{DbError, on_constraint};
 pub use migrate::migrate;
 pub use repeat::repeat;
+pub use saturation::count_connections;
 pub use sweep::{Served, sweep};
 pub use worker::{Wake, Work, Worker};
 

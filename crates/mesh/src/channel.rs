@@ -185,9 +185,8 @@ impl Service<Request<Body>> for Peer {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let span = client_span(&request, &self.host);
-        let carrier = Carrier::of(&span);
-        for (name, value) in [("traceparent", carrier.traceparent), ("tracestate", carrier.tracestate)] {
-            if let Some(value) = value.and_then(|value| value.parse().ok()) {
+        for (name, value) in Carrier::of(&span).headers() {
+            if let Ok(value) = value.parse() {
                 request.headers_mut().insert(name, value);
             }
         }

@@ -162,10 +162,8 @@ pub(crate) fn properties(id: Uuid, kind: &str, source: &str, time: Timestamp, tr
     for (name, value) in attributes {
         set(&mut headers, name, value);
     }
-    for (name, value) in [("traceparent", &trace.traceparent), ("tracestate", &trace.tracestate)] {
-        if let Some(value) = value {
-            set(&mut headers, name, value);
-        }
+    for (name, value) in trace.headers() {
+        set(&mut headers, name, value);
     }
     BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
@@ -268,7 +266,7 @@ mod tests {
             attempt: u32,
         ) {
             let (id, time) = (Uuid::from_u128(id), Timestamp::from_second(seconds).unwrap());
-            let trace = Carrier { traceparent, tracestate: None };
+            let trace = Carrier { traceparent, ..Carrier::default() };
             let sent = with_attempt(properties(id, &kind, "order", time, &trace), attempt);
             let event = Incoming::read(&sent, b"{}".to_vec()).unwrap();
             prop_assert_eq!((event.id, event.kind, event.occurred_at), (id, kind, time));

@@ -1,19 +1,31 @@
-//! W3C Trace Context (<https://www.w3.org/TR/trace-context/>) of a span, as text that any transport or table row can hold.
+//! W3C Trace Context (<https://www.w3.org/TR/trace-context/>) and Baggage (<https://www.w3.org/TR/baggage/>) of a span, as text
+//! that any transport or table row can hold.
+
+use std::sync::LazyLock;
 
 use opentelemetry::{
     Context,
-    propagation::{Extractor, Injector, TextMapPropagator as _},
+    propagation::{Extractor, Injector, TextMapCompositePropagator, TextMapPropagator as _},
     trace::TraceContextExt as _,
 };
-use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// Whatever comes in goes on to every row and message of its trace; the specification lets longer ones be dropped.
-const MAX_STATE: usize = 512;
+const NAMES: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
-/// `traceparent` and `tracestate`.
+/// Whatever comes in goes on to every row and message of its trace, so what is longer is dropped.
+const MAX_ADDITION: usize = 512;
+
+static PROPAGATOR: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
+    TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
+    ])
+});
+
+/// `traceparent`, `tracestate` and `baggage`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Carrier {
@@ -23,6 +35,9 @@ pub struct Carrier {
     /// Vendors' additions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
+    /// What whoever began the trace wants all to know who work for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
 }
 
 impl Carrier {
@@ -36,22 +51,32 @@ impl Carrier {
     #[must_use]
     pub fn of(span: &Span) -> Self {
         let mut carrier = Self::default();
-        TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
+        PROPAGATOR.inject_context(&span.context(), &mut carrier);
         carrier.tracestate = carrier.tracestate.filter(|state| !state.is_empty());
+        carrier.baggage = carrier.baggage.filter(|baggage| !baggage.is_empty());
         carrier
     }
 
-    /// Reads the two headers through `get`.
+    /// Reads the headers through `get`.
     #[must_use]
     pub fn read<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Self {
-        let tracestate = get("tracestate").filter(|state| state.len() <= MAX_STATE);
-        Self { traceparent: get("traceparent").map(str::to_owned), tracestate: tracestate.map(str::to_owned) }
+        let addition = |name| get(name).filter(|text| text.len() <= MAX_ADDITION).map(str::to_owned);
+        Self {
+            traceparent: get("traceparent").map(str::to_owned),
+            tracestate: addition("tracestate"),
+            baggage: addition("baggage"),
+        }
+    }
+
+    /// The headers there are, for a transport.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        NAMES.into_iter().filter_map(|name| Some((name, self.get(name)?)))
     }
 
     /// Makes `span` a child of this context. Only a span that has not been entered can still change its parent.
     pub fn parent_of(&self, span: &Span) {
         if self.traceparent.is_some() {
-            let context = TraceContextPropagator::new().extract_with_context(&Context::new(), self);
+            let context = PROPAGATOR.extract_with_context(&Context::new(), self);
             // The only failures are a disabled span and telemetry that is off; both have no parent to set.
             let _ = span.set_parent(context);
         }
@@ -59,7 +84,7 @@ impl Carrier {
 
     /// Links `span` to this context: related work that is not its parent, for instance a retry.
     pub fn link_to(&self, span: &Span) {
-        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), self);
+        let context = PROPAGATOR.extract_with_context(&Context::new(), self);
         span.add_link(context.span().span_context().clone());
     }
 }
@@ -69,6 +94,7 @@ impl Injector for Carrier {
         match key {
             "traceparent" => self.traceparent = Some(value),
             "tracestate" => self.tracestate = Some(value),
+            "baggage" => self.baggage = Some(value),
             _ => {}
         }
     }
@@ -79,12 +105,13 @@ impl Extractor for Carrier {
         match key {
             "traceparent" => self.traceparent.as_deref(),
             "tracestate" => self.tracestate.as_deref(),
+            "baggage" => self.baggage.as_deref(),
             _ => None,
         }
     }
 
     fn keys(&self) -> Vec<&str> {
-        vec!["traceparent", "tracestate"]
+        NAMES.to_vec()
     }
 }
 
@@ -105,10 +132,19 @@ mod tests {
 
     /// What a process that is handed `carrier` hands on.
     fn handed_on(carrier: &Carrier) -> Carrier {
-        let propagator = TraceContextPropagator::new();
         let mut next = Carrier::default();
-        propagator.inject_context(&propagator.extract_with_context(&Context::new(), carrier), &mut next);
+        PROPAGATOR.inject_context(&PROPAGATOR.extract_with_context(&Context::new(), carrier), &mut next);
         next
+    }
+
+    #[test]
+    fn baggage_is_handed_on_and_too_much_of_it_is_dropped() {
+        let with = |baggage: &str| {
+            let carrier = Carrier::read(|name| (name == "baggage").then_some(baggage));
+            handed_on(&carrier).baggage.filter(|baggage| !baggage.is_empty())
+        };
+        assert_eq!(with("synthetic=true").as_deref(), Some("synthetic=true"));
+        assert_eq!(with(&format!("synthetic={}", "x".repeat(MAX_ADDITION))), None);
     }
 
     proptest! {
@@ -125,7 +161,7 @@ mod tests {
             tracestate in prop_oneof!["\\PC{0,1000}", "([a-z]{0,9}=[a-z]{0,9},?){0,80}"],
         ) {
             let carrier = Carrier::read(|name| Some(if name == "traceparent" { &traceparent } else { &tracestate }));
-            prop_assert!(carrier.tracestate.as_ref().is_none_or(|state| state.len() <= MAX_STATE));
+            prop_assert!(carrier.tracestate.as_ref().is_none_or(|state| state.len() <= MAX_ADDITION));
             carrier.parent_of(&Span::none());
             carrier.link_to(&Span::none());
             let next = handed_on(&carrier);

@@ -6,18 +6,37 @@
 mod carrier;
 mod json;
 pub mod metrics;
+mod statements;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing::Span;
 use tracing_subscriber::{
     Layer as _,
-    filter::{Targets, dynamic_filter_fn},
+    filter::{LevelFilter, Targets, dynamic_filter_fn},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
 pub use carrier::{Carrier, trace_id};
+
+/// A span for one command to a store whose client makes none of its own. `summary` is the command and what it is about, of which
+/// there are few: never a key or a value. Names and attributes follow OpenTelemetry's semantic conventions for database
+/// clients (1.38). A command that belongs to nothing, such as a probe's, has none: it would be a trace of its own.
+#[must_use]
+pub fn command_span(system: &'static str, summary: &'static str) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "command",
+        otel.name = summary,
+        otel.kind = "client",
+        db.system.name = system,
+        db.query.summary = summary,
+    )
+}
 
 /// Why telemetry could not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +81,14 @@ pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(dynamic_filter_fn(|metadata, _| metadata.is_span() && metadata.target().starts_with("shop")));
-    tracing_subscriber::registry().with(traces).with(logs).try_init()?;
+        .with_filter(
+            dynamic_filter_fn(|metadata, _| metadata.is_span() && metadata.target().starts_with("shop"))
+                .with_max_level_hint(LevelFilter::INFO),
+        );
+    let statements = statements::Statements(provider.tracer(service)).with_filter(
+        dynamic_filter_fn(|metadata, _| statements::is_traced(metadata)).with_max_level_hint(LevelFilter::DEBUG),
+    );
+    tracing_subscriber::registry().with(traces).with(statements).with(logs).try_init()?;
     Ok(Telemetry { provider })
 }
 

@@ -2,6 +2,7 @@
 
 mod edge;
 mod orders;
+mod schema;
 mod traced;
 
 use shop_e2e::{

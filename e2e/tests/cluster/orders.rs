@@ -2,14 +2,16 @@
 
 use reqwest::StatusCode;
 
+use shop_e2e::{purchase::DELIVERED, shop::LONDON};
+
 use crate::{stall, visit};
 
 #[tokio::test]
 async fn a_purchase_goes_through_every_state_to_delivered() {
     let visit = visit().await;
     let buyer = visit.sign_up().await.expect("a buyer signs up");
-    let receipt = visit.buy(stall(&visit).await, &buyer).await.expect("the checkout succeeds");
-    let order = visit.follow(&receipt).await.expect("the order is delivered");
+    let receipt = visit.buy(stall(&visit).await, &buyer, 2, LONDON).await.expect("the checkout succeeds");
+    let order = visit.follow(&receipt, DELIVERED).await.expect("the order is delivered");
     let mut states: Vec<&str> = order.history.iter().map(|moved| moved.status.as_str()).collect();
     // Payment says `pending` and `succeeded` within moments; the second may overtake the first.
     states.retain(|state| *state != "PENDING");
@@ -24,7 +26,7 @@ async fn two_checkouts_of_one_cart_make_one_order() {
     let product = &stall(&visit).await.product;
     visit.shop.add_to_cart(&buyer, product, 1).await.expect("an answer").ok().expect("the cart is filled");
 
-    let (first, second) = tokio::join!(visit.shop.checkout(&buyer), visit.shop.checkout(&buyer));
+    let (first, second) = tokio::join!(visit.shop.checkout(&buyer, LONDON), visit.shop.checkout(&buyer, LONDON));
     let mut made = Vec::new();
     for answer in [first.expect("an answer"), second.expect("an answer")] {
         match answer.status {

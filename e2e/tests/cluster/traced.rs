@@ -1,54 +1,74 @@
-//! One checkout is one trace, from the buyer's request to the door.
+//! Whatever becomes of an order, it is one trace, from the buyer's request to the last thing that follows from it.
 
-use shop_e2e::trace::{self, Span, Trace};
+mod flows;
 
+use reqwest::StatusCode;
+use shop_e2e::{
+    purchase::{DELIVERED, Receipt, Visit},
+    shop::LONDON,
+    trace::{self, Span, Trace},
+};
+
+use self::flows::{Flow, Step};
 use crate::{stall, visit};
 
-/// Service, operation and kind of a span.
-type Step = (&'static str, &'static str, &'static str);
-
-const CHECKOUT: Step = ("cart", "POST /api/v1/cart/checkout", "server");
-const CREATE_ORDER: &str = "ecommerce.orders.OrderService/CreateOrder";
-const RESERVE_STOCK: &str = "shop.catalog.v1.CatalogService/ReserveStock";
-
-/// Every step with the step that caused it. A service may have spans of its own in between.
-const STEPS: &[(Step, Step)] = &[
-    (("cart", CREATE_ORDER, "client"), CHECKOUT),
-    (("order", CREATE_ORDER, "server"), ("cart", CREATE_ORDER, "client")),
-    (("order", RESERVE_STOCK, "client"), ("order", CREATE_ORDER, "server")),
-    (("product", RESERVE_STOCK, "server"), ("order", RESERVE_STOCK, "client")),
-    (("order", "publish order.created", "producer"), ("order", CREATE_ORDER, "server")),
-    (("payment", "process order.created", "consumer"), ("order", "publish order.created", "producer")),
-    (("payment", "capture payment", "internal"), ("payment", "process order.created", "consumer")),
-    (("payment", "publish payment.succeeded", "producer"), ("payment", "capture payment", "internal")),
-    (("order", "process payment.succeeded", "consumer"), ("payment", "publish payment.succeeded", "producer")),
-    (("order", "publish order.paid", "producer"), ("order", "process payment.succeeded", "consumer")),
-    (("product", "process order.paid", "consumer"), ("order", "publish order.paid", "producer")),
-    (("delivery", "process order.paid", "consumer"), ("order", "publish order.paid", "producer")),
-    (("delivery", "ship parcel", "internal"), ("delivery", "process order.paid", "consumer")),
-    (("delivery", "publish delivery.shipped", "producer"), ("delivery", "ship parcel", "internal")),
-    (("order", "process delivery.shipped", "consumer"), ("delivery", "publish delivery.shipped", "producer")),
-    (("delivery", "deliver parcel", "internal"), ("delivery", "process order.paid", "consumer")),
-    (("delivery", "publish delivery.delivered", "producer"), ("delivery", "deliver parcel", "internal")),
-    (("order", "process delivery.delivered", "consumer"), ("delivery", "publish delivery.delivered", "producer")),
-];
+/// Above this the payment provider of `examples/shop.yaml` declines.
+const MORE_THAN_IS_PAID: u32 = 600;
+/// Where the carrier of `examples/shop.yaml` finds nobody.
+const ATLANTIS: &str = "Atlantis";
 
 #[tokio::test]
 async fn a_checkout_and_everything_that_follows_is_one_trace() {
     let visit = visit().await;
-    let buyer = visit.sign_up().await.expect("a buyer signs up");
-    let receipt = visit.buy(stall(&visit).await, &buyer).await.expect("the checkout succeeds");
-    visit.follow(&receipt).await.expect("the order is delivered");
+    let receipt = buy(&visit, 2, LONDON).await;
+    visit.follow(&receipt, DELIVERED).await.expect("the order is delivered");
+    assert_trace(&visit, &receipt.trace_id, &flows::PURCHASE).await;
+}
 
-    let whole = |trace: &Trace| STEPS.iter().all(|(step, _)| spans(trace, *step).next().is_some());
-    let trace = trace::fetch(&visit.cluster, &receipt.trace_id, |trace| whole(trace) && trace.is_connected())
+#[tokio::test]
+async fn a_payment_that_is_declined_and_the_stock_it_releases_are_in_the_checkouts_trace() {
+    let visit = visit().await;
+    let receipt = buy(&visit, MORE_THAN_IS_PAID, LONDON).await;
+    let order = visit.follow(&receipt, "CANCELED").await.expect("the order is canceled");
+    assert!(order.history.iter().all(|moved| moved.status != "PAID"), "{order:?}");
+    assert_trace(&visit, &receipt.trace_id, &flows::DECLINED).await;
+}
+
+#[tokio::test]
+async fn a_parcel_that_comes_back_and_its_refund_are_in_the_checkouts_trace() {
+    let visit = visit().await;
+    let receipt = buy(&visit, 2, ATLANTIS).await;
+    let order = visit.follow(&receipt, "CANCELED").await.expect("the order is canceled");
+    assert!(order.history.iter().any(|moved| moved.status == "SHIPPED"), "{order:?}");
+    assert_trace(&visit, &receipt.trace_id, &flows::UNDELIVERABLE).await;
+}
+
+#[tokio::test]
+async fn a_cancel_is_a_trace_of_its_own_with_all_that_it_undoes() {
+    let visit = visit().await;
+    let receipt = buy(&visit, 2, LONDON).await;
+    let answer = visit.shop.cancel(&receipt.buyer, &receipt.checkout.order_id).await.expect("an answer");
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+    let canceled = answer.trace_id.expect("every answer carries the id of its trace");
+    visit.follow(&receipt, "CANCELED").await.expect("the order is canceled");
+    assert_trace(&visit, &canceled, &flows::CANCELED).await;
+}
+
+async fn buy(visit: &Visit, quantity: u32, city: &str) -> Receipt {
+    let buyer = visit.sign_up().await.expect("a buyer signs up");
+    visit.buy(stall(visit).await, &buyer, quantity, city).await.expect("the checkout succeeds")
+}
+
+async fn assert_trace(visit: &Visit, id: &str, flow: &Flow) {
+    let whole = |trace: &Trace| flow.steps().all(|step| spans(trace, step).next().is_some());
+    let trace = trace::fetch(&visit.cluster, id, |trace| whole(trace) && trace.is_connected())
         .await
-        .expect("every step of the order is in the checkout's trace");
+        .expect("every step is in the trace of the request");
 
     let roots: Vec<&Span> = trace.spans.iter().filter(|span| span.cause.is_none()).collect();
-    assert_eq!(roots.iter().map(|span| step_of(span)).collect::<Vec<_>>(), [CHECKOUT], "\n{}", trace.tree());
-    for (step, cause) in STEPS {
-        let caused = spans(&trace, *step).any(|span| nearest_step(&trace, span) == Some(*cause));
+    assert_eq!(roots.iter().map(|span| step_of(span)).collect::<Vec<_>>(), [flow.root], "\n{}", trace.tree());
+    for (step, cause) in flow.edges() {
+        let caused = spans(&trace, *step).any(|span| nearest_step(&trace, span, flow) == Some(*cause));
         assert!(caused, "{step:?} is caused by {cause:?}:\n{}", trace.tree());
     }
 }
@@ -57,10 +77,9 @@ fn spans(trace: &Trace, step: Step) -> impl Iterator<Item = &Span> {
     trace.spans.iter().filter(move |span| step_of(span) == step)
 }
 
-/// The nearest cause that is one of the steps.
-fn nearest_step(trace: &Trace, span: &Span) -> Option<Step> {
-    let steps = || STEPS.iter().map(|(step, _)| *step).chain([CHECKOUT]);
-    trace.causes(span).find_map(|cause| steps().find(|step| *step == step_of(cause)))
+/// The nearest cause that is one of the steps; a service may have spans of its own in between.
+fn nearest_step(trace: &Trace, span: &Span, flow: &Flow) -> Option<Step> {
+    trace.causes(span).find_map(|cause| flow.steps().find(|step| *step == step_of(cause)))
 }
 
 fn step_of(span: &Span) -> (&str, &str, &str) {

@@ -20,6 +20,7 @@ use redis::{
 use secrecy::ExposeSecret as _;
 use shop_config::Url;
 use shop_core::RequestKey;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::{
@@ -128,6 +129,7 @@ impl Store {
             .ignore()
             .hgetall(&keys.items)
             .query_async(&mut self.redis.clone())
+            .instrument(span("HGETALL items"))
             .await?;
         lines(&flat)
     }
@@ -140,7 +142,7 @@ impl Store {
         }
         add.arg(life()).arg(line.product.to_string()).arg(line.quantity).arg(MAX_QUANTITY).arg(MAX_LINES);
         add.arg(key.map(hex).unwrap_or_default()).arg(KEEP_KEYS.as_secs());
-        let answer: Vec<String> = self.run(&add).await?;
+        let answer: Vec<String> = self.run("EVALSHA add", &add).await?;
         match answer.split_first() {
             Some((word, flat)) if word == "ok" => lines(flat),
             Some((word, [])) if word == "key_reused" => Err(Error::KeyReused),
@@ -154,7 +156,7 @@ impl Store {
     pub async fn set(&self, user: Uuid, line: Line) -> Result<Vec<Line>, Error> {
         let mut set = Keys::of(user).invoke(&SET);
         set.arg(life()).arg(line.product.to_string()).arg(line.quantity);
-        let answer: Vec<String> = self.run(&set).await?;
+        let answer: Vec<String> = self.run("EVALSHA set", &set).await?;
         match answer.split_first() {
             Some((word, flat)) if word == "ok" => lines(flat),
             Some((word, [])) if word == "absent" => Err(Error::NotInCart),
@@ -165,7 +167,8 @@ impl Store {
     /// What the cart held after what was added under `key`, if that was before.
     pub async fn added_before(&self, user: Uuid, key: Option<&RequestKey>) -> Result<Option<Vec<Line>>, Error> {
         let Some(key) = key else { return Ok(None) };
-        let kept: Vec<String> = self.redis.clone().lrange(added(user, key), 0, -1).await?;
+        let kept: Vec<String> =
+            self.redis.clone().lrange(added(user, key), 0, -1).instrument(span("LRANGE added")).await?;
         match kept.split_first() {
             Some((fingerprint, flat)) if *fingerprint == hex(key) => lines(flat).map(Some),
             Some(_) => Err(Error::KeyReused),
@@ -188,6 +191,7 @@ impl Store {
             .ignore()
             .hgetall(&keys.items)
             .query_async(&mut self.redis.clone())
+            .instrument(span("HDEL items"))
             .await?;
         lines(&flat)
     }
@@ -195,7 +199,7 @@ impl Store {
     /// Empties the cart. An attempt stays: its order may exist.
     pub async fn clear(&self, user: Uuid) -> Result<(), Error> {
         let keys = Keys::of(user);
-        Ok(self.redis.clone().del(&[keys.items, keys.done]).await?)
+        Ok(self.redis.clone().del(&[keys.items, keys.done]).instrument(span("DEL items")).await?)
     }
 
     /// Joins the attempt there is, or starts one as `order`.
@@ -207,7 +211,7 @@ impl Store {
             .arg(call.id.to_string())
             .arg(call.now.as_millisecond())
             .arg(call.over_at.as_millisecond());
-        let answer: Vec<String> = self.run(&begin).await?;
+        let answer: Vec<String> = self.run("EVALSHA begin", &begin).await?;
         let words: Vec<&str> = answer.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["empty"] => Ok(Begun::Empty),
@@ -230,19 +234,27 @@ impl Store {
             .arg(&placed.status)
             .arg(&placed.created_at)
             .arg(REPEAT_WINDOW.as_secs() * 1000);
-        self.run(&complete).await
+        self.run("EVALSHA complete", &complete).await
     }
 
     /// Ends the attempt as `order`, whose `call` was refused, unless another call of it may still succeed.
     pub async fn refuse(&self, user: Uuid, order: Uuid, call: Uuid, now: Timestamp) -> Result<(), Error> {
         let mut refuse = REFUSE.key(Keys::of(user).attempt);
         refuse.arg(order.to_string()).arg(call.to_string()).arg(now.as_millisecond());
-        self.run(&refuse).await
+        self.run("EVALSHA refuse", &refuse).await
     }
 
-    async fn run<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> Result<T, Error> {
-        Ok(invocation.invoke_async(&mut self.redis.clone()).await?)
+    async fn run<T: FromRedisValue>(
+        &self,
+        summary: &'static str,
+        invocation: &ScriptInvocation<'_>,
+    ) -> Result<T, Error> {
+        Ok(invocation.invoke_async(&mut self.redis.clone()).instrument(span(summary)).await?)
     }
+}
+
+fn span(summary: &'static str) -> Span {
+    shop_telemetry::command_span("redis", summary)
 }
 
 fn added(user: Uuid, key: &RequestKey) -> String {

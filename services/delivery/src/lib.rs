@@ -41,6 +41,7 @@ impl Service for App {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
         let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        shop_db::count_connections(&pool, &host.metrics);
         let provider = MockProvider::new(pool.clone(), config.provider.clone(), Arc::clone(&host.world));
         Ok(wire(&config, pool, Arc::new(provider), host))
     }

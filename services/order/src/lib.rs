@@ -48,6 +48,7 @@ impl Service for App {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
         let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        shop_db::count_connections(&pool, &host.metrics);
         require_database(host, &pool);
         let verifier = Arc::new(Verifier::from_config(&config.auth)?);
         let catalog = shop_mesh::connect(&config.catalog.url, host.identity.as_ref())?;

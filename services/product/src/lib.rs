@@ -45,6 +45,7 @@ impl Service for App {
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
         let verifier = Arc::new(Verifier::from_config(&config.auth)?);
         let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        shop_db::count_connections(&pool, &host.metrics);
         let catalog = Arc::new(Catalog {
             pool: pool.clone(),
             outbox: Outbox::default(),

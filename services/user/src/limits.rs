@@ -14,6 +14,7 @@ use secrecy::ExposeSecret as _;
 use shop_config::Url;
 use shop_core::World;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use crate::{
     config::RateLimits,
@@ -119,7 +120,8 @@ impl Limits {
             pipeline.incr(&key, 1).expire(&key, WINDOW_SECONDS).ignore();
         }
         let mut redis = lock(&self.redis).clone();
-        let outcome = match timeout(REDIS_PATIENCE, pipeline.query_async(&mut redis)).await {
+        let span = shop_telemetry::command_span("redis", "INCR limit");
+        let outcome = match timeout(REDIS_PATIENCE, pipeline.query_async(&mut redis)).instrument(span).await {
             Ok(outcome) => outcome.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {REDIS_PATIENCE:?}")),
         };

@@ -19,6 +19,7 @@ use mongodb::{
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use shop_config::Url;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::mails::Attempt;
@@ -154,7 +155,7 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        answer(self.database.run_command(doc! { "ping": 1 })).await.map(|_| ())
+        answer("ping", self.database.run_command(doc! { "ping": 1 })).await.map(|_| ())
     }
 
     /// Makes the indexes; those that are there stay.
@@ -163,14 +164,14 @@ impl Store {
             IndexModel::builder().keys(keys).options(IndexOptions::builder().unique(unique).build()).build()
         };
         let by_expiry = || index(doc! { "expires_at": 1 }, false);
-        answer(self.accounts.create_index(index(doc! { "email": 1 }, true))).await?;
-        answer(self.facts.create_index(index(doc! { "user": 1 }, false))).await?;
-        answer(self.sessions.create_index(by_expiry())).await?;
-        answer(self.links.create_index(by_expiry())).await?;
-        answer(self.spent.create_index(by_expiry())).await?;
-        answer(self.revoked.create_index(by_expiry())).await?;
-        answer(self.attempts.create_index(by_expiry())).await?;
-        answer(self.mails.create_index(index(doc! { "due_at": 1 }, false))).await.map(|_| ())
+        answer("createIndexes", self.accounts.create_index(index(doc! { "email": 1 }, true))).await?;
+        answer("createIndexes", self.facts.create_index(index(doc! { "user": 1 }, false))).await?;
+        answer("createIndexes", self.sessions.create_index(by_expiry())).await?;
+        answer("createIndexes", self.links.create_index(by_expiry())).await?;
+        answer("createIndexes", self.spent.create_index(by_expiry())).await?;
+        answer("createIndexes", self.revoked.create_index(by_expiry())).await?;
+        answer("createIndexes", self.attempts.create_index(by_expiry())).await?;
+        answer("createIndexes", self.mails.create_index(index(doc! { "due_at": 1 }, false))).await.map(|_| ())
     }
 
     /// Adds an account; `false` when its address has one.
@@ -180,12 +181,12 @@ impl Store {
 
     /// The account with this id.
     pub async fn account(&self, id: Uuid) -> Result<Option<Account>, StoreError> {
-        answer(self.accounts.find_one(doc! { "_id": id.to_string() })).await
+        answer("find accounts", self.accounts.find_one(doc! { "_id": id.to_string() })).await
     }
 
     /// The account with this address.
     pub async fn account_of(&self, email: &Email) -> Result<Option<Account>, StoreError> {
-        answer(self.accounts.find_one(doc! { "email": email.as_str() })).await
+        answer("find accounts", self.accounts.find_one(doc! { "email": email.as_str() })).await
     }
 
     /// A page of all accounts, oldest first, and how many there are.
@@ -194,19 +195,19 @@ impl Store {
         if let Some(email) = &page.email {
             filter.insert("email", email.as_str());
         }
-        let total = answer(self.accounts.count_documents(filter.clone())).await?;
+        let total = answer("count accounts", self.accounts.count_documents(filter.clone())).await?;
         if let Some(after) = page.after {
             filter.insert("_id", doc! { "$gt": after.to_string() });
         }
         let find = self.accounts.find(filter).sort(doc! { "_id": 1 }).skip(page.skip).limit(page.limit);
-        let accounts = answer(async { find.await?.try_collect().await }).await?;
+        let accounts = answer("find accounts", async { find.await?.try_collect().await }).await?;
         Ok((accounts, total))
     }
 
     /// Changes an account's password.
     pub async fn set_password(&self, user: Uuid, hash: &str) -> Result<(), StoreError> {
         let change = doc! { "$set": { "password": hash } };
-        answer(self.accounts.update_one(doc! { "_id": user.to_string() }, change)).await.map(|_| ())
+        answer("update accounts", self.accounts.update_one(doc! { "_id": user.to_string() }, change)).await.map(|_| ())
     }
 
     /// Makes `fact` true of an account; again is as good.
@@ -225,18 +226,18 @@ impl Store {
     pub async fn facts_of(&self, users: &[Uuid]) -> Result<Vec<(Uuid, Fact)>, StoreError> {
         let users: Vec<String> = users.iter().map(Uuid::to_string).collect();
         let find = self.facts.find(doc! { "user": { "$in": users } });
-        let records: Vec<FactRecord> = answer(async { find.await?.try_collect().await }).await?;
+        let records: Vec<FactRecord> = answer("find facts", async { find.await?.try_collect().await }).await?;
         Ok(records.into_iter().map(|record| (record.user, record.fact)).collect())
     }
 
     /// Adds a refresh token.
     pub async fn add_session(&self, session: &Session) -> Result<(), StoreError> {
-        answer(self.sessions.insert_one(session)).await.map(|_| ())
+        answer("insert sessions", self.sessions.insert_one(session)).await.map(|_| ())
     }
 
     /// The refresh token with this hash.
     pub async fn session(&self, hash: &TokenHash) -> Result<Option<Session>, StoreError> {
-        answer(self.sessions.find_one(doc! { "_id": hash.as_str() })).await
+        answer("find sessions", self.sessions.find_one(doc! { "_id": hash.as_str() })).await
     }
 
     /// Ends a family of refresh tokens; again is as good.
@@ -247,18 +248,18 @@ impl Store {
 
     /// Whether a family of refresh tokens is over.
     pub async fn is_revoked(&self, family: Uuid) -> Result<bool, StoreError> {
-        let found = answer(self.revoked.find_one(doc! { "_id": family.to_string() })).await?;
+        let found = answer("find revoked_families", self.revoked.find_one(doc! { "_id": family.to_string() })).await?;
         Ok(found.is_some())
     }
 
     /// Adds a link of a mail.
     pub async fn add_link(&self, link: &Link) -> Result<(), StoreError> {
-        answer(self.links.insert_one(link)).await.map(|_| ())
+        answer("insert links", self.links.insert_one(link)).await.map(|_| ())
     }
 
     /// The link with this hash.
     pub async fn link(&self, hash: &TokenHash) -> Result<Option<Link>, StoreError> {
-        answer(self.links.find_one(doc! { "_id": hash.as_str() })).await
+        answer("find links", self.links.find_one(doc! { "_id": hash.as_str() })).await
     }
 
     /// Uses a token up: `true` for one caller only, whoever else tries at the same time.
@@ -269,22 +270,26 @@ impl Store {
 
     /// When a token was used up, in microseconds.
     pub async fn spent_at_micros(&self, hash: &TokenHash) -> Result<Option<i64>, StoreError> {
-        let spent = answer(self.spent.find_one(doc! { "_id": hash.as_str() })).await?;
+        let spent = answer("find spent_tokens", self.spent.find_one(doc! { "_id": hash.as_str() })).await?;
         Ok(spent.map(|spent| spent.at_micros))
     }
 }
 
 /// Inserts under a unique key; `false` when the key was there.
 async fn insert_once<T: Serialize + Send + Sync>(collection: &Collection<T>, record: &T) -> Result<bool, StoreError> {
-    match answer(collection.insert_one(record)).await {
+    match answer("insert", collection.insert_one(record)).await {
         Ok(_) => Ok(true),
         Err(error) if error.is_duplicate() => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-async fn answer<T>(operation: impl IntoFuture<Output = mongodb::error::Result<T>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(OPERATION, operation).await {
+async fn answer<T>(
+    summary: &'static str,
+    operation: impl IntoFuture<Output = mongodb::error::Result<T>>,
+) -> Result<T, StoreError> {
+    let span = shop_telemetry::command_span("mongodb", summary);
+    match tokio::time::timeout(OPERATION, operation).instrument(span).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(StoreError::Silent),
     }

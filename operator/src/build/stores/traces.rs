@@ -14,7 +14,7 @@ pub(crate) fn deployment(shop: &ValidShop) -> Option<Deployment> {
         name: TRACES.to_owned(),
         image: Some(image.clone()),
         // Bounded by number: what does not fit is the oldest trace, not the container's memory.
-        args: Some(strings(["--memory.max-traces=5000"])),
+        args: Some(strings(["--memory.max-traces=2000"])),
         env: Some(vec![variable("COLLECTOR_OTLP_ENABLED", "true"), variable("SPAN_STORAGE_TYPE", "memory")]),
         ports: Some(vec![super::port("otlp", 4317), super::port("query", 16686), super::port("admin", 14269)]),
         startup_probe: Some(every(1, 60, http_probe("/", "admin"))),

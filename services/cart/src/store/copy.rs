@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use redis::Script;
 use serde::{Deserialize, Serialize};
 use shop_core::{Fault, Money};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{Store, life};
+use super::{Store, life, span};
 use crate::{domain::Product, error::Error};
 
 static LEARN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/learn.lua")));
@@ -69,7 +70,7 @@ impl Store {
             learn.arg(active.map(|active| u8::from(active).to_string()).unwrap_or_default());
             learn.arg(available.map(|available| available.to_string()).unwrap_or_default());
         }
-        self.run(&learn).await
+        self.run("EVALSHA learn", &learn).await
     }
 
     /// The last known facts of those `products` of which there are any.
@@ -82,7 +83,8 @@ impl Store {
             pipe.expire(key(*product), life()).ignore();
             pipe.hmget(key(*product), &["details", "active", "available"]);
         }
-        let copies: Vec<(Option<String>, Option<u8>, Option<i64>)> = pipe.query_async(&mut self.redis.clone()).await?;
+        let copies: Vec<(Option<String>, Option<u8>, Option<i64>)> =
+            pipe.query_async(&mut self.redis.clone()).instrument(span("HMGET catalog")).await?;
         let known = products.iter().zip(copies).filter_map(|(id, (details, active, available))| {
             // A copy that cannot be read is as good as none.
             let details: Details = serde_json::from_str(&details?).ok()?;

@@ -20,14 +20,14 @@ pub(super) struct Attempt {
 impl Store {
     /// Adds a mail to send.
     pub async fn add_mail(&self, request: &MailRequest) -> Result<(), StoreError> {
-        answer(self.mails.insert_one(request)).await.map(|_| ())
+        answer("insert mails", self.mails.insert_one(request)).await.map(|_| ())
     }
 
     /// Mails that are to be sent now.
     pub async fn due_mails(&self, now: Timestamp, limit: i64) -> Result<Vec<MailRequest>, StoreError> {
         let due = doc! { "due_at": { "$lte": bson::DateTime::from_jiff(now) } };
         let find = self.mails.find(due).sort(doc! { "due_at": 1 }).limit(limit);
-        answer(async { find.await?.try_collect().await }).await
+        answer("find mails", async { find.await?.try_collect().await }).await
     }
 
     /// Begins an attempt: `true` for one caller only. Its number is used up before it is taken, so a process that dies
@@ -42,11 +42,11 @@ impl Store {
     pub async fn set_attempt(&self, request: &MailRequest) -> Result<(), StoreError> {
         let due_at = bson::DateTime::from_jiff(request.due_at);
         let change = doc! { "$set": { "attempt": i64::from(request.attempt), "due_at": due_at } };
-        answer(self.mails.update_one(doc! { "_id": request.id.to_string() }, change)).await.map(|_| ())
+        answer("update mails", self.mails.update_one(doc! { "_id": request.id.to_string() }, change)).await.map(|_| ())
     }
 
     /// Forgets a mail that is sent or given up.
     pub async fn remove_mail(&self, request: &MailRequest) -> Result<(), StoreError> {
-        answer(self.mails.delete_one(doc! { "_id": request.id.to_string() })).await.map(|_| ())
+        answer("delete mails", self.mails.delete_one(doc! { "_id": request.id.to_string() })).await.map(|_| ())
     }
 }

@@ -34,11 +34,11 @@ impl Store {
 async fn remove_expired(collection: &Collection<Key>, before: Timestamp) -> Result<u64, StoreError> {
     let expired = doc! { "expires_at": { "$lt": bson::DateTime::from_jiff(before) } };
     let find = collection.find(expired).projection(doc! { "_id": 1 }).limit(BATCH);
-    let found: Vec<Key> = answer(async { find.await?.try_collect().await }).await?;
+    let found: Vec<Key> = answer("find expired", async { find.await?.try_collect().await }).await?;
     if found.is_empty() {
         return Ok(0);
     }
     let keys: Vec<Bson> = found.into_iter().map(|found| found.key).collect();
     let chosen: Document = doc! { "_id": { "$in": keys } };
-    Ok(answer(collection.delete_many(chosen)).await?.deleted_count)
+    Ok(answer("delete expired", collection.delete_many(chosen)).await?.deleted_count)
 }
