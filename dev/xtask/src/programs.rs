@@ -125,6 +125,20 @@ pub const GO_PROGRAMS: [GoProgram; 5] = [
     },
 ];
 
+/// What only the tests need: an independent reading of network policies.
+pub const CYCLONUS: GoProgram = GoProgram {
+    name: "cyclonus",
+    source: Source::Module {
+        path: "github.com/mattfenwick/cyclonus",
+        version: "v0.5.6",
+        missing: &[],
+        mended: &[],
+    },
+    package: "./cmd/cyclonus",
+    linker_flags: "",
+    aliases: &[],
+};
+
 const TRAEFIK_VERSION: &str = "3.7.15";
 
 impl GoProgram {

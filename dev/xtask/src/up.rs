@@ -14,7 +14,7 @@ use crate::shell;
 use crate::step::{Outcome, Step, Steps};
 use crate::target::Target;
 
-const NETWORK: &str = "check that this machine reaches its package registries (or their proxies)";
+pub const NETWORK: &str = "check that this machine reaches its package registries (or their proxies)";
 /// What to do when a build fails.
 pub const LOGS: &str = "read the log named above";
 
