@@ -27,6 +27,7 @@ pub mod rollout;
 pub mod status;
 pub mod validate;
 
+pub mod check;
 pub mod health;
 pub mod leader;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! The operator's command line: `run` (the default), `crd`, `render <shop.yaml>`.
+//! The operator's command line: `run` (the default), `check <url>`, `crd`, `render <shop.yaml>`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
+use http::Uri;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use shopkeeper_operator::controller::{self, Context, Watch};
 use shopkeeper_operator::leader::Election;
 use shopkeeper_operator::settings::Settings;
-use shopkeeper_operator::{health, render};
+use shopkeeper_operator::{check, health, render};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
@@ -40,6 +41,11 @@ struct Cli {
 enum Command {
     /// Look after Shops.
     Run,
+    /// Ask whether a deployed operator is ready, and whether the API server knows Shops.
+    Check {
+        /// Where the operator's probes are served.
+        operator: Uri,
+    },
     /// Print the definition of the Shop resource.
     Crd,
     /// Print everything that would be made for a Shop, with dummy credentials.
@@ -52,9 +58,14 @@ enum Command {
 // Reconciles wait for the API server nearly all the time: one thread does, and one thread's stacks are enough.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    // With a second provider anywhere in the graph rustls would refuse to choose.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let cli = Cli::parse();
     match cli.command {
         None | Some(Command::Run) => run(cli).await,
+        Some(Command::Check { operator }) => {
+            check::check(operator, Client::try_default().await?, &named(&cli.watch_namespaces)).await
+        }
         Some(Command::Crd) => {
             print!("{}", render::crd()?);
             Ok(())
@@ -63,17 +74,19 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
+/// The namespaces to look after; none means all. A chart without any passes an empty text.
+fn named(given: &[String]) -> Vec<&str> {
+    given.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect()
+}
+
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let telemetry = shop_telemetry::init("operator")?;
-    // With a second provider anywhere in the graph rustls would refuse to choose.
-    rustls::crypto::ring::default_provider().install_default().ok();
-
     let config = Config::infer().await.context("finding the API server")?;
     // Two processes on one development machine have one host name.
     let identity = format!("{}-{}", cli.identity, std::process::id());
     let election = Election::new(Client::try_from(config.clone())?, &config.default_namespace, identity);
     let client = ClientBuilder::try_from(config)?.with_layer(&election.fence()).build();
-    let namespaces: Vec<&str> = cli.watch_namespaces.iter().map(|n| n.trim()).filter(|n| !n.is_empty()).collect();
+    let namespaces = named(&cli.watch_namespaces);
     let watches: Vec<Watch> = if namespaces.is_empty() {
         vec![Watch::new(&client, None)]
     } else {
