@@ -3,6 +3,8 @@
 //! Every test has a namespace of its own, in which the operator runs inside the test; the operator that may be deployed on
 //! the cluster watches other namespaces (`watchNamespaces` in its chart).
 
+#[path = "cluster/install.rs"]
+mod install;
 #[path = "cluster/leadership.rs"]
 mod leadership;
 #[path = "cluster/lifecycle.rs"]

@@ -1,0 +1,9 @@
+//! The charts as Helm renders them, and what their readers say to them. Needs no cluster; `cargo xtask test` puts helm,
+//! promtool and kube-score on the PATH.
+
+mod helm;
+mod lint;
+mod monitoring;
+mod operator;
+mod rights;
+mod values;
