@@ -97,6 +97,13 @@ pub fn operator(paths: &Paths, target: &Target) -> Result<()> {
     Ok(())
 }
 
+/// The chart's own test: a pod asks whether the operator is ready, and whether the API server knows Shops.
+pub fn helm_test(paths: &Paths, target: &Target) -> Result<()> {
+    let kubectl = target.kubectl(paths);
+    let arguments = ["test", "shopkeeper", "--namespace", OPERATOR_NAMESPACE, "--logs", "--timeout", "2m"];
+    shell::run(&mut kubectl.tool("helm", &arguments))
+}
+
 /// Applies the example Shop and waits until it is ready, saying what it waits for.
 pub fn shop(paths: &Paths, target: &Target) -> Result<()> {
     let kubectl = target.kubectl(paths);

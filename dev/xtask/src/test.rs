@@ -9,8 +9,9 @@ use clap::Args;
 use crate::RUST_TARGET;
 use crate::conformance;
 use crate::install;
+use crate::manifest;
 use crate::paths::Paths;
-use crate::programs::CYCLONUS;
+use crate::programs;
 use crate::shell;
 use crate::step::{Outcome, Steps};
 use crate::target::Target;
@@ -56,6 +57,7 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         Ok(Outcome::Done)
     })?;
     let target = up::until_loaded(paths, steps)?;
+    lint_files(paths, steps, &target)?;
     steps.run("clippy", "repair what it names", |step| {
         let lints = [
             "clippy",
@@ -73,10 +75,17 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         Ok(Outcome::Done)
     })?;
     up::until_purchased(paths, steps, &target)?;
+    steps.run("helm test", "`cargo xtask logs operator` shows the operator's view", |_| {
+        install::helm_test(paths, &target)?;
+        Ok(Outcome::Done)
+    })?;
+    steps.run("install.yaml", "repair what the API server names in charts/", |_| {
+        manifest::try_out(paths, &target.kubectl(paths))?;
+        Ok(Outcome::Done)
+    })?;
     let registry = "check that this machine reaches PyPI (or its proxy); on Debian python3-venv has to be installed";
     steps.run("schemathesis", registry, |step| conformance::install(step, paths))?;
     steps.run("conformance", "read the report above; it names the requests", |_| conformance::run(paths, &target))?;
-    steps.run("go cyclonus", up::NETWORK, |step| CYCLONUS.build(step, paths))?;
     let stores = TestStores::new(paths, &target);
     steps.run("test stores", "read the reason above", |_| {
         stores.start()?;
@@ -91,6 +100,28 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         Ok(Outcome::Done)
     })?;
     tested
+}
+
+/// What other people's tools say to files that no compiler reads. Charts are left to the operator's tests, which find their
+/// tools on the PATH.
+fn lint_files(paths: &Paths, steps: &Steps, target: &Target) -> Result<()> {
+    steps.run("promtool", up::NETWORK, |step| programs::unpack_promtool(step, paths))?;
+    for program in &programs::TEST_PROGRAMS {
+        steps.run(&format!("go {}", program.name), up::NETWORK, |step| program.build(step, paths))?;
+    }
+    let kubectl = target.kubectl(paths);
+    steps.run("workflows", "repair what actionlint names in .github/workflows", |_| {
+        let workflows = [".github/workflows/ci.yml", ".github/workflows/release.yml"];
+        shell::run(kubectl.tool("actionlint", &workflows).current_dir(&paths.source))?;
+        Ok(Outcome::Done)
+    })?;
+    steps.run("cargo-deny", up::NETWORK, |step| programs::CARGO_DENY.download(step, paths))?;
+    steps.run("dependencies", "choose another crate, or give deny.toml a reason", |step| {
+        // Advisories are kept where not every machine reaches; .github/workflows/ci.yml looks at them.
+        let arguments = ["--locked", "check", "bans", "licenses", "sources"];
+        step.run(kubectl.tool("cargo-deny", &arguments).current_dir(&paths.source))?;
+        Ok(Outcome::Done)
+    })
 }
 
 /// The project's rules about itself; a workspace of its own, built for this machine.
@@ -111,7 +142,7 @@ fn workspace(
     let mut cargo = shell::cargo(paths);
     cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
     cargo.envs(target.environment(paths)).envs(stores.environment()?);
-    cargo.env("SHOP_TEST_CYCLONUS", paths.bin.join(CYCLONUS.name));
+    cargo.env("SHOP_TEST_CYCLONUS", paths.bin.join("cyclonus"));
     if options.deep {
         cargo.env("SHOP_TEST_DEEP", "1").env("PROPTEST_CASES", "20000");
     }

