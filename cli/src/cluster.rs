@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Secret},
+};
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::ListParams,
@@ -13,6 +16,8 @@ use shopkeeper_operator::{
     catalog::{RABBITMQ, SERVICES, Service},
     crd::Shop,
     names,
+    observe::Child,
+    settings::OPERATOR_SELECTOR,
 };
 
 use crate::forward::Forward;
@@ -20,15 +25,12 @@ use crate::forward::Forward;
 const AMQP_PORT: u16 = 5672;
 const AMQP_URL: &str = "SHOP_AMQP__URL";
 
-/// Which Shop is meant, with the flags of kubectl.
+/// Which cluster and namespace are meant, with the flags of kubectl.
 #[derive(Args)]
 pub struct Target {
     /// Namespace of the Shop. Default: the kubeconfig's.
     #[arg(short, long, global = true)]
     namespace: Option<String>,
-    /// Name of the Shop. Default: the only one in the namespace.
-    #[arg(long, global = true)]
-    shop: Option<String>,
     /// Context of the kubeconfig. Default: the current one.
     #[arg(long, global = true)]
     context: Option<String>,
@@ -37,15 +39,17 @@ pub struct Target {
     kubeconfig: Option<std::path::PathBuf>,
 }
 
-/// A connection to the API server, and one Shop.
+/// A connection to the API server, and a namespace.
 pub struct Cluster {
-    client: Client,
-    namespace: String,
-    shop: String,
+    /// The API server.
+    pub client: Client,
+    /// The namespace.
+    pub namespace: String,
+    namespace_given: bool,
 }
 
 impl Cluster {
-    /// Connects, and makes sure that the Shop is there.
+    /// Connects.
     pub async fn connect(target: Target) -> anyhow::Result<Self> {
         let options = KubeConfigOptions { context: target.context, ..KubeConfigOptions::default() };
         let config = match target.kubeconfig {
@@ -56,17 +60,72 @@ impl Cluster {
             None => Config::from_kubeconfig(&options).await,
         };
         let config = config.context("there is no usable kubeconfig")?;
+        let namespace_given = target.namespace.is_some();
         let namespace = target.namespace.unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config)?;
-        let shops: Api<Shop> = Api::namespaced(client.clone(), &namespace);
-        let shop = match target.shop {
-            Some(name) => match shops.get_opt(&name).await.context("the Shop cannot be read")? {
-                Some(shop) => shop.name_any(),
-                None => bail!("there is no Shop {name} in the namespace {namespace}"),
-            },
-            None => the_only_one(&shops, &namespace).await?,
+        Ok(Self { client: Client::try_from(config)?, namespace, namespace_given })
+    }
+
+    /// The namespace that a file names, unless the command line named another one.
+    pub fn within(mut self, namespace: &str) -> anyhow::Result<Self> {
+        if self.namespace_given && self.namespace != namespace {
+            bail!("the file is for the namespace {namespace}, --namespace says {}; change one of them", self.namespace);
+        }
+        namespace.clone_into(&mut self.namespace);
+        Ok(self)
+    }
+
+    /// Objects of one kind in the namespace.
+    pub fn api<K: Child>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The Shop of this name, or the only one.
+    pub async fn shop(&self, name: Option<&str>) -> anyhow::Result<Shop> {
+        let shops: Api<Shop> = self.api();
+        let mut found = match name {
+            Some(name) => shops.get_opt(name).await.context("the Shop cannot be read")?.into_iter().collect(),
+            None => shops.list(&ListParams::default()).await.context("the Shops cannot be listed")?.items,
         };
-        Ok(Self { client, namespace, shop })
+        match (found.len(), name) {
+            (1, _) => Ok(found.remove(0)),
+            (0, Some(name)) => {
+                bail!("there is no Shop {name} in the namespace {}{}", self.namespace, self.elsewhere().await)
+            }
+            (0, None) => bail!("there is no Shop in the namespace {}{}", self.namespace, self.elsewhere().await),
+            _ => {
+                let names: Vec<String> = found.iter().map(kube::ResourceExt::name_any).collect();
+                bail!("the namespace {} has several Shops: name one of {}", self.namespace, names.join(", "));
+            }
+        }
+    }
+
+    /// Where there are Shops, for somebody who looked in the wrong place.
+    async fn elsewhere(&self) -> String {
+        // Without the right to look everywhere there is no hint.
+        let found = Api::<Shop>::all(self.client.clone()).list(&ListParams::default()).await;
+        let found = found.map(|list| list.items).unwrap_or_default();
+        let place = |shop: &Shop| format!("--namespace {} ({})", shop.namespace().unwrap_or_default(), shop.name_any());
+        let places: Vec<String> = found.iter().map(place).collect();
+        if places.is_empty() { String::new() } else { format!("; there is one with {}", places.join(", ")) }
+    }
+
+    /// The Shop's objects of one kind.
+    pub async fn list<K: Child>(&self, shop: &str) -> kube::Result<Vec<K>> {
+        Ok(self.api().list(&ListParams::default().labels(&of_shop(shop))).await?.items)
+    }
+
+    /// The running pods of one component.
+    pub async fn running(&self, shop: &str, component: &str) -> anyhow::Result<Vec<Pod>> {
+        let labels = names::selector(shop, component);
+        let selector: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let running = ListParams::default().labels(&selector.join(",")).fields("status.phase=Running");
+        Ok(self.api().list(&running).await.context("the pods cannot be listed")?.items)
+    }
+
+    /// The operator's Deployment.
+    pub async fn operator(&self) -> kube::Result<Option<Deployment>> {
+        let all: Api<Deployment> = Api::all(self.client.clone());
+        Ok(all.list(&ListParams::default().labels(OPERATOR_SELECTOR)).await?.items.into_iter().next())
     }
 
     /// The services that consume events.
@@ -75,9 +134,9 @@ impl Cluster {
     }
 
     /// The broker's address for one service, with that service's user and rights.
-    pub async fn broker_url(&self, service: &str) -> anyhow::Result<SecretString> {
-        let name = names::component(&self.shop, service);
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+    pub async fn broker_url(&self, shop: &str, service: &str) -> anyhow::Result<SecretString> {
+        let name = names::component(shop, service);
+        let secrets: Api<Secret> = self.api();
         let secret = secrets.get(&name).await.with_context(|| format!("the Secret {}/{name}", self.namespace))?;
         let url = secret.data.as_ref().and_then(|data| data.get(AMQP_URL));
         let url = url.ok_or_else(|| anyhow!("the Secret {}/{name} has no {AMQP_URL}", self.namespace))?;
@@ -85,23 +144,14 @@ impl Cluster {
     }
 
     /// A local port that leads to the Shop's broker.
-    pub async fn forward_to_broker(&self) -> anyhow::Result<Forward> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let labels = names::selector(&self.shop, RABBITMQ);
-        let selector: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
-        let running = ListParams::default().labels(&selector.join(",")).fields("status.phase=Running");
-        let found = pods.list(&running).await.context("the pods cannot be listed")?;
-        let pod = found.items.first().ok_or_else(|| anyhow!("no pod of {}'s RabbitMQ is running", self.shop))?;
-        Forward::to(pods, pod.name_any(), AMQP_PORT).await
+    pub async fn forward_to_broker(&self, shop: &str) -> anyhow::Result<Forward> {
+        let found = self.running(shop, RABBITMQ).await?;
+        let pod = found.first().ok_or_else(|| anyhow!("no pod of {shop}'s RabbitMQ is running"))?;
+        Forward::to(self.api(), pod.name_any(), AMQP_PORT).await
     }
 }
 
-async fn the_only_one(shops: &Api<Shop>, namespace: &str) -> anyhow::Result<String> {
-    let found = shops.list(&ListParams::default()).await.context("the Shops cannot be listed")?;
-    let names: Vec<String> = found.iter().map(kube::ResourceExt::name_any).collect();
-    match names.as_slice() {
-        [name] => Ok(name.clone()),
-        [] => bail!("there is no Shop in the namespace {namespace}; name another one with --namespace"),
-        _ => bail!("the namespace {namespace} has several Shops ({}); choose with --shop", names.join(", ")),
-    }
+/// Selects everything that belongs to a Shop, what the operator did not make itself too: volumes, for instance.
+pub fn of_shop(shop: &str) -> String {
+    format!("app.kubernetes.io/name=shop,{}={shop}", names::INSTANCE_LABEL)
 }

@@ -1,12 +1,13 @@
 //! `kubectl shopkeeper`: what people do with a running Shop, through the Kubernetes API and with the rights they have there.
 //!
 //! `commands` has one file a command, each ending in a value that can be shown; `cluster` finds the Shop and what belongs to
-//! it; `forward` reaches a store; `output` shows.
+//! it; `forward` reaches its pods; `redact` takes secrets out of texts; `output` shows.
 
 mod cluster;
 mod commands;
 mod forward;
 mod output;
+mod redact;
 
 use std::process::ExitCode;
 
@@ -15,18 +16,18 @@ use clap::Parser;
 use crate::{
     cluster::{Cluster, Target},
     commands::Command,
-    output::Format,
 };
+
+/// What a command that failed ends with; `status` and `plan` say something else with 1.
+const FAILED: u8 = 2;
 
 /// Looks after a Shop from the command line.
 #[derive(Parser)]
 #[command(version, name = "kubectl-shopkeeper", bin_name = "kubectl shopkeeper")]
+#[command(after_help = "It works through the Kubernetes API with your rights, and ends with 2 when something failed.")]
 struct Cli {
     #[command(flatten)]
     target: Target,
-    /// How to write what was found.
-    #[arg(short, long, global = true, value_enum, default_value_t)]
-    output: Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -34,18 +35,17 @@ struct Cli {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             anstream::eprintln!("{}: {error:#}", output::styled("error", output::BAD));
-            ExitCode::FAILURE
+            ExitCode::from(FAILED)
         }
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<u8> {
     // Already installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::connect(cli.target).await?;
-    let found = cli.command.run(&cluster).await?;
-    output::print(found.as_ref(), cli.output)
+    cli.command.run(cluster).await?.print()
 }

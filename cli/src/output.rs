@@ -1,8 +1,8 @@
 //! Tables for people, JSON and YAML for programs.
 
 use anstyle::{AnsiColor, Style};
-use clap::ValueEnum;
-use jiff::Timestamp;
+use clap::{Args, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 /// What a command found.
@@ -11,6 +11,31 @@ pub trait View {
     fn value(&self) -> serde_json::Result<Value>;
     /// What a person wants to know. Colours are taken out again when nobody would see them.
     fn text(&self, now: Timestamp) -> String;
+    /// What the process ends with.
+    fn exit_code(&self) -> u8 {
+        0
+    }
+}
+
+/// What a command found, and how it is written.
+pub struct Shown {
+    view: Box<dyn View>,
+    format: Format,
+}
+
+/// The flag of every command that shows something.
+#[derive(Args)]
+pub struct Output {
+    /// How to write what was found.
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: Format,
+}
+
+impl Output {
+    /// Something to show, in the format that was asked for.
+    pub fn of(&self, view: impl View + 'static) -> Shown {
+        Shown { view: Box::new(view), format: self.output }
+    }
 }
 
 /// How it is written.
@@ -31,17 +56,26 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 pub const GOOD: Style = AnsiColor::Green.on_default();
 /// What names the rest.
 pub const TITLE: Style = Style::new().bold();
-/// What is neither.
+/// What will be different, or may have to be looked at.
+pub const NEW: Style = AnsiColor::Yellow.on_default();
+/// What is none of it.
 pub const PLAIN: Style = Style::new();
 
-/// Writes it to standard output.
-pub fn print(view: &dyn View, format: Format) -> anyhow::Result<()> {
-    match format {
-        Format::Table => anstream::print!("{}", view.text(Timestamp::now())),
-        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&view.value()?)?),
-        Format::Yaml => anstream::print!("{}", serde_saphyr::to_string(&view.value()?)?),
+impl Shown {
+    /// For people.
+    pub fn text(view: impl View + 'static) -> Self {
+        Self { view: Box::new(view), format: Format::Table }
     }
-    Ok(())
+
+    /// Writes it to standard output, and tells what to end with.
+    pub fn print(&self) -> anyhow::Result<u8> {
+        match self.format {
+            Format::Table => anstream::print!("{}", self.view.text(Timestamp::now())),
+            Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&self.view.value()?)?),
+            Format::Yaml => anstream::print!("{}", serde_saphyr::to_string(&self.view.value()?)?),
+        }
+        Ok(self.view.exit_code())
+    }
 }
 
 /// Text in a style.
@@ -59,6 +93,11 @@ impl Table {
     /// A table without rows yet.
     pub fn new(titles: &[&str]) -> Self {
         Self { rows: vec![titles.iter().map(|title| ((*title).to_owned(), TITLE)).collect()] }
+    }
+
+    /// Whether there is nothing under the titles.
+    pub fn is_empty(&self) -> bool {
+        self.rows.len() < 2
     }
 
     /// Adds a row.
@@ -88,7 +127,12 @@ impl Table {
 
 /// How long ago, in the largest unit that says enough: `45s`, `12m`, `5h`, `3d`.
 pub fn age(then: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(then).as_secs().max(0);
+    duration(now.duration_since(then))
+}
+
+/// A duration in the largest unit that says enough.
+pub fn duration(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
     match seconds {
         0..120 => format!("{seconds}s"),
         120..7200 => format!("{}m", seconds / 60),

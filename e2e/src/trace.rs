@@ -1,57 +1,16 @@
-//! A trace as the trace store (Jaeger's JSON) tells it.
+//! The trace of what a test did, as soon as the trace store has all of it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::Deserialize;
-use serde_json::Value;
+use shop_trace::QUERY_PORT;
+pub use shop_trace::{Span, Trace};
 
 use crate::{Seen, cluster::Cluster, wait_for};
 
 const COMPONENT: &str = "traces";
-const QUERY_PORT: u16 = 16686;
 /// Services send their spans every few seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// All spans of one trace.
-#[derive(Clone, Debug, Default)]
-pub struct Trace {
-    /// In the order they started.
-    pub spans: Vec<Span>,
-}
-
-/// One step of one service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Its id.
-    pub id: String,
-    /// What it belongs to.
-    pub cause: Option<Cause>,
-    /// Whose it is.
-    pub service: String,
-    /// What was done.
-    pub operation: String,
-    /// `server`, `client`, `producer`, `consumer` or `internal`.
-    pub kind: String,
-    /// Microseconds since 1970.
-    pub started: u64,
-    /// Microseconds.
-    pub took: u64,
-    /// Names of what it carries.
-    pub attributes: BTreeSet<String>,
-}
-
-/// Where a span comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// The id of the other span.
-    pub span: String,
-    /// Whether it is a link (`FOLLOWS_FROM`) and not the parent (`CHILD_OF`).
-    pub link: bool,
-}
 
 /// Gets a trace as soon as it is `complete`.
 pub async fn fetch(cluster: &Cluster, id: &str, complete: impl Fn(&Trace) -> bool) -> anyhow::Result<Trace> {
@@ -62,7 +21,7 @@ pub async fn fetch(cluster: &Cluster, id: &str, complete: impl Fn(&Trace) -> boo
             Ok(text) => text,
             Err(error) => return Ok(Seen::NotYet(format!("{error:#}"))),
         };
-        let trace = Trace::parse(&text)?;
+        let trace = parse(&text)?.into_iter().next().unwrap_or_default();
         Ok(if complete(&trace) { Seen::Done(trace) } else { Seen::NotYet(format!("\n{}", trace.tree())) })
     })
     .await
@@ -71,190 +30,9 @@ pub async fn fetch(cluster: &Cluster, id: &str, complete: impl Fn(&Trace) -> boo
 /// The latest traces that a service took part in.
 pub async fn recent(cluster: &Cluster, service: &str) -> anyhow::Result<Vec<Trace>> {
     let path = format!("/api/traces?service={service}&limit=200&lookback=1h");
-    let answer: wire::Answer = serde_json::from_str(&cluster.ask(COMPONENT, QUERY_PORT, &path).await?)?;
-    Ok(answer.data.into_iter().map(|trace| Trace { spans: trace.into_spans().collect() }).collect())
+    parse(&cluster.ask(COMPONENT, QUERY_PORT, &path).await?)
 }
 
-impl Trace {
-    /// Reads the answer of `/api/traces/{id}`.
-    pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let answer: wire::Answer = serde_json::from_str(text).context("the trace store answered something unknown")?;
-        let mut spans: Vec<Span> = answer.data.into_iter().flat_map(wire::Trace::into_spans).collect();
-        spans.sort_by_key(|span| span.started);
-        Ok(Self { spans })
-    }
-
-    /// The span with this id.
-    #[must_use]
-    pub fn span(&self, id: &str) -> Option<&Span> {
-        self.spans.iter().find(|span| span.id == id)
-    }
-
-    /// Everything that led to `span`, nearest first.
-    pub fn causes<'a>(&'a self, span: &'a Span) -> impl Iterator<Item = &'a Span> {
-        let cause_of = |span: &Span| span.cause.as_ref().and_then(|cause| self.span(&cause.span));
-        std::iter::successors(cause_of(span), move |span| cause_of(span))
-    }
-
-    /// Whether every span's cause is there too, that is, nothing is still on its way but the last steps.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.spans.iter().filter_map(|span| span.cause.as_ref()).all(|cause| self.span(&cause.span).is_some())
-    }
-
-    /// One line a span: start, duration, and below its cause the service and what it did.
-    #[must_use]
-    pub fn tree(&self) -> String {
-        let begin = self.spans.first().map_or(0, |span| span.started);
-        let mut text = format!("{:>10} {:>12}\n", "start", "duration");
-        self.branch(None, 0, begin, &mut text);
-        text
-    }
-
-    fn branch(&self, cause: Option<&Span>, depth: usize, begin: u64, text: &mut String) {
-        let here = |span: &&Span| span.cause.as_ref().and_then(|cause| self.span(&cause.span)) == cause;
-        for span in self.spans.iter().filter(here) {
-            text.push_str(&span.line(depth, begin));
-            self.branch(Some(span), depth + 1, begin, text);
-        }
-    }
-}
-
-impl Span {
-    fn line(&self, depth: usize, begin: u64) -> String {
-        let follows = if self.cause.as_ref().is_some_and(|cause| cause.link) { " (follows)" } else { "" };
-        let start = Duration::from_micros(self.started.saturating_sub(begin)).as_secs_f64();
-        let took = Duration::from_micros(self.took).as_secs_f64() * 1_000.0;
-        let Self { service, operation, .. } = self;
-        format!("{start:>8.3} s {took:>9.2} ms  {:indent$}{service} {operation}{follows}\n", "", indent = depth * 2)
-    }
-}
-
-/// Jaeger's own shapes, as far as they matter here.
-mod wire {
-    use super::{Cause, Deserialize, HashMap, Value};
-
-    #[derive(Deserialize)]
-    pub(super) struct Answer {
-        #[serde(default)]
-        pub data: Vec<Trace>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    pub(super) struct Trace {
-        spans: Vec<Span>,
-        processes: HashMap<String, Process>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Process {
-        service_name: String,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Span {
-        #[serde(rename = "spanID")]
-        id: String,
-        operation_name: String,
-        #[serde(default)]
-        references: Vec<Reference>,
-        start_time: u64,
-        duration: u64,
-        #[serde(rename = "processID")]
-        process: String,
-        #[serde(default)]
-        tags: Vec<Tag>,
-    }
-
-    #[derive(Deserialize)]
-    struct Reference {
-        #[serde(rename = "refType")]
-        kind: String,
-        #[serde(rename = "spanID")]
-        span: String,
-    }
-
-    #[derive(Deserialize)]
-    struct Tag {
-        key: String,
-        value: Value,
-    }
-
-    impl Trace {
-        pub(super) fn into_spans(self) -> impl Iterator<Item = super::Span> {
-            let Self { spans, processes } = self;
-            spans.into_iter().map(move |span| {
-                let service = processes.get(&span.process).map(|process| process.service_name.clone());
-                // Jaeger leaves the tag out where the kind is the default one.
-                let kind = span.tags.iter().find(|tag| tag.key == "span.kind").and_then(|tag| tag.value.as_str());
-                let kind = kind.unwrap_or("internal").to_owned();
-                super::Span {
-                    cause: cause(&span.references),
-                    service: service.unwrap_or_default(),
-                    kind,
-                    id: span.id,
-                    operation: span.operation_name,
-                    attributes: span.tags.into_iter().map(|tag| tag.key).filter(|key| !is_jaegers(key)).collect(),
-                    started: span.start_time,
-                    took: span.duration,
-                }
-            })
-        }
-    }
-
-    /// Whether the trace store made it, from what a span is beside its attributes.
-    fn is_jaegers(key: &str) -> bool {
-        matches!(key, "span.kind" | "error" | "internal.span.format" | "w3c.tracestate") || key.starts_with("otel.")
-    }
-
-    fn cause(references: &[Reference]) -> Option<Cause> {
-        let parent = references.iter().find(|reference| reference.kind == "CHILD_OF");
-        let link = || references.iter().find(|reference| reference.kind == "FOLLOWS_FROM");
-        let chosen = parent.or_else(link)?;
-        Some(Cause { span: chosen.span.clone(), link: parent.is_none() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ANSWER: &str = r#"{"data":[{"traceID":"t","spans":[
-        {"spanID":"c","operationName":"later","references":[{"refType":"CHILD_OF","traceID":"t","spanID":"a"}],
-         "startTime":3000,"duration":5,"processID":"p2","tags":[]},
-        {"spanID":"a","operationName":"POST /x","references":[],"startTime":1000,"duration":1500,"processID":"p1",
-         "tags":[{"key":"span.kind","type":"string","value":"server"},{"key":"n","type":"int64","value":1}]},
-        {"spanID":"b","operationName":"sooner","references":[{"refType":"FOLLOWS_FROM","traceID":"t","spanID":"a"}],
-         "startTime":2000,"duration":5,"processID":"p2","tags":[]}],
-        "processes":{"p1":{"serviceName":"cart","tags":[]},"p2":{"serviceName":"order","tags":[]}}}],"errors":null}"#;
-
-    #[test]
-    fn a_trace_is_shown_as_a_tree_with_children_by_start_time() {
-        let trace = Trace::parse(ANSWER).unwrap();
-        let tree = trace.tree();
-        let lines: Vec<&str> = tree.lines().collect();
-        assert_eq!(lines[1], "   0.000 s      1.50 ms  cart POST /x");
-        assert_eq!(lines[2], "   0.001 s      0.01 ms    order sooner (follows)");
-        assert_eq!(lines[3], "   0.002 s      0.01 ms    order later");
-        assert_eq!(trace.spans[0].kind, "server");
-    }
-
-    #[test]
-    fn a_span_whose_parent_has_not_arrived_is_shown_at_the_top_and_noticed() {
-        let mut trace = Trace::parse(ANSWER).unwrap();
-        assert!(trace.is_connected());
-        trace.spans.remove(0);
-        assert!(!trace.is_connected());
-        assert_eq!(trace.tree().lines().count(), 3);
-    }
-
-    #[test]
-    fn the_causes_of_a_span_are_told_nearest_first() {
-        let trace = Trace::parse(ANSWER).unwrap();
-        let causes: Vec<&str> = trace.causes(&trace.spans[2]).map(|span| span.operation.as_str()).collect();
-        assert_eq!(causes, ["POST /x"]);
-    }
+fn parse(text: &str) -> anyhow::Result<Vec<Trace>> {
+    shop_trace::parse(text).context("the trace store answered something unknown")
 }

@@ -4,7 +4,7 @@
 //! is found in two ways, because each misses something: the hash of what was applied last (a field that was removed from
 //! the wanted state), and the live object itself (a field that somebody changed).
 
-mod compare;
+pub(crate) mod compare;
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;

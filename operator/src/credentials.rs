@@ -117,6 +117,14 @@ impl Credentials {
         Self { values, identities: identities::dummies() }
     }
 
+    /// The values that are there, and dummies for those that will be made.
+    #[must_use]
+    pub fn foreseen(found: Option<&Secret>) -> Self {
+        let mut foreseen = Self::dummy();
+        foreseen.values.extend(found.map(values_of).unwrap_or_default());
+        foreseen
+    }
+
     /// The same with these certificates.
     #[must_use]
     pub fn with(self, identities: Identities) -> Self {

@@ -6,6 +6,8 @@
 //! Shop -> observe (IO) -> credentials (IO), identities -> validate -> build -> rollout -> apply (IO) -> status -> write (IO)
 //! ```
 //!
+//! `plan` goes the same way without the steps that write, for people who want to know before.
+//!
 //! Steps without "(IO)" are pure, which is why `shopkeeper-operator render` can print every object without a cluster and
 //! why the golden files in `tests/golden` cover all of them. Deliberately absent: waiting, finalizers, and caches of
 //! child objects. "Not ready yet" is a condition in the status, and a watch brings the operator back.
@@ -23,6 +25,7 @@ pub mod identities;
 pub mod keys;
 pub mod objects;
 pub mod observe;
+pub mod plan;
 pub mod rollout;
 pub mod status;
 pub mod validate;

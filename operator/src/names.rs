@@ -26,6 +26,9 @@ pub const APPLIED_ANNOTATION: &str = "shopkeeper.dev/applied";
 /// Annotation of pod templates with the hash of the Secrets and `ConfigMap`s that their pods read at start.
 pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
 
+/// Annotation of a Shop with the time of the last request to rotate its credentials.
+pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";
+
 /// Component of objects that belong to the Shop as a whole.
 pub const SHOP_COMPONENT: &str = "shop";
 

@@ -9,10 +9,10 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 /// Objects as they should be, made by builders.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Desired;
 /// Objects as they were found on the cluster.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Live;
 /// Objects as the cluster has them after they were applied. Status is computed from these only.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Applied;
 /// The objects of one Shop at one stage of a reconcile.
 ///
 /// `apply` takes this struct apart without `..`: a kind that is added here and applied nowhere does not compile.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Objects<Stage> {
     /// Identities of pods.
     pub service_accounts: Vec<ServiceAccount>,

@@ -1,6 +1,7 @@
 //! Settings of the operator itself, from its environment or command line. The chart's values set them.
 
-use clap::Args;
+use clap::{Args, CommandFactory, Parser};
+use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::crd::PullPolicy;
 
@@ -38,6 +39,33 @@ pub struct Settings {
     /// Image of the trace store.
     #[arg(long, env = "SHOPKEEPER_TRACES_IMAGE", default_value = "jaegertracing/all-in-one:1.65.0")]
     pub traces_image: String,
+}
+
+/// Label selector of the operator's Deployment, as the chart makes it.
+pub const OPERATOR_SELECTOR: &str = "app.kubernetes.io/name=shopkeeper,app.kubernetes.io/component=operator";
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Settings {
+    /// The settings of an operator that is deployed, for what has to foresee what it will do.
+    pub fn of(operator: &Deployment) -> Result<Self, clap::Error> {
+        let pod = operator.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+        let variables: Vec<_> =
+            pod.iter().flat_map(|pod| &pod.containers).flat_map(|c| c.env.iter().flatten()).collect();
+        let mut line = vec!["operator".to_owned()];
+        for argument in Line::command().get_arguments() {
+            let named = |name: &str| argument.get_env().is_some_and(|variable| *variable == *name);
+            let value = variables.iter().find(|variable| named(&variable.name)).and_then(|found| found.value.clone());
+            if let (Some(long), Some(value)) = (argument.get_long(), value) {
+                line.push(format!("--{long}={value}"));
+            }
+        }
+        Ok(Line::try_parse_from(line)?.settings)
+    }
 }
 
 impl Default for Settings {

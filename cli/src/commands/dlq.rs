@@ -4,6 +4,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use futures::future::try_join_all;
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::Value;
 use shop_messaging::dead_letters::{DeadLetter, DeadLetters, Which};
@@ -11,7 +12,7 @@ use shop_messaging::dead_letters::{DeadLetter, DeadLetters, Which};
 use crate::{
     cluster::Cluster,
     forward::Forward,
-    output::{BAD, GOOD, PLAIN, TITLE, Table, View, age, styled},
+    output::{BAD, GOOD, Output, PLAIN, Shown, TITLE, Table, View, age, styled},
 };
 
 /// Looking takes messages for a moment; nobody reads more than this.
@@ -19,9 +20,26 @@ const MOST_SHOWN: usize = 500;
 /// Enough to say how long the oldest has been waiting.
 const MOST_AGED: usize = 50;
 
-/// What to do with dead letters.
+const EXAMPLES: &str = "Examples:
+  kubectl shopkeeper dlq ls
+  kubectl shopkeeper dlq show product -o json
+  kubectl shopkeeper dlq replay product 01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// Whose dead letters, and what to do with them.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Dlq {
+    /// Name of the Shop. Default: the only one in the namespace.
+    #[arg(long, global = true)]
+    shop: Option<String>,
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    action: Action,
+}
+
 #[derive(Subcommand)]
-pub enum Dlq {
+enum Action {
     /// How many dead letters each service has.
     Ls,
     /// What they are, and why they are there.
@@ -37,7 +55,7 @@ pub enum Dlq {
 
 /// Which ones to send back.
 #[derive(Args)]
-pub struct Replay {
+struct Replay {
     /// The service that gave up, for instance `order`.
     service: String,
     /// The one to send back.
@@ -50,59 +68,71 @@ pub struct Replay {
 
 impl Dlq {
     /// Does it.
-    pub async fn run(self, cluster: &Cluster) -> anyhow::Result<Box<dyn View>> {
-        let forward = cluster.forward_to_broker().await?;
-        match self {
-            Self::Ls => list(cluster, &forward).await,
-            Self::Show { service, id } => show(cluster, &forward, &service, id.as_deref()).await,
-            Self::Replay(which) => replay(cluster, &forward, &which).await,
-        }
+    pub async fn run(self, cluster: &Cluster) -> anyhow::Result<Shown> {
+        let shop = cluster.shop(self.shop.as_deref()).await?.name_any();
+        let forward = cluster.forward_to_broker(&shop).await?;
+        let broker = Broker { cluster, shop, forward };
+        Ok(match self.action {
+            Action::Ls => self.output.of(list(&broker).await?),
+            Action::Show { service, id: None } => self.output.of(Letters(look(&broker, &service).await?)),
+            Action::Show { service, id: Some(id) } => self.output.of(show(&broker, &service, &id).await?),
+            Action::Replay(which) => self.output.of(replay(&broker, &which).await?),
+        })
     }
 }
 
-async fn list(cluster: &Cluster, forward: &Forward) -> anyhow::Result<Box<dyn View>> {
+/// The Shop's broker, and the way to it.
+struct Broker<'a> {
+    cluster: &'a Cluster,
+    shop: String,
+    forward: Forward,
+}
+
+async fn list(broker: &Broker<'_>) -> anyhow::Result<Queues> {
     let queues = Cluster::consumers().map(|service| async {
-        let letters = open(cluster, forward, service.name).await?;
+        let letters = open(broker, service.name).await?;
         let messages = letters.count().await?;
         let waiting = if messages.unwrap_or_default() > 0 { letters.look(MOST_AGED).await? } else { Vec::new() };
         letters.close().await;
         let oldest = waiting.iter().filter_map(|letter| letter.occurred_at).min();
         Ok::<_, anyhow::Error>(Queue { service: service.name, messages, oldest })
     });
-    Ok(Box::new(Queues(try_join_all(queues).await?)))
+    Ok(Queues(try_join_all(queues).await?))
 }
 
-async fn show(cluster: &Cluster, forward: &Forward, service: &str, id: Option<&str>) -> anyhow::Result<Box<dyn View>> {
-    let letters = open(cluster, forward, service).await?;
-    let mut found = if letters.count().await?.is_some() { letters.look(MOST_SHOWN).await? } else { Vec::new() };
+async fn look(broker: &Broker<'_>, service: &str) -> anyhow::Result<Vec<DeadLetter>> {
+    let letters = open(broker, service).await?;
+    let found = if letters.count().await?.is_some() { letters.look(MOST_SHOWN).await? } else { Vec::new() };
     letters.close().await;
-    let Some(id) = id else { return Ok(Box::new(Letters(found))) };
-    found.retain(|letter| letter.id == id);
-    // The same event can die twice; its copies differ in how they died.
-    let letter =
-        found.pop().ok_or_else(|| anyhow!("{service} has no dead letter {id} among the first {MOST_SHOWN}"))?;
-    Ok(Box::new(Letter(letter)))
+    Ok(found)
 }
 
-async fn replay(cluster: &Cluster, forward: &Forward, which: &Replay) -> anyhow::Result<Box<dyn View>> {
+async fn show(broker: &Broker<'_>, service: &str, id: &str) -> anyhow::Result<Letter> {
+    // The same event can die twice; its copies differ in how they died.
+    let found = look(broker, service).await?.into_iter().rfind(|letter| letter.id == id);
+    found.map(Letter).ok_or_else(|| anyhow!("{service} has no dead letter {id} among the first {MOST_SHOWN}"))
+}
+
+async fn replay(broker: &Broker<'_>, which: &Replay) -> anyhow::Result<Replayed> {
     let service = &which.service;
-    let letters = open(cluster, forward, service).await?;
+    let letters = open(broker, service).await?;
     let replayed = letters.replay(which.id.as_deref().map_or(Which::All, Which::Id)).await;
     letters.close().await;
     let ids = replayed.with_context(|| format!("the dead letters of {service}"))?;
     match &which.id {
         Some(id) if ids.is_empty() => bail!("{service} has no dead letter {id}"),
-        _ => Ok(Box::new(Replayed { service: service.clone(), ids })),
+        _ => Ok(Replayed { service: service.clone(), ids }),
     }
 }
 
-async fn open(cluster: &Cluster, forward: &Forward, service: &str) -> anyhow::Result<DeadLetters> {
+async fn open(broker: &Broker<'_>, service: &str) -> anyhow::Result<DeadLetters> {
     if !Cluster::consumers().any(|consumer| consumer.name == service) {
         let names: Vec<&str> = Cluster::consumers().map(|consumer| consumer.name).collect();
         bail!("{service} consumes no events; those that do: {}", names.join(", "));
     }
-    let url = cluster.broker_url(service).await?;
-    DeadLetters::open(&url, Some(forward.address), service).await.with_context(|| format!("RabbitMQ, as {service}"))
+    let url = broker.cluster.broker_url(&broker.shop, service).await?;
+    let letters = DeadLetters::open(&url, Some(broker.forward.address), service).await;
+    letters.with_context(|| format!("RabbitMQ, as {service}"))
 }
 
 #[derive(Serialize)]

@@ -28,7 +28,8 @@ pub(super) fn contains(live: &Value, wanted: &Value) -> bool {
     field_contains("", live, wanted)
 }
 
-fn field_contains(field: &str, live: &Value, wanted: &Value) -> bool {
+/// The same for a field of this name.
+pub(crate) fn field_contains(field: &str, live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
             let live = live.get(key).unwrap_or(&Value::Null);
@@ -45,10 +46,15 @@ fn field_contains(field: &str, live: &Value, wanted: &Value) -> bool {
 }
 
 fn list_contains(field: &str, live: &[Value], wanted: &[Value]) -> bool {
-    if SHARED_LISTS.contains(&field) {
+    if is_shared(field) {
         return wanted.iter().all(|wanted| live.iter().any(|live| field_contains("", live, wanted)));
     }
     live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| field_contains("", live, wanted))
+}
+
+/// Whether others may have entries in a list of this name too.
+pub(crate) fn is_shared(field: &str) -> bool {
+    SHARED_LISTS.contains(&field)
 }
 
 fn same_amount(left: &str, right: &str) -> bool {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
 use futures::FutureExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use shopkeeper_operator::controller::{self, Context, Watch};
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::observe::Child;
-use shopkeeper_operator::settings::Settings;
+use shopkeeper_operator::settings::{OPERATOR_SELECTOR, Settings};
 use tokio::task::JoinHandle;
 use tower::{Layer, Service};
 
@@ -198,25 +197,10 @@ impl Drop for Operator {
 /// The settings of the operator that is deployed on the cluster, because they name images that the cluster has. Without one,
 /// those of the environment.
 async fn settings(client: &Client) -> Settings {
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        settings: Settings,
-    }
     let deployments: Api<Deployment> = Api::all(client.clone());
-    let operator =
-        ListParams::default().labels("app.kubernetes.io/name=shopkeeper,app.kubernetes.io/component=operator");
-    let found = deployments.list(&operator).await.expect("a list").items.into_iter().next();
-    let pod = found.and_then(|deployment| deployment.spec?.template.spec);
-    let variables = pod.and_then(|pod| pod.containers.into_iter().next()?.env).unwrap_or_default();
-    let mut line = vec!["test".to_owned()];
-    for argument in Line::command().get_arguments() {
-        let variable = variables.iter().find(|variable| argument.get_env().is_some_and(|env| *env == *variable.name));
-        if let (Some(long), Some(value)) = (argument.get_long(), variable.and_then(|variable| variable.value.clone())) {
-            line.extend([format!("--{long}"), value]);
-        }
-    }
-    Line::parse_from(line).settings
+    let found = deployments.list(&ListParams::default().labels(OPERATOR_SELECTOR)).await.expect("a list");
+    let operator = found.items.into_iter().next().unwrap_or_default();
+    Settings::of(&operator).expect("settings that an operator runs with")
 }
 
 /// The chart owns the definition of the Shop resource; installing it here would take it away from Helm.

@@ -3,6 +3,7 @@
 mod chart;
 mod generated;
 mod mesh;
+mod plan;
 mod rollout;
 mod status;
 mod support;

@@ -33,7 +33,7 @@ pub enum OrderEvent {
 
 impl Catalog {
     /// Sets stock aside for an order: all lines or none. An order that has its reservation gets the same answer again.
-    #[tracing::instrument(name = "reserve stock", skip_all)]
+    #[tracing::instrument(name = "reserve stock", skip_all, fields(order.id = %order))]
     pub async fn reserve(&self, user: Uuid, order: Uuid, wanted: &[Wanted]) -> Result<Reservation, Error> {
         let now = self.world.now();
         let expires_at = now.checked_add(self.reservation).map_err(Fault::internal)?;

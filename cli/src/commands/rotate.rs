@@ -1,0 +1,74 @@
+//! `rotate`: new credentials for a running Shop.
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::Timestamp;
+use kube::{
+    ResourceExt as _,
+    api::{Patch, PatchParams},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use shopkeeper_operator::{crd::Shop, names};
+
+use crate::{
+    cluster::Cluster,
+    output::{GOOD, NEW, Output, Shown, View, styled},
+};
+
+const EXAMPLES: &str = "Examples:
+  kubectl shopkeeper rotate
+  kubectl shopkeeper rotate demo --namespace shop";
+
+/// Whose credentials.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Rotate {
+    /// Name of the Shop. Default: the only one in the namespace.
+    shop: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Rotate {
+    /// Notes the wish in the Shop; the operator does the rest.
+    pub async fn run(self, cluster: &Cluster) -> anyhow::Result<Shown> {
+        let shop = cluster.shop(self.shop.as_deref()).await?;
+        let name = shop.name_any();
+        // Whole seconds are enough to tell two wishes apart, and easier to read.
+        let at = Timestamp::from_second(Timestamp::now().as_second())?;
+        let patch = json!({"metadata": {"annotations": {names::ROTATE_ANNOTATION: at}}});
+        let patched = cluster.api::<Shop>().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        patched.with_context(|| format!("the Shop {name} cannot be annotated"))?;
+        Ok(self.output.of(Requested { paused: shop.spec.lifecycle.paused, shop: name, requested_at: at }))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Requested {
+    shop: String,
+    requested_at: Timestamp,
+    paused: bool,
+}
+
+impl View for Requested {
+    fn value(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
+    }
+
+    fn text(&self, _: Timestamp) -> String {
+        let Self { shop, requested_at, paused } = self;
+        let mut text = format!(
+            "{} of {shop} at {requested_at}\n\
+             The operator makes new passwords, keys and certificates, lets old and new ones work side by side until every pod\n\
+             has the new ones, and then ends the old ones. Requests go on meanwhile. Volumes and data stay as they are.\n\
+             Follow it with: kubectl shopkeeper status {shop}\n",
+            styled("Rotation requested", GOOD)
+        );
+        if *paused {
+            text += &styled("The Shop is paused: it starts when spec.lifecycle.paused is false.\n", NEW);
+        }
+        text
+    }
+}

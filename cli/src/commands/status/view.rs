@@ -1,0 +1,158 @@
+//! A Shop on one screen.
+
+use anstyle::Style;
+use jiff::Timestamp;
+use serde_json::Value;
+use shopkeeper_operator::crd::Phase;
+
+use super::summary::{Service, Summary};
+use crate::output::{BAD, GOOD, NEW, PLAIN, TITLE, Table, View, age, duration, styled};
+
+/// Conditions whose truth is neither good nor bad.
+const NEUTRAL: [&str; 3] = ["Progressing", "DevelopmentOnly", "Paused"];
+/// Events are sent within moments, unless the broker is away.
+const LONG_LAG: f64 = 60.0;
+
+impl View for Summary {
+    fn value(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
+    }
+
+    fn text(&self, now: Timestamp) -> String {
+        let tables = [conditions(self, now), services(self), stores(self), certificates(self, now), events(self, now)];
+        let tables = tables.iter().filter(|table| !table.is_empty()).map(Table::text);
+        let notes: String = self.notes.iter().map(|note| format!("{} {note}\n", styled("note:", NEW))).collect();
+        let parts = [head(self, now)].into_iter().chain(tables).chain([notes]);
+        parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(!self.ready)
+    }
+}
+
+fn head(shop: &Summary, now: Timestamp) -> String {
+    let style = match shop.phase {
+        Some(Phase::Ready) if shop.ready => GOOD,
+        Some(Phase::Blocked) => BAD,
+        _ => NEW,
+    };
+    let phase = shop.phase.map_or_else(|| "unknown".to_owned(), |phase| format!("{phase:?}"));
+    let mut facts = Vec::new();
+    facts.extend(shop.version.as_ref().map(|version| format!("version {version}")));
+    facts.extend(shop.created.map(|created| format!("{} old", age(created, now))));
+    facts.extend(shop.url.clone());
+    let mut text = format!(
+        "{} {}\n  {}\n",
+        styled(&format!("{}/{}", shop.namespace, shop.name), TITLE),
+        styled(&phase, style),
+        facts.join(", ")
+    );
+    if shop.observed_generation < shop.generation && shop.phase.is_some() {
+        text += &styled("  the operator has not looked at the last change yet\n", NEW);
+    }
+    text
+}
+
+fn conditions(shop: &Summary, now: Timestamp) -> Table {
+    let mut table = Table::new(&["CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE"]);
+    for condition in &shop.conditions {
+        let style = match condition.status.as_str() {
+            _ if NEUTRAL.contains(&condition.type_.as_str()) => PLAIN,
+            "True" => GOOD,
+            _ => BAD,
+        };
+        table.row([
+            (condition.type_.clone(), TITLE),
+            (condition.status.clone(), style),
+            (age(condition.last_transition_time.0, now), PLAIN),
+            (condition.reason.clone(), PLAIN),
+            (condition.message.clone(), PLAIN),
+        ]);
+    }
+    table
+}
+
+fn services(shop: &Summary) -> Table {
+    let mut table =
+        Table::new(&["SERVICE", "READY", "VERSION", "RESTARTS", "CPU", "MEMORY", "OUTBOX LAG", "DEAD", "IMAGE"]);
+    for service in &shop.services {
+        let all = service.ready >= service.desired;
+        let lag = service.gauges.outbox_lag_seconds;
+        let dead = service.gauges.dead_letters;
+        table.row([
+            (service.name.clone(), TITLE),
+            (format!("{}/{}", service.ready, service.desired), if all { GOOD } else { BAD }),
+            (dash(service.version.clone()), PLAIN),
+            restarts(service.restarts),
+            (dash(service.cpu.clone()), PLAIN),
+            (dash(service.memory.clone()), PLAIN),
+            (dash(lag.map(|lag| format!("{lag:.0}s"))), style_of(lag.is_some_and(|lag| lag > LONG_LAG))),
+            (dash(dead.map(|dead| dead.to_string())), style_of(dead.is_some_and(|dead| dead > 0.0))),
+            (own_image(service, shop.version.as_deref()).unwrap_or_default(), NEW),
+        ]);
+    }
+    table
+}
+
+/// The image of a service that runs another one than its Shop's version.
+fn own_image(service: &Service, version: Option<&str>) -> Option<String> {
+    let usual = format!("/{}:{}", service.name, version?);
+    service.image.clone().filter(|image| !image.ends_with(&usual))
+}
+
+fn stores(shop: &Summary) -> Table {
+    let mut table = Table::new(&["STORE", "READY", "MODE", "VOLUME", "RESTARTS", "IMAGE"]);
+    for store in &shop.stores {
+        table.row([
+            (store.name.clone(), TITLE),
+            (if store.ready { "yes" } else { "no" }.to_owned(), if store.ready { GOOD } else { BAD }),
+            (store.mode.clone(), PLAIN),
+            (dash(store.volume.clone()), PLAIN),
+            restarts(store.restarts),
+            (dash(store.image.clone()), PLAIN),
+        ]);
+    }
+    table
+}
+
+fn certificates(shop: &Summary, now: Timestamp) -> Table {
+    let mut table = Table::new(&["CERTIFICATE", "EXPIRES"]);
+    for leaf in &shop.certificates {
+        let left = leaf.expires.duration_since(now);
+        let expires = if left.is_positive() {
+            format!("in {}", duration(left))
+        } else {
+            format!("{} ago", age(leaf.expires, now))
+        };
+        table.row([(leaf.secret.clone(), TITLE), (expires, if left.is_positive() { GOOD } else { BAD })]);
+    }
+    table
+}
+
+fn events(shop: &Summary, now: Timestamp) -> Table {
+    let mut table = Table::new(&["EVENT", "TYPE", "REASON", "OBJECT", "MESSAGE"]);
+    for event in &shop.events {
+        let style = style_of(event.kind == "Warning");
+        table.row([
+            (dash(event.at.map(|at| age(at, now))), PLAIN),
+            (event.kind.clone(), style),
+            (event.reason.clone(), style),
+            (event.object.clone(), PLAIN),
+            (event.message.lines().next().unwrap_or_default().to_owned(), PLAIN),
+        ]);
+    }
+    table
+}
+
+fn restarts(restarts: i32) -> (String, Style) {
+    (restarts.to_string(), if restarts > 0 { NEW } else { PLAIN })
+}
+
+fn style_of(bad: bool) -> Style {
+    if bad { BAD } else { PLAIN }
+}
+
+fn dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}

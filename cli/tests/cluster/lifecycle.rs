@@ -1,0 +1,79 @@
+//! `rotate`, `hibernate` and `wake`, on a Shop of which nobody takes notice but the tests.
+
+use jiff::Timestamp;
+use kube::{
+    api::{Patch, PatchParams},
+    runtime::wait::await_condition,
+};
+use serde_json::json;
+use shopkeeper_operator::crd::Shop;
+
+use crate::scene::{Scene, run, start, with_scene};
+
+/// Says what the operator would say.
+async fn report(scene: &Scene, phase: &str, ready: &str, progressing: &str) {
+    let shop = scene.api::<Shop>().get("acorn").await.expect("the Shop");
+    let condition = |type_: &str, status: &str| {
+        json!({"type": type_, "status": status, "reason": "Told", "message": format!("{type_} was told"),
+               "lastTransitionTime": Timestamp::now()})
+    };
+    let conditions = [condition("Ready", ready), condition("Progressing", progressing)];
+    let status = json!({"status": {
+        "phase": phase, "observedGeneration": shop.metadata.generation, "services": [], "stores": [], "conditions": conditions,
+    }});
+    let params = PatchParams::default();
+    scene.api::<Shop>().patch_status("acorn", &params, &Patch::Merge(status)).await.expect("a status");
+}
+
+async fn until(scene: &Scene, hibernated: bool) {
+    let wanted = |shop: Option<&Shop>| shop.is_some_and(|shop| shop.spec.lifecycle.hibernated == hibernated);
+    await_condition(scene.api::<Shop>(), "acorn", wanted).await.expect("a watch");
+}
+
+#[tokio::test]
+async fn a_rotation_is_a_note_with_the_time_of_the_wish() {
+    with_scene(async |scene| {
+        scene.shop("acorn").await;
+        let before = Timestamp::now().as_second();
+        run(&scene.namespace, &["rotate"]).check(0, "Rotation requested of acorn");
+        let shop = scene.api::<Shop>().get("acorn").await.expect("the Shop");
+        let noted = &shop.metadata.annotations.expect("annotations")["shopkeeper.dev/rotate"];
+        let noted: Timestamp = noted.parse().expect("a time");
+        assert!((before..=Timestamp::now().as_second()).contains(&noted.as_second()), "{noted}");
+        assert_eq!(shop.metadata.generation, Some(1), "the spec is as it was");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shop_is_put_to_sleep_and_woken_again() {
+    with_scene(async |scene| {
+        scene.shop("acorn").await;
+        run(&scene.namespace, &["hibernate"]).check(0, "acorn was told to hibernate");
+        until(scene, true).await;
+        run(&scene.namespace, &["hibernate"]).check(0, "acorn is meant to be asleep already; nothing was changed");
+        run(&scene.namespace, &["wake", "acorn"]).check(0, "acorn was told to wake");
+        until(scene, false).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn waiting_ends_when_the_condition_says_so_and_not_before() {
+    with_scene(async |scene| {
+        scene.shop("acorn").await;
+        report(scene, "Ready", "True", "False").await;
+        let waiting = start(&scene.namespace, &["hibernate", "--wait", "--timeout", "1m"]);
+        until(scene, true).await;
+        report(scene, "Hibernated", "False", "True").await;
+        report(scene, "Hibernated", "False", "False").await;
+        waiting.end().check(0, "acorn is asleep: everything is stopped, the data is kept");
+
+        let waiting = start(&scene.namespace, &["wake", "--wait", "--timeout", "1m"]);
+        until(scene, false).await;
+        report(scene, "Ready", "True", "False").await;
+        waiting.end().check(0, "acorn is awake: it is Ready");
+        run(&scene.namespace, &["hibernate", "--wait", "--timeout", "1s"]).check(2, "not within 1s");
+    })
+    .await;
+}

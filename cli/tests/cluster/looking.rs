@@ -1,0 +1,100 @@
+//! `status`, `trace` and `dlq` on a running Shop.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shop_e2e::{Seen, purchase::Visit, wait_for};
+
+use crate::scene::{run, target, with_scene};
+
+/// Services send their spans every few seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[test]
+fn the_status_of_a_ready_shop_is_everything_on_one_screen() {
+    let target = target();
+    let did = run(&target.namespace, &["status", &target.shop]);
+    did.check(0, &format!("{}/{} Ready", target.namespace, target.shop));
+    for title in ["CONDITION", "SERVICE", "STORE", "CERTIFICATE"] {
+        did.check(0, &format!("\n{title} "));
+    }
+    assert!(!did.out.contains('\u{1b}'), "colours are for terminals: {}", did.out);
+
+    let status = run(&target.namespace, &["status", &target.shop, "-o", "json"]).json();
+    assert_eq!(status["ready"], true);
+    let services = status["services"].as_array().expect("services");
+    assert_eq!(services.len(), 7);
+    for service in services {
+        assert!(
+            service["image"].is_string() && service["cpu"].is_string() && service["memory"].is_string(),
+            "{service}"
+        );
+        let consumes = !["user", "docs"].contains(&service["name"].as_str().expect("a name"));
+        assert_eq!(service["deadLetters"].is_number(), consumes, "{service}");
+    }
+    let stores = status["stores"].as_array().expect("stores");
+    assert!(stores.iter().all(|store| store["mode"] == "embedded" && store["volume"].is_string()), "{stores:?}");
+    let certificates = status["certificates"].as_array().expect("certificates");
+    assert!(!certificates.is_empty());
+    for certificate in certificates {
+        let expires: Timestamp = certificate["expires"].as_str().expect("a time").parse().expect("a time");
+        assert!(expires > Timestamp::now(), "{certificate}");
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_nobody_looks_after_is_not_ready_and_the_plugin_says_why() {
+    with_scene(async |scene| {
+        run(&scene.namespace, &["status"]).check(2, &format!("there is no Shop in the namespace {}", scene.namespace));
+        scene.shop("acorn").await;
+        run(&scene.namespace, &["status"]).check(1, "no operator has looked at it yet");
+        scene.shop("oak").await;
+        run(&scene.namespace, &["status"]).check(2, "has several Shops: name one of acorn, oak");
+        run(&scene.namespace, &["status", "oak"]).check(1, "/oak unknown");
+    })
+    .await;
+}
+
+#[test]
+fn somebody_who_looks_in_the_wrong_place_is_told_the_right_one() {
+    let target = target();
+    let did = run("default", &["status", "no-such-shop"]);
+    did.check(2, "there is no Shop no-such-shop in the namespace default");
+    did.check(2, &format!("--namespace {} ({})", target.namespace, target.shop));
+}
+
+#[tokio::test]
+async fn the_trace_of_an_order_is_a_tree_from_the_checkout_to_the_door() {
+    let target = target();
+    let visit = Visit::to(target.clone(), |step| eprintln!("{step}")).await.expect("the cluster can be reached");
+    let (receipt, order) = visit.purchase().await.expect("a purchase");
+    let tree = wait_for("the whole trace", PATIENCE, async || {
+        let did = run(&target.namespace, &["trace", &order.id, "--shop", &target.shop]);
+        let whole = did.code == 0 && did.out.contains("order process delivery.delivered");
+        Ok(if whole { Seen::Done(did.out) } else { Seen::NotYet(format!("{}{}", did.out, did.err)) })
+    })
+    .await
+    .expect("the order's trace");
+    let mut lines = tree.lines();
+    assert_eq!(lines.next(), Some(format!("trace {}", receipt.trace_id).as_str()));
+    let root = lines.nth(1).expect("a first span");
+    assert!(root.ends_with("ms  cart POST /api/v1/cart/checkout"), "{tree}");
+    assert!(tree.contains("  payment capture payment"), "{tree}");
+}
+
+#[test]
+fn an_order_without_a_trace_and_what_is_no_order_are_told_apart() {
+    let target = target();
+    let nobodys = "00000000-0000-7000-8000-000000000000";
+    run(&target.namespace, &["trace", nobodys]).check(2, "knows no order");
+    run(&target.namespace, &["trace", "42"]).check(2, "invalid value '42' for '<ORDER>'");
+}
+
+#[test]
+fn dead_letters_are_counted_for_every_service_that_gets_events() {
+    let target = target();
+    let queues = run(&target.namespace, &["dlq", "ls", "-o", "json"]).json();
+    let names: Vec<&str> =
+        queues.as_array().expect("a list").iter().filter_map(|queue| queue["service"].as_str()).collect();
+    assert_eq!(names, ["product", "cart", "order", "payment", "delivery"]);
+}

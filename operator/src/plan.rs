@@ -1,0 +1,216 @@
+//! Pure: what a reconcile of a changed Shop would do, for people to read before it happens.
+//!
+//! The same steps as in a reconcile (`controller`), without those that write. Credentials that do not exist yet are dummies.
+
+mod differences;
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use ring::rand::SecureRandom;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub use self::differences::{Difference, differences};
+use crate::build::build;
+use crate::crd::Shop;
+use crate::credentials::{self, Credentials};
+use crate::objects::{Desired, Objects};
+use crate::observe::{Child, Observed};
+use crate::rollout::{self, Rollout};
+use crate::settings::Settings;
+use crate::validate::{Invalid, ValidShop, validate};
+use crate::{identities, names};
+
+/// Kinds that may have to wait.
+const WAITING: [&str; 3] = ["StatefulSet", "Job", "Deployment"];
+
+/// What a plan is made from.
+pub struct Facts<'a, S> {
+    /// The Shop as it would be, with defaults.
+    pub shop: &'a Shop,
+    /// The Shop as it is.
+    pub before: Option<&'a Shop>,
+    /// All Shops that are known.
+    pub others: &'a [S],
+    /// The settings of the operator that looks after it.
+    pub settings: &'a Settings,
+    /// The time of the plan.
+    pub now: Timestamp,
+    /// For certificates that are due.
+    pub random: &'a dyn SecureRandom,
+}
+
+/// What would happen to one object.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Change {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What would happen.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Whether it has to wait for stores or migrations, or for a sleeping Shop to wake.
+    pub later: bool,
+}
+
+/// What would happen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+pub enum Action {
+    /// It is made.
+    Create,
+    /// It gets other fields.
+    Change {
+        /// Which ones. Values of Secrets are hidden.
+        fields: Vec<Difference>,
+    },
+    /// It is removed.
+    Delete,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A Shop that was deleted is still being collected.
+    #[error("a deleted Shop of this name is still being collected: {0}; try again when it is gone")]
+    Leaving(String),
+    /// The Shop is not valid.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// There are no certificates.
+    #[error(transparent)]
+    Identities(#[from] identities::Error),
+    /// An object could not be written as JSON.
+    #[error("encoding an object: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// Tells what the operator would do for a Shop, in the order in which it would.
+pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<Vec<Change>, Error> {
+    if facts.shop.spec.lifecycle.paused {
+        return Ok(Vec::new());
+    }
+    if let Some(leftover) = observed.leftover(facts.shop) {
+        return Err(Error::Leaving(leftover));
+    }
+    let Observed { objects: live, credentials, pods, .. } = observed;
+    let found = credentials::judge(credentials, facts.shop);
+    let found = found.map_err(|credentials::Leaving| Error::Leaving("its credentials".to_owned()))?;
+    let mut credentials = Credentials::foreseen(found.as_ref());
+    if found.is_some() {
+        let authority = credentials.mesh_authority();
+        let identities = identities::renew(authority, facts.shop, &live.secrets, facts.now, facts.random)?;
+        credentials = credentials.with(identities);
+    }
+    let valid = |shop| validate(shop, facts.others, facts.settings, credentials.clone());
+    // A Shop that was stored before a rule existed is no reason not to plan the one that keeps it.
+    let before = facts.before.and_then(|before| valid(before).ok()).map(|before| build(&before));
+    let shop = valid(facts.shop)?;
+    let Rollout { held, .. } = rollout::plan(&shop, build(&shop), &live, &pods, facts.now);
+    let mut changes = Changes { shop: &shop, held, all: Vec::new() };
+    if found.is_none() {
+        changes.add("Secret", names::credentials(&shop.name), Action::Create);
+    }
+    changes.collect(live, before, build(&shop))?;
+    Ok(changes.all)
+}
+
+struct Changes<'a> {
+    shop: &'a ValidShop,
+    held: BTreeSet<String>,
+    all: Vec<Change>,
+}
+
+impl Changes<'_> {
+    /// Kind by kind, as `apply` goes through them.
+    fn collect<Live>(
+        &mut self,
+        live: Objects<Live>,
+        before: Option<Objects<Desired>>,
+        wanted: Objects<Desired>,
+    ) -> Result<(), Error> {
+        let Objects {
+            service_accounts,
+            secrets,
+            config_maps,
+            services,
+            stateful_sets,
+            jobs,
+            deployments,
+            pod_disruption_budgets,
+            network_policies,
+            ingresses,
+            stage: PhantomData,
+        } = wanted;
+        let before = before.unwrap_or_default();
+        self.compare(&live.service_accounts, &before.service_accounts, &service_accounts)?;
+        self.compare(&live.secrets, &before.secrets, &secrets)?;
+        self.compare(&live.config_maps, &before.config_maps, &config_maps)?;
+        self.compare(&live.services, &before.services, &services)?;
+        self.compare(&live.network_policies, &before.network_policies, &network_policies)?;
+        self.compare(&live.stateful_sets, &before.stateful_sets, &stateful_sets)?;
+        self.compare(&live.jobs, &before.jobs, &jobs)?;
+        self.compare(&live.deployments, &before.deployments, &deployments)?;
+        self.compare(&live.pod_disruption_budgets, &before.pod_disruption_budgets, &pod_disruption_budgets)?;
+        self.compare(&live.ingresses, &before.ingresses, &ingresses)?;
+        // Secrets are never pruned.
+        self.prune(&live.service_accounts, &service_accounts);
+        self.prune(&live.config_maps, &config_maps);
+        self.prune(&live.services, &services);
+        self.prune(&live.network_policies, &network_policies);
+        self.prune(&live.stateful_sets, &stateful_sets);
+        self.prune(&live.jobs, &jobs);
+        self.prune(&live.deployments, &deployments);
+        self.prune(&live.pod_disruption_budgets, &pod_disruption_budgets);
+        self.prune(&live.ingresses, &ingresses);
+        Ok(())
+    }
+
+    fn compare<K: Child>(&mut self, live: &[K], before: &[K], wanted: &[K]) -> Result<(), Error> {
+        for object in wanted {
+            let name = object.name_any();
+            let named = |objects: &[K]| objects.iter().find(|found| found.name_any() == name).map(serde_json::to_value);
+            let Some(found) = named(live).transpose()? else {
+                self.add(&K::kind(&()), name, Action::Create);
+                continue;
+            };
+            let before = named(before).transpose()?.unwrap_or_default();
+            let mut fields = differences(&found, &before, &serde_json::to_value(object)?);
+            if K::kind(&()) == "Secret" {
+                fields.iter_mut().for_each(hide);
+            }
+            if !fields.is_empty() {
+                self.add(&K::kind(&()), name, Action::Change { fields });
+            }
+        }
+        Ok(())
+    }
+
+    fn prune<K: Child>(&mut self, live: &[K], wanted: &[K]) {
+        let uid = &self.shop.owner.uid;
+        let ours = |found: &&K| found.owner_references().iter().any(|owner| owner.uid == *uid);
+        let unwanted = |found: &&K| !wanted.iter().any(|wanted| wanted.name_any() == found.name_any());
+        for found in live.iter().filter(ours).filter(unwanted) {
+            self.add(&K::kind(&()), found.name_any(), Action::Delete);
+        }
+    }
+
+    fn add(&mut self, kind: &str, name: String, action: Action) {
+        // The Services of what waits have the same names, and do not wait.
+        let later = WAITING.contains(&kind) && self.held.contains(&name);
+        self.all.push(Change { kind: kind.to_owned(), name, action, later });
+    }
+}
+
+/// Says that a value of a Secret differs, and not what it is.
+fn hide(field: &mut Difference) {
+    if field.path.starts_with("data") {
+        let hidden = |value: &mut Value| *value = json!("(hidden)");
+        field.old.as_mut().map(hidden);
+        field.new.as_mut().map(hidden);
+    }
+}

@@ -1,0 +1,170 @@
+//! What a changed Shop would do, told before it happens.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use ring::rand::SystemRandom;
+use serde_json::{Value, json};
+use shopkeeper_operator::crd::{ServiceSpec, Shop};
+use shopkeeper_operator::objects::{Live, Objects};
+use shopkeeper_operator::observe::Observed;
+use shopkeeper_operator::plan::{Action, Change, Facts, plan};
+use shopkeeper_operator::settings::Settings;
+
+use crate::support::{MINIMAL, done, shop, valid};
+
+/// Plans an edit of the minimal Shop, on a cluster that did everything.
+fn planned(edit: impl Fn(&mut Shop), change: impl Fn(&mut Objects<Live>)) -> Vec<Change> {
+    let before = shop(MINIMAL);
+    let mut objects = done(&valid(&before));
+    change(&mut objects);
+    planned_on(Some(&before), edit, objects)
+}
+
+fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<Live>) -> Vec<Change> {
+    let mut shop = shop(MINIMAL);
+    edit(&mut shop);
+    let facts = Facts {
+        shop: &shop,
+        before,
+        others: &Vec::<Arc<Shop>>::new(),
+        settings: &Settings::default(),
+        now: Timestamp::UNIX_EPOCH,
+        random: &SystemRandom::new(),
+    };
+    let observed = Observed {
+        objects,
+        credentials: None,
+        pods: Vec::new(),
+        ingress_classes: Vec::new(),
+        volume_claims: Vec::new(),
+    };
+    let mut changes = plan(&facts, observed).expect("a plan");
+    // The fixture's cluster was made with dummies, so the credentials are always missing.
+    changes.retain(|change| change.name != "acorn-credentials");
+    changes
+}
+
+fn service(edit: impl Fn(&mut ServiceSpec)) -> impl Fn(&mut Shop) {
+    move |shop| edit(shop.spec.services.order.get_or_insert_default())
+}
+
+/// One line a change, as people would tell it.
+fn told(changes: &[Change]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Change { kind, name, action, later } in changes {
+        let later = if *later { " later" } else { "" };
+        match action {
+            Action::Create => lines.push(format!("create {kind} {name}{later}")),
+            Action::Delete => lines.push(format!("delete {kind} {name}{later}")),
+            Action::Change { fields } => lines.extend(fields.iter().map(|field| {
+                let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), Value::to_string);
+                format!("{kind} {name}{later} {}: {} -> {}", field.path, text(&field.old), text(&field.new))
+            })),
+        }
+    }
+    lines
+}
+
+#[test]
+fn a_shop_that_is_as_wanted_has_no_plan() {
+    assert_eq!(told(&planned(|_| {}, |_| {})), [""; 0]);
+}
+
+#[test]
+fn more_replicas_are_a_field_and_a_disruption_budget() {
+    let changes = planned(service(|order| order.replicas = Some(2)), |_| {});
+    let expected = ["Deployment acorn-order spec.replicas: 1 -> 2", "create PodDisruptionBudget acorn-order"];
+    assert_eq!(told(&changes), expected);
+}
+
+#[test]
+fn fewer_replicas_take_the_disruption_budget_away() {
+    let edited = service(|order| order.replicas = Some(2));
+    let mut before = shop(MINIMAL);
+    edited(&mut before);
+    let changes = planned_on(Some(&before), |_| {}, done(&valid(&before)));
+    let expected = ["Deployment acorn-order spec.replicas: 2 -> 1", "delete PodDisruptionBudget acorn-order"];
+    assert_eq!(told(&changes), expected);
+}
+
+#[test]
+fn services_of_a_new_version_wait_for_their_migrations() {
+    let changes = planned(|shop| shop.spec.version = Some("9.9.9".to_owned()), |_| {});
+    let lines = told(&changes);
+    let has = |begin: &str| lines.iter().any(|line| line.starts_with(begin));
+    assert!(has("create Job acorn-order-migrate-"), "{lines:#?}");
+    assert!(has("delete Job acorn-order-migrate-"), "{lines:#?}");
+    let image = "Deployment acorn-order later spec.template.spec.containers[order].image: \"shopkeeper/order:0.1.0\" -> \
+                 \"shopkeeper/order:9.9.9\"";
+    assert!(has(image), "{lines:#?}");
+    assert!(!has("Service acorn-order later"), "a Service does not wait");
+}
+
+#[test]
+fn a_setting_that_leaves_the_shop_leaves_the_pods() {
+    let mut before = shop(MINIMAL);
+    before.spec.ingress.annotations.insert("acorn.test/limit".to_owned(), "5".to_owned());
+    let changes = planned_on(Some(&before), |_| {}, done(&valid(&before)));
+    assert_eq!(told(&changes), ["Ingress acorn metadata.annotations: {\"acorn.test/limit\":\"5\"} -> -"]);
+}
+
+#[test]
+fn values_of_secrets_are_never_told() {
+    let changes = planned(
+        |_| {},
+        |live| {
+            for secret in &mut live.secrets {
+                secret.data.iter_mut().flatten().for_each(|(_, value)| value.0 = b"canary".to_vec());
+            }
+        },
+    );
+    let lines = told(&changes);
+    assert!(
+        lines.contains(&r#"Secret acorn-order data.SHOP_AMQP__URL: "(hidden)" -> "(hidden)""#.to_owned()),
+        "{lines:#?}"
+    );
+    let text = serde_json::to_string(&changes).expect("JSON");
+    let values = ["Y2FuYXJ5", "canary", "dummy"];
+    assert!(values.iter().all(|value| !text.contains(value)), "{text}");
+}
+
+#[test]
+fn a_new_shop_is_created_from_its_credentials_to_its_route() {
+    let nothing = Objects::<Live>::default();
+    let lines = told(&planned_on(None, |_| {}, nothing));
+    assert!(lines.iter().all(|line| line.starts_with("create ")), "{lines:#?}");
+    assert_eq!(lines.first().map(String::as_str), Some("create ServiceAccount acorn-user"));
+    assert_eq!(lines.last().map(String::as_str), Some("create Ingress acorn"));
+    assert!(lines.contains(&"create Deployment acorn-order later".to_owned()), "{lines:#?}");
+}
+
+#[test]
+fn nothing_happens_to_a_paused_shop_and_nothing_of_others_is_deleted() {
+    let paused = |shop: &mut Shop| {
+        shop.spec.lifecycle.paused = true;
+        shop.spec.version = Some("9.9.9".to_owned());
+    };
+    assert_eq!(told(&planned(paused, |_| {})), [""; 0]);
+    let theirs = planned(
+        |_| {},
+        |live| {
+            let mut theirs = live.services[0].clone();
+            theirs.metadata.name = Some("acorn-theirs".to_owned());
+            theirs.owner_references_mut().clear();
+            live.services.push(theirs);
+        },
+    );
+    assert_eq!(told(&theirs), [""; 0]);
+}
+
+#[test]
+fn a_change_reads_as_json_for_programs() {
+    let changes = planned(service(|order| order.replicas = Some(2)), |_| {});
+    let value = serde_json::to_value(&changes).expect("JSON");
+    let fields = json!([{"path": "spec.replicas", "old": 1, "new": 2}]);
+    let deployment =
+        json!({"kind": "Deployment", "name": "acorn-order", "action": "change", "fields": fields, "later": false});
+    assert_eq!(value[0], deployment);
+}
