@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
@@ -246,6 +247,7 @@ impl Watch {
             .owns(scope::<StatefulSet>(client, namespace), ours())
             .owns(scope::<Job>(client, namespace), ours())
             .owns(scope::<Deployment>(client, namespace), ours())
+            .owns(scope::<HorizontalPodAutoscaler>(client, namespace), ours())
             .owns(scope::<PodDisruptionBudget>(client, namespace), ours())
             .owns(scope::<NetworkPolicy>(client, namespace), ours())
             .owns(scope::<Ingress>(client, namespace), ours())

@@ -24,6 +24,7 @@ pub mod keys;
 pub mod objects;
 pub mod observe;
 pub mod rollout;
+pub mod scaling;
 pub mod status;
 pub mod validate;
 

@@ -6,6 +6,8 @@ use crate::catalog::{SERVICES, STORES};
 
 /// Field manager of everything the operator applies, and value of the `managed-by` label.
 pub const MANAGER: &str = "shopkeeper";
+/// Field manager of the number of pods where an autoscaler decides it, until the autoscaler has written one itself.
+pub const SCALING_MANAGER: &str = "shopkeeper-autoscaling";
 
 /// Selects the objects of all Shops.
 pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=shopkeeper";

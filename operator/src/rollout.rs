@@ -3,7 +3,7 @@
 //! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
 //! running until the migrations of the new one are complete, and stay when one of them fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -14,6 +14,7 @@ use kube::ResourceExt;
 use crate::catalog::{STORES, TRACES};
 use crate::names::COMPONENT_LABEL;
 use crate::objects::{Desired, Live, Objects};
+use crate::scaling;
 use crate::validate::ValidShop;
 
 /// A failed migration is started anew after this time: the cause may have been outside, and a second run is harmless.
@@ -26,6 +27,8 @@ pub struct Rollout {
     pub objects: Objects<Desired>,
     /// Names of the Jobs and Deployments that have to wait.
     pub held: BTreeSet<String>,
+    /// Deployments whose number of pods passes to their autoscaler now, and that number.
+    pub handovers: BTreeMap<String, i32>,
     /// Names of all migrations of the wanted state.
     pub migrations: Vec<String>,
 }
@@ -60,7 +63,11 @@ pub fn plan(
         let is_service = |wanted: &Deployment| wanted.labels().get(COMPONENT_LABEL).is_none_or(|name| name != TRACES);
         hold(&mut desired.deployments, &mut held, is_service);
     }
-    Rollout { objects: desired, held, migrations }
+    // An autoscaler and its Deployment have one name, and come together: what was handed over must not be left out later.
+    desired.horizontal_pod_autoscalers.retain(|wanted| !held.contains(&wanted.name_any()));
+    let mut handovers = scaling::handovers(shop, live);
+    handovers.retain(|name, _| !held.contains(name));
+    Rollout { objects: desired, held, handovers, migrations }
 }
 
 /// Services first: they finish what they have begun, and for that they need their stores.
@@ -72,7 +79,7 @@ fn falling_asleep(mut desired: Objects<Desired>, live: &Objects<Live>, pods: &[P
     if pods.iter().any(|pod| runs(pod) && !is_store(pod)) {
         hold(&mut desired.stateful_sets, &mut held, |_| true);
     }
-    Rollout { objects: desired, held, migrations: Vec::new() }
+    Rollout { objects: desired, held, handovers: BTreeMap::new(), migrations: Vec::new() }
 }
 
 /// Whether a pod's containers have not all ended for good.

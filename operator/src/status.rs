@@ -22,6 +22,7 @@ use crate::crd::{Phase, ServiceStatus, ShopStatus, StoreStatus};
 use crate::names;
 use crate::objects::{Applied, Objects};
 use crate::rollout;
+use crate::scaling::Replicas;
 use crate::validate::{Traces, ValidShop};
 
 /// What a status is computed from.
@@ -57,6 +58,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         services: conditions::services(facts, &services, &problems),
         certificates: conditions::certificates(facts.shop),
         route,
+        autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),
         development: conditions::development(facts.shop),
     };
     let (phase, verdicts) = if facts.shop.hibernated {
@@ -118,7 +120,7 @@ fn stamp(
 }
 
 fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
-    let of = |name: &'static str, replicas: i32| {
+    let of = |name: &'static str, replicas: Replicas| {
         let object = names::component(&facts.shop.name, name);
         let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
         let before = facts.previous.and_then(|status| status.services.iter().find(|before| before.name == name));
@@ -126,7 +128,7 @@ fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
         ServiceStatus {
             name: name.to_owned(),
             ready: deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0),
-            desired: replicas,
+            desired: replicas.fixed().or_else(|| deployment?.spec.as_ref()?.replicas).unwrap_or(replicas.least()),
             version: running.or_else(|| before?.version.clone()),
         }
     };

@@ -15,6 +15,7 @@ use crate::crd::{
 };
 use crate::credentials::Credentials;
 use crate::keys::SigningKey;
+use crate::scaling::Replicas;
 use crate::settings::Settings;
 
 /// A Shop of which every question is answered.
@@ -103,8 +104,8 @@ pub struct ValidService {
     pub image: String,
     /// The version of that image.
     pub version: String,
-    /// Number of pods.
-    pub replicas: i32,
+    /// Number of pods, or who decides it.
+    pub replicas: Replicas,
     /// What it logs.
     pub log_level: String,
     /// CPU and memory.
@@ -270,7 +271,7 @@ fn valid_service(service: &'static Service, shop: &Shop, settings: &Settings, ve
         service,
         version: image_version(&image),
         image,
-        replicas: own.replicas.unwrap_or(1),
+        replicas: Replicas::of(own.replicas, own.autoscaling.as_ref()),
         log_level: own.log_level.unwrap_or_else(|| "info".to_owned()),
         resources: quantities(service, own.resources.unwrap_or_default()),
     }

@@ -23,7 +23,7 @@ pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
     Deployment {
         metadata: meta::versioned(shop, name, component_name(shop, name), &service.version),
         spec: Some(DeploymentSpec {
-            replicas: Some(if shop.hibernated { 0 } else { service.replicas }),
+            replicas: if shop.hibernated { Some(0) } else { service.replicas.fixed() },
             selector: meta::selector(shop, name),
             // A pod that does not become ready, whatever the reason, never replaces one that is.
             strategy: Some(DeploymentStrategy {
@@ -45,7 +45,7 @@ pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
 /// Limits evictions to one pod at a time, where there is more than one.
 pub(super) fn disruption_budget(shop: &ValidShop, service: &ValidService) -> Option<PodDisruptionBudget> {
     let name = service.service.name;
-    (service.replicas >= 2).then(|| PodDisruptionBudget {
+    (service.replicas.least() >= 2).then(|| PodDisruptionBudget {
         metadata: meta::metadata(shop, name, component_name(shop, name)),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
@@ -73,7 +73,7 @@ fn template(inputs: &Inputs<'_>, service: &ValidService) -> PodTemplateSpec {
             restart_policy: None,
         },
     );
-    if let Some(spec) = template.spec.as_mut().filter(|_| service.replicas >= 2) {
+    if let Some(spec) = template.spec.as_mut().filter(|_| service.replicas.most() >= 2) {
         spec.topology_spread_constraints = Some(vec![TopologySpreadConstraint {
             max_skew: 1,
             topology_key: "kubernetes.io/hostname".to_owned(),

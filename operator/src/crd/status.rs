@@ -42,6 +42,7 @@ pub struct ShopStatus {
     /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`,
     /// `CertificatesValid`, `RouteReady`.
     /// `Paused` is there while the operator leaves the Shop alone.
+    /// `AutoscalingActive` says whether autoscalers see the load, where there are any.
     /// `Progressing` says whether the operator is still getting there, `DevelopmentOnly` what is not fit for production.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]

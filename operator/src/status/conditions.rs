@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -33,6 +34,7 @@ pub(super) struct Parts {
     pub services: Verdict,
     pub certificates: Option<Verdict>,
     pub route: Verdict,
+    pub autoscaling: Option<Verdict>,
     pub development: Verdict,
 }
 
@@ -99,9 +101,9 @@ impl Parts {
                 Verdict { type_: "Progressing", holds: obstacle.will_pass, ..obstacle.clone() },
             ),
         };
-        let Self { dependencies, migrated, services, certificates, route, development } = self;
+        let Self { dependencies, migrated, services, certificates, route, autoscaling, development } = self;
         let all = [ready, progressing, dependencies, migrated, services].into_iter().chain(certificates);
-        all.chain([route, development]).collect()
+        all.chain([route]).chain(autoscaling).chain([development]).collect()
     }
 }
 
@@ -183,6 +185,28 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
 pub(super) fn certificates(shop: &ValidShop) -> Option<Verdict> {
     let message = "every service of the mesh has a certificate that is renewed before it runs out";
     shop.mtls.then(|| Verdict::yes("CertificatesValid", "Issued", message))
+}
+
+/// Whether autoscalers can do their work. It is no part of being ready: without metrics the pods stay as many as they are.
+pub(super) fn autoscaling(autoscalers: &[HorizontalPodAutoscaler]) -> Option<Verdict> {
+    const TYPE: &str = "AutoscalingActive";
+    let told = |autoscaler: &HorizontalPodAutoscaler| {
+        let conditions = autoscaler.status.as_ref()?.conditions.clone()?;
+        conditions.into_iter().find(|condition| condition.type_ == "ScalingActive")
+    };
+    let idle = autoscalers.iter().find_map(|found| match told(found) {
+        Some(condition) if condition.status == "True" => None,
+        condition => Some((found.name_any(), condition)),
+    });
+    match idle {
+        _ if autoscalers.is_empty() => None,
+        None => Some(Verdict::yes(TYPE, "Scaling", "autoscalers see the load of the pods")),
+        Some((name, None)) => Some(Verdict::not_yet(TYPE, "Starting", format!("{name} has not looked yet"))),
+        Some((name, Some(condition))) => {
+            let message = condition.message.unwrap_or_default();
+            Some(Verdict::no(TYPE, condition.reason.unwrap_or_default(), format!("{name}: {message}")))
+        }
+    }
 }
 
 /// Says what keeps the Shop from being fit for production.

@@ -4,6 +4,7 @@ mod chart;
 mod generated;
 mod mesh;
 mod rollout;
+mod scaling;
 mod status;
 mod support;
 mod validate;

@@ -1,6 +1,7 @@
 //! What the status says, from what is on the cluster.
 
 use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus};
 use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodStatus,
@@ -15,7 +16,7 @@ use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
 use shopkeeper_operator::status::{Facts, blocked, compute, news, paused};
 
-use crate::support::{MINIMAL, done, job_status, shop, valid};
+use crate::support::{MINIMAL, SCALED, done, job_status, shop, valid};
 
 struct Scene {
     shop: Shop,
@@ -239,4 +240,30 @@ fn news_are_new_phases_and_new_reasons_for_being_blocked() {
     let preparing = scene.status(|objects| objects.stateful_sets[0].status = None);
     let other = scene.status(|objects| objects.stateful_sets[1].status = None);
     assert_eq!(news(Some(&preparing), &other), None, "progress is told by conditions");
+}
+
+#[test]
+fn an_autoscaler_without_metrics_is_reported_and_takes_nothing_away() {
+    let scene = Scene { shop: shop(SCALED), ..scene() };
+    let told = |active: &str, reason: &str| {
+        let condition = HorizontalPodAutoscalerCondition {
+            type_: "ScalingActive".to_owned(),
+            status: active.to_owned(),
+            reason: Some(reason.to_owned()),
+            message: Some("no metrics known".to_owned()),
+            ..HorizontalPodAutoscalerCondition::default()
+        };
+        scene.status(|objects| {
+            for autoscaler in &mut objects.horizontal_pod_autoscalers {
+                let conditions = Some(vec![condition.clone()]);
+                let status = HorizontalPodAutoscalerStatus { conditions, ..HorizontalPodAutoscalerStatus::default() };
+                autoscaler.status = Some(status);
+            }
+        })
+    };
+    let blind = told("False", "FailedGetResourceMetric");
+    check(&blind, "AutoscalingActive", "False", "FailedGetResourceMetric", "alder-cart: no metrics known");
+    check(&blind, "Ready", "True", "AsWanted", "");
+    check(&told("True", "ValidMetricFound"), "AutoscalingActive", "True", "Scaling", "");
+    assert!(self::scene().status(|_| ()).conditions.iter().all(|condition| condition.type_ != "AutoscalingActive"));
 }

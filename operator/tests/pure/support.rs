@@ -18,6 +18,8 @@ use shopkeeper_operator::validate::{ValidShop, validate};
 pub const MINIMAL: &str = "acorn";
 /// The Shop that says everything.
 pub const FULL: &str = "walnut";
+/// The Shop whose load decides how many pods it has.
+pub const SCALED: &str = "alder";
 
 pub fn tests_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -76,6 +78,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         stateful_sets,
         jobs,
         deployments,
+        horizontal_pod_autoscalers,
         pod_disruption_budgets,
         network_policies,
         ingresses,
@@ -89,6 +92,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         stateful_sets,
         jobs,
         deployments,
+        horizontal_pod_autoscalers,
         pod_disruption_budgets,
         network_policies,
         ingresses,
