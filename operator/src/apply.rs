@@ -128,7 +128,7 @@ impl Writer<'_> {
         let mut applied = Vec::with_capacity(desired.len());
         for object in desired {
             let name = object.name_any();
-            let wanted = stamped(serde_json::to_value(&object)?);
+            let wanted = stamped(serde_json::to_value(&object)?, fingerprint(&object)?);
             let found = live.iter().find(|found| found.name_any() == name);
             let current = match found {
                 Some(found) if compare::contains(&serde_json::to_value(found)?, &wanted) => found.clone(),
@@ -207,13 +207,17 @@ fn failed<K: Child>(verb: &'static str, name: &str, source: kube::Error) -> Erro
     Error::Api { verb, kind: K::kind(&()).into_owned(), name: name.to_owned(), source: Box::new(source) }
 }
 
+/// Tells one wanted state of an object from another; what was applied last is noted in the object.
+pub fn fingerprint<K: Child>(wanted: &K) -> Result<String, serde_json::Error> {
+    Ok(short_hash(serde_json::to_value(wanted)?.to_string().as_bytes()))
+}
+
 /// Notes in the object what is applied with it.
-fn stamped(mut wanted: Value) -> Value {
-    let hash = short_hash(wanted.to_string().as_bytes());
+fn stamped(mut wanted: Value, fingerprint: String) -> Value {
     let metadata = wanted.as_object_mut().and_then(|object| object.get_mut("metadata"));
     if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-        annotations[names::APPLIED_ANNOTATION] = Value::String(hash);
+        annotations[names::APPLIED_ANNOTATION] = Value::String(fingerprint);
     }
     wanted
 }

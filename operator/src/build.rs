@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::deployment::PROGRESS_DEADLINE;
 use crate::names;
 use crate::objects::{Desired, Objects};
 use crate::validate::ValidShop;

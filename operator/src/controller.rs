@@ -25,8 +25,9 @@ use serde_json::json;
 
 use crate::crd::{Phase, Shop, ShopStatus};
 use crate::metrics::Metrics;
+use crate::rollback::Choice;
 use crate::settings::Settings;
-use crate::{apply, build, credentials, identities, names, observe, rollout, status, validate};
+use crate::{apply, credentials, identities, names, observe, rollback, rollout, status, validate};
 
 /// A Shop that nothing happened to is looked at this often: Secrets are not watched.
 const REQUEUE: Duration = Duration::from_mins(5);
@@ -153,7 +154,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         Ok(valid) => valid,
         Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
     };
-    let desired = build::build(&valid);
+    let Choice { shop: valid, objects: desired, returned } = rollback::choose(valid, shop, &observed.objects, now);
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
@@ -162,6 +163,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         generation: shop.metadata.generation,
         applied: &applied,
         migrations: &migrations,
+        returned: returned.as_ref(),
         pods: &observed.pods,
         ingress_classes: &observed.ingress_classes,
         previous: shop.status.as_ref(),

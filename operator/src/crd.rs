@@ -21,7 +21,7 @@ pub use self::network::NetworkPolicySpec;
 pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, Autoscaling, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
-pub use self::status::{Phase, ServiceStatus, ShopStatus, StoreStatus};
+pub use self::status::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
 pub use self::stores::{EmbeddedStore, StoreSpec};
 pub use self::traffic::{IngressSpec, MailSpec, RateLimits, SmtpSpec, TlsSpec, UsersSpec};
 

@@ -3,7 +3,7 @@
 //! A reconcile is a pipeline, and the modules are its steps in reading order:
 //!
 //! ```text
-//! Shop -> observe (IO) -> credentials (IO), identities -> validate -> build -> rollout -> apply (IO) -> status -> write (IO)
+//! Shop -> observe (IO) -> credentials (IO), identities -> validate -> rollback, build -> rollout -> apply (IO) -> status -> write (IO)
 //! ```
 //!
 //! Steps without "(IO)" are pure, which is why `shopkeeper-operator render` can print every object without a cluster and
@@ -23,6 +23,7 @@ pub mod identities;
 pub mod keys;
 pub mod objects;
 pub mod observe;
+pub mod rollback;
 pub mod rollout;
 pub mod scaling;
 pub mod status;

@@ -20,6 +20,9 @@ use crate::validate::ValidShop;
 /// A failed migration is started anew after this time: the cause may have been outside, and a second run is harmless.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
+/// What a Deployment says of a rollout that comes no further, and the Shop with it.
+pub const OUT_OF_TIME: &str = "ProgressDeadlineExceeded";
+
 /// The wanted state, without what has to wait.
 #[derive(Debug)]
 pub struct Rollout {
@@ -94,6 +97,15 @@ pub fn runs(pod: &Pod) -> bool {
 pub fn store_ready(found: &StatefulSet) -> bool {
     let Some(status) = &found.status else { return false };
     status.observed_generation >= found.metadata.generation && status.ready_replicas.unwrap_or(0) >= 1
+}
+
+/// Whether a Deployment's rollout has come no further for longer than it may. The verdict is about the present template.
+#[must_use]
+pub fn out_of_time(deployment: &Deployment) -> bool {
+    let Some(status) = &deployment.status else { return false };
+    let mut conditions = status.conditions.iter().flatten();
+    status.observed_generation >= deployment.metadata.generation
+        && conditions.any(|told| told.type_ == "Progressing" && told.reason.as_deref() == Some(OUT_OF_TIME))
 }
 
 /// Whether a Job has done its work.

@@ -18,9 +18,10 @@ use self::conditions::Verdict;
 pub use self::news::{News, news};
 use self::pods::Problem;
 use crate::catalog::TRACES;
-use crate::crd::{Phase, ServiceStatus, ShopStatus, StoreStatus};
+use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
 use crate::names;
 use crate::objects::{Applied, Objects};
+use crate::rollback;
 use crate::rollout;
 use crate::scaling::Replicas;
 use crate::validate::{Traces, ValidShop};
@@ -35,6 +36,8 @@ pub struct Facts<'a> {
     pub applied: &'a Objects<Applied>,
     /// Names of the migrations that the wanted state needs.
     pub migrations: &'a [String],
+    /// The attempt that failed, if older images run in its place.
+    pub returned: Option<&'a RolledBack>,
     /// The Shop's pods.
     pub pods: &'a [Pod],
     /// The cluster's ingress classes.
@@ -58,6 +61,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         services: conditions::services(facts, &services, &problems),
         certificates: conditions::certificates(facts.shop),
         route,
+        returned: facts.returned.map(conditions::returned),
         autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),
         development: conditions::development(facts.shop),
     };
@@ -71,6 +75,8 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         observed_generation: facts.generation,
         phase: Some(phase),
         version: version(facts, &services),
+        last_ready: last_ready(facts, phase),
+        rolled_back: facts.returned.cloned(),
         url: route::url(facts.shop, &facts.applied.ingresses),
         services_ready: Some(format!("{ready}/{}", services.len())),
         conditions: stamp(verdicts, facts.generation, facts.previous, facts.now),
@@ -151,6 +157,10 @@ fn version(facts: &Facts<'_>, services: &[ServiceStatus]) -> Option<String> {
     let wanted = facts.shop.services.iter().map(|service| Some(&service.version));
     let there = services.iter().map(|service| service.version.as_ref());
     if wanted.eq(there) { Some(facts.shop.version.clone()) } else { facts.previous?.version.clone() }
+}
+
+fn last_ready(facts: &Facts<'_>, phase: Phase) -> Option<Release> {
+    if phase == Phase::Ready { Some(rollback::release(facts.shop)) } else { facts.previous?.last_ready.clone() }
 }
 
 /// Whether all pods of a Deployment are of its current template, and ready.

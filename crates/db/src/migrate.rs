@@ -27,6 +27,9 @@ pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result
         admin.close().await?;
     }
     let pool = PgPoolOptions::new().max_connections(1).connect_with(target).await?;
+    let mut migrations = Migrator { migrations: migrations.migrations.clone(), ..Migrator::DEFAULT };
+    // An earlier version finds those of a later one applied. They only ever add, so it works with them.
+    migrations.set_ignore_missing(true);
     migrations.run(&pool).await.context("a migration failed; nothing of it was kept")?;
     pool.close().await;
     Ok(())

@@ -14,6 +14,8 @@ use crate::catalog::Tokens;
 use crate::names;
 use crate::validate::{ValidService, ValidShop};
 
+/// Seconds within which a rollout has to get a pod further.
+pub(crate) const PROGRESS_DEADLINE: i32 = 300;
 /// Pods leave the endpoints while they still answer, for this long.
 const LEAVE_SECONDS: i64 = 3;
 
@@ -34,7 +36,7 @@ pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
                 }),
             }),
             revision_history_limit: Some(3),
-            progress_deadline_seconds: Some(300),
+            progress_deadline_seconds: Some(PROGRESS_DEADLINE),
             template: template(inputs, service),
             ..DeploymentSpec::default()
         }),

@@ -11,9 +11,9 @@ use kube::ResourceExt;
 
 use super::pods::Problem;
 use super::{Facts, detail, rolled_out};
-use crate::crd::{Phase, ServiceStatus, StoreStatus};
+use crate::crd::{Phase, RolledBack, ServiceStatus, StoreStatus};
 use crate::names;
-use crate::rollout::{complete, failed, runs};
+use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, runs};
 use crate::validate::{Traces, ValidShop};
 
 /// A condition before it gets its time.
@@ -34,6 +34,7 @@ pub(super) struct Parts {
     pub services: Verdict,
     pub certificates: Option<Verdict>,
     pub route: Verdict,
+    pub returned: Option<Verdict>,
     pub autoscaling: Option<Verdict>,
     pub development: Verdict,
 }
@@ -75,7 +76,8 @@ impl Verdict {
 impl Parts {
     /// The first thing that keeps the Shop from being ready.
     fn obstacle(&self) -> Option<&Verdict> {
-        [&self.dependencies, &self.migrated, &self.services, &self.route].into_iter().find(|part| !part.holds)
+        let parts = [&self.dependencies, &self.migrated, &self.services, &self.route];
+        parts.into_iter().find(|part| !part.holds).or(self.returned.as_ref())
     }
 
     pub fn phase(&self) -> Phase {
@@ -97,13 +99,13 @@ impl Parts {
                 (Verdict::yes("Ready", "AsWanted", message), Verdict::no("Progressing", "AsWanted", message))
             }
             Some(obstacle) => (
-                Verdict { type_: "Ready", ..obstacle.clone() },
+                Verdict { type_: "Ready", holds: false, ..obstacle.clone() },
                 Verdict { type_: "Progressing", holds: obstacle.will_pass, ..obstacle.clone() },
             ),
         };
-        let Self { dependencies, migrated, services, certificates, route, autoscaling, development } = self;
+        let Self { dependencies, migrated, services, certificates, route, returned, autoscaling, development } = self;
         let all = [ready, progressing, dependencies, migrated, services].into_iter().chain(certificates);
-        all.chain([route]).chain(autoscaling).chain([development]).collect()
+        all.chain([route]).chain(returned).chain(autoscaling).chain([development]).collect()
     }
 }
 
@@ -164,12 +166,12 @@ pub(super) fn migrated(jobs: &[Job], wanted: &[String], problems: &[Problem]) ->
 
 pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: &[Problem]) -> Verdict {
     const TYPE: &str = "ServicesReady";
-    let unfinished = |service: &&ServiceStatus| {
+    let deployment = |service: &ServiceStatus| {
         let object = names::component(&facts.shop.name, &service.name);
-        let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
-        !deployment.is_some_and(rolled_out)
+        facts.applied.deployments.iter().find(|found| found.name_any() == object)
     };
-    let unfinished: Vec<&ServiceStatus> = services.iter().filter(unfinished).collect();
+    let unfinished: Vec<&ServiceStatus> =
+        services.iter().filter(|service| !deployment(service).is_some_and(rolled_out)).collect();
     if unfinished.is_empty() {
         return Verdict::yes(TYPE, "ServicesReady", "every service runs with all its pods");
     }
@@ -178,7 +180,14 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
     };
     let texts: Vec<String> = unfinished.iter().map(text).collect();
     let names: Vec<&str> = unfinished.iter().map(|service| service.name.as_str()).collect();
-    not_ready(TYPE, "ServicesNotReady", texts.join("; "), &names, problems)
+    let verdict = not_ready(TYPE, "ServicesNotReady", texts.join("; "), &names, problems);
+    let late = unfinished.iter().any(|service| deployment(service).is_some_and(out_of_time));
+    if late && verdict.will_pass { Verdict::no(TYPE, OUT_OF_TIME, verdict.message) } else { verdict }
+}
+
+/// Older images run than those that are wanted. The Shop serves, but it is not what its spec says.
+pub(super) fn returned(failed: &RolledBack) -> Verdict {
+    Verdict::yes("RolledBack", "RolledBack", failed.message.clone())
 }
 
 /// Certificates are written before the pods that show them, so a Shop that was applied has good ones.

@@ -3,6 +3,7 @@
 mod chart;
 mod generated;
 mod mesh;
+mod rollback;
 mod rollout;
 mod scaling;
 mod status;
