@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use sha2::{Digest, Sha256};
@@ -44,7 +45,7 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
     Objects {
         service_accounts: meta::service_accounts(shop),
         stateful_sets: stores::stateful_sets(&inputs),
-        jobs: services.clone().filter(|s| s.service.migrates).map(|s| migration::job(&inputs, s)).collect(),
+        jobs: jobs(shop),
         deployments: services.map(|s| deployment::build(&inputs, s)).chain(stores::traces::deployment(shop)).collect(),
         horizontal_pod_autoscalers: shop.services.iter().filter_map(|s| autoscaler::build(shop, s)).collect(),
         services: service::build(shop),
@@ -55,6 +56,11 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
         config_maps,
         stage: PhantomData,
     }
+}
+
+fn jobs(shop: &ValidShop) -> Vec<Job> {
+    let migrating = shop.services.iter().filter(|service| service.service.migrates);
+    migrating.flat_map(|service| migration::jobs(shop, service)).chain(stores::redis::users_job(shop)).collect()
 }
 
 impl Inputs<'_> {

@@ -25,6 +25,7 @@ pub mod objects;
 pub mod observe;
 pub mod rollback;
 pub mod rollout;
+pub mod rotation;
 pub mod scaling;
 pub mod status;
 pub mod validate;

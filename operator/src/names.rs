@@ -27,6 +27,9 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const APPLIED_ANNOTATION: &str = "shopkeeper.dev/applied";
 /// Annotation of pod templates with the hash of the Secrets and `ConfigMap`s that their pods read at start.
 pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
+/// Annotation of a Shop with which somebody asks for new passwords and keys: any value that it did not have before, for
+/// example the time.
+pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";
 
 /// Component of objects that belong to the Shop as a whole.
 pub const SHOP_COMPONENT: &str = "shop";
@@ -86,6 +89,12 @@ pub fn admin(shop: &str) -> String {
     format!("{shop}-admin")
 }
 
+/// Name of the Secret with the log-ins that migrations make known to PostgreSQL, once any was replaced.
+#[must_use]
+pub fn postgres_logins(shop: &str) -> String {
+    format!("{shop}-postgres-logins")
+}
+
 /// Name of the Secret with the key that signs access tokens.
 #[must_use]
 pub fn signing(shop: &str) -> String {
@@ -114,6 +123,6 @@ pub fn derived_secrets(shop: &str) -> Vec<String> {
         .chain(STORES)
         .map(|name| component(shop, name))
         .chain(members)
-        .chain([admin(shop), signing(shop)])
+        .chain([admin(shop), signing(shop), postgres_logins(shop)])
         .collect()
 }

@@ -92,11 +92,13 @@ pub fn runs(pod: &Pod) -> bool {
     !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Whether a store takes connections.
+/// Whether a store takes connections, and with what it was told last.
 #[must_use]
 pub fn store_ready(found: &StatefulSet) -> bool {
     let Some(status) = &found.status else { return false };
-    status.observed_generation >= found.metadata.generation && status.ready_replicas.unwrap_or(0) >= 1
+    status.observed_generation >= found.metadata.generation
+        && status.ready_replicas.unwrap_or(0) >= 1
+        && status.current_revision == status.update_revision
 }
 
 /// Whether a Deployment's rollout has come no further for longer than it may. The verdict is about the present template.

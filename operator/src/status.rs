@@ -60,6 +60,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         migrated: conditions::migrated(&facts.applied.jobs, facts.migrations, &problems),
         services: conditions::services(facts, &services, &problems),
         certificates: conditions::certificates(facts.shop),
+        credentials: conditions::credentials(facts.shop.credentials.rotation()),
         route,
         returned: facts.returned.map(conditions::returned),
         autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),

@@ -51,6 +51,7 @@ pub struct ShopStatus {
 
     /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`,
     /// `CertificatesValid`, `RouteReady`.
+    /// `CredentialsSettled` is false while generated passwords and keys are being replaced; everything works meanwhile.
     /// `RolledBack` is there while older images run than the spec wants, because those did not become ready.
     /// `Paused` is there while the operator leaves the Shop alone.
     /// `AutoscalingActive` says whether autoscalers see the load, where there are any.

@@ -14,6 +14,7 @@ use super::{Facts, detail, rolled_out};
 use crate::crd::{Phase, RolledBack, ServiceStatus, StoreStatus};
 use crate::names;
 use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, runs};
+use crate::rotation::{Rotation, Stage};
 use crate::validate::{Traces, ValidShop};
 
 /// A condition before it gets its time.
@@ -33,6 +34,7 @@ pub(super) struct Parts {
     pub migrated: Verdict,
     pub services: Verdict,
     pub certificates: Option<Verdict>,
+    pub credentials: Verdict,
     pub route: Verdict,
     pub returned: Option<Verdict>,
     pub autoscaling: Option<Verdict>,
@@ -103,9 +105,19 @@ impl Parts {
                 Verdict { type_: "Progressing", holds: obstacle.will_pass, ..obstacle.clone() },
             ),
         };
-        let Self { dependencies, migrated, services, certificates, route, returned, autoscaling, development } = self;
+        let Self {
+            dependencies,
+            migrated,
+            services,
+            certificates,
+            credentials,
+            route,
+            returned,
+            autoscaling,
+            development,
+        } = self;
         let all = [ready, progressing, dependencies, migrated, services].into_iter().chain(certificates);
-        all.chain([route]).chain(returned).chain(autoscaling).chain([development]).collect()
+        all.chain([credentials, route]).chain(returned).chain(autoscaling).chain([development]).collect()
     }
 }
 
@@ -194,6 +206,27 @@ pub(super) fn returned(failed: &RolledBack) -> Verdict {
 pub(super) fn certificates(shop: &ValidShop) -> Option<Verdict> {
     let message = "every service of the mesh has a certificate that is renewed before it runs out";
     shop.mtls.then(|| Verdict::yes("CertificatesValid", "Issued", message))
+}
+
+/// Where the generated passwords and keys are on the way to their next generation. Everything works meanwhile.
+pub(super) fn credentials(rotation: &Rotation) -> Verdict {
+    const TYPE: &str = "CredentialsSettled";
+    let number = rotation.generation;
+    match rotation.stage {
+        Stage::Settled => Verdict::yes(TYPE, "Settled", format!("generation {number} is in use")),
+        Stage::Publishing => {
+            let message = format!("stores and services learn generation {} beside {number}", number + 1);
+            Verdict::not_yet(TYPE, "Publishing", message)
+        }
+        Stage::Moving => Verdict::not_yet(
+            TYPE,
+            "Moving",
+            format!("services go over to generation {number}; the last one is still good"),
+        ),
+        Stage::Closing => {
+            Verdict::not_yet(TYPE, "Closing", format!("only generation {number} is used; the last one is forgotten"))
+        }
+    }
 }
 
 /// Whether autoscalers can do their work. It is no part of being ready: without metrics the pods stay as many as they are.

@@ -5,6 +5,7 @@ mod generated;
 mod mesh;
 mod rollback;
 mod rollout;
+mod rotation;
 mod scaling;
 mod status;
 mod support;

@@ -39,7 +39,11 @@ pub fn shop(fixture: &str) -> Shop {
 }
 
 pub fn valid(shop: &Shop) -> ValidShop {
-    validate(shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), Credentials::dummy()).expect("a valid Shop")
+    valid_with(shop, Credentials::dummy())
+}
+
+pub fn valid_with(shop: &Shop, credentials: Credentials) -> ValidShop {
+    validate(shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), credentials).expect("a valid Shop")
 }
 
 /// The wanted objects as a cluster has them that did all of it.
