@@ -9,6 +9,8 @@ pub(crate) mod compare;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
+use k8s_openapi::Resource as _;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -55,7 +57,7 @@ pub async fn apply(
     rollout: Rollout,
     live: Objects<Live>,
 ) -> Result<Objects<Applied>, Error> {
-    let Rollout { objects, held, migrations: _ } = rollout;
+    let Rollout { objects, held, handovers, migrations: _ } = rollout;
     let Objects {
         service_accounts,
         secrets,
@@ -64,12 +66,16 @@ pub async fn apply(
         stateful_sets,
         jobs,
         deployments,
+        horizontal_pod_autoscalers,
         pod_disruption_budgets,
         network_policies,
         ingresses,
         stage: PhantomData,
     } = objects;
     let writer = Writer { client, shop, held: &held };
+    for (deployment, replicas) in handovers {
+        writer.hand_over(&deployment, replicas).await?;
+    }
     // What pods mount or run as comes before the pods, the route comes last.
     Ok(Objects {
         service_accounts: writer.converge(live.service_accounts, service_accounts).await?,
@@ -82,6 +88,9 @@ pub async fn apply(
         stateful_sets: writer.converge(live.stateful_sets, stateful_sets).await?,
         jobs: writer.converge(live.jobs, jobs).await?,
         deployments: writer.converge(live.deployments, deployments).await?,
+        horizontal_pod_autoscalers: writer
+            .converge(live.horizontal_pod_autoscalers, horizontal_pod_autoscalers)
+            .await?,
         pod_disruption_budgets: writer.converge(live.pod_disruption_budgets, pod_disruption_budgets).await?,
         ingresses: writer.converge(live.ingresses, ingresses).await?,
         stage: PhantomData,
@@ -119,7 +128,7 @@ impl Writer<'_> {
         let mut applied = Vec::with_capacity(desired.len());
         for object in desired {
             let name = object.name_any();
-            let wanted = stamped(serde_json::to_value(&object)?);
+            let wanted = stamped(serde_json::to_value(&object)?, fingerprint(&object)?);
             let found = live.iter().find(|found| found.name_any() == name);
             let current = match found {
                 Some(found) if compare::contains(&serde_json::to_value(found)?, &wanted) => found.clone(),
@@ -147,6 +156,19 @@ impl Writer<'_> {
         let applied = outcome.map_err(|source| failed::<K>("applying", name, source))?;
         tracing::info!(k8s.kind = %K::kind(&()), k8s.name = name, "applied");
         Ok(applied)
+    }
+
+    /// Makes the second manager an owner of the number of pods, so that the field stays when ours leaves it out.
+    async fn hand_over(&self, deployment: &str, replicas: i32) -> Result<(), Error> {
+        let params = PatchParams::apply(names::SCALING_MANAGER).force();
+        let number = json!({
+            "apiVersion": Deployment::API_VERSION, "kind": Deployment::KIND,
+            "metadata": {"name": deployment}, "spec": {"replicas": replicas},
+        });
+        let outcome = self.api::<Deployment>().patch(deployment, &params, &Patch::Apply(number)).await;
+        outcome.map_err(|source| failed::<Deployment>("handing over", deployment, source))?;
+        tracing::info!(k8s.name = deployment, replicas, "the number of pods passes to the autoscaler");
+        Ok(())
     }
 
     /// An object that neither belongs to the Shop nor is labelled as made for it was made by somebody else, and is not
@@ -185,13 +207,17 @@ fn failed<K: Child>(verb: &'static str, name: &str, source: kube::Error) -> Erro
     Error::Api { verb, kind: K::kind(&()).into_owned(), name: name.to_owned(), source: Box::new(source) }
 }
 
+/// Tells one wanted state of an object from another; what was applied last is noted in the object.
+pub fn fingerprint<K: Child>(wanted: &K) -> Result<String, serde_json::Error> {
+    Ok(short_hash(serde_json::to_value(wanted)?.to_string().as_bytes()))
+}
+
 /// Notes in the object what is applied with it.
-fn stamped(mut wanted: Value) -> Value {
-    let hash = short_hash(wanted.to_string().as_bytes());
+fn stamped(mut wanted: Value, fingerprint: String) -> Value {
     let metadata = wanted.as_object_mut().and_then(|object| object.get_mut("metadata"));
     if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-        annotations[names::APPLIED_ANNOTATION] = Value::String(hash);
+        annotations[names::APPLIED_ANNOTATION] = Value::String(fingerprint);
     }
     wanted
 }

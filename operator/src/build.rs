@@ -1,5 +1,6 @@
 //! Pure: from a [`ValidShop`] to every object it needs. One file per kind or concern; `stores` has one per store.
 
+mod autoscaler;
 mod config_map;
 mod deployment;
 mod env;
@@ -16,10 +17,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::deployment::PROGRESS_DEADLINE;
 use crate::names;
 use crate::objects::{Desired, Objects};
 use crate::validate::ValidShop;
@@ -42,8 +45,9 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
     Objects {
         service_accounts: meta::service_accounts(shop),
         stateful_sets: stores::stateful_sets(&inputs),
-        jobs: services.clone().filter(|s| s.service.migrates).map(|s| migration::job(&inputs, s)).collect(),
+        jobs: jobs(shop),
         deployments: services.map(|s| deployment::build(&inputs, s)).chain(stores::traces::deployment(shop)).collect(),
+        horizontal_pod_autoscalers: shop.services.iter().filter_map(|s| autoscaler::build(shop, s)).collect(),
         services: service::build(shop),
         pod_disruption_budgets,
         network_policies: network_policy::build(shop),
@@ -52,6 +56,11 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
         config_maps,
         stage: PhantomData,
     }
+}
+
+fn jobs(shop: &ValidShop) -> Vec<Job> {
+    let migrating = shop.services.iter().filter(|service| service.service.migrates);
+    migrating.flat_map(|service| migration::jobs(shop, service)).chain(stores::redis::users_job(shop)).collect()
 }
 
 impl Inputs<'_> {
@@ -79,10 +88,12 @@ fn hex(bytes: &[u8]) -> String {
 fn hashes(secrets: &[Secret], config_maps: &[ConfigMap]) -> BTreeMap<String, String> {
     let secrets = secrets.iter().map(|secret| (&secret.metadata.name, format!("{:?}", secret.data)));
     let config_maps = config_maps.iter().map(|map| (&map.metadata.name, format!("{:?}", map.data)));
-    secrets
-        .chain(config_maps)
-        .map(|(name, content)| (name.clone().unwrap_or_default(), short_hash(content.as_bytes())))
-        .collect()
+    let mut contents: BTreeMap<String, String> = BTreeMap::new();
+    for (name, content) in secrets.chain(config_maps) {
+        // The Secret and the ConfigMap of a store have the same name, and its pod reads both.
+        contents.entry(name.clone().unwrap_or_default()).or_default().push_str(&content);
+    }
+    contents.into_iter().map(|(name, content)| (name, short_hash(content.as_bytes()))).collect()
 }
 
 /// Owned strings from literals, which is what the Kubernetes types want everywhere.
@@ -93,4 +104,27 @@ fn strings<const N: usize>(items: [&str; N]) -> Vec<String> {
 /// Name of a component's object of this Shop.
 fn component_name(shop: &ValidShop, component: &str) -> String {
     names::component(&shop.name, component)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use kube::api::ObjectMeta;
+
+    use super::*;
+
+    #[test]
+    fn a_store_follows_its_secret_and_its_configuration_also_under_one_name() {
+        let metadata = || ObjectMeta { name: Some("acorn-redis".to_owned()), ..ObjectMeta::default() };
+        let hash = |password: &str, setting: &str| {
+            let password = BTreeMap::from([("password".to_owned(), ByteString(password.into()))]);
+            let setting = BTreeMap::from([("redis.conf".to_owned(), setting.to_owned())]);
+            let secret = Secret { metadata: metadata(), data: Some(password), ..Secret::default() };
+            let config_map = ConfigMap { metadata: metadata(), data: Some(setting), ..ConfigMap::default() };
+            hashes(&[secret], &[config_map])
+        };
+        assert_eq!(hash("oak", "dir /data"), hash("oak", "dir /data"));
+        assert_ne!(hash("oak", "dir /data"), hash("elm", "dir /data"));
+        assert_ne!(hash("oak", "dir /data"), hash("oak", "dir /"));
+    }
 }

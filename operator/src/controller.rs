@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
@@ -17,15 +18,18 @@ use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
-use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, predicates};
+use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, Client, CustomResourceExt, Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::json;
 
 use crate::crd::{Phase, Shop, ShopStatus};
+use crate::credentials::Credentials;
 use crate::metrics::Metrics;
+use crate::rollback::Choice;
+use crate::rotation::Wish;
 use crate::settings::Settings;
-use crate::{apply, build, credentials, identities, names, observe, rollout, status, validate};
+use crate::{apply, credentials, identities, names, observe, rollback, rollout, status, validate};
 
 /// A Shop that nothing happened to is looked at this often: Secrets are not watched.
 const REQUEUE: Duration = Duration::from_mins(5);
@@ -145,14 +149,14 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
     let now = Timestamp::now();
     let credentials = credentials::ensure(&context.client, &context.random, now, shop, found).await?; // IO
     let identities =
-        identities::renew(credentials.mesh_authority(), shop, &observed.objects.secrets, now, &context.random);
+        identities::renew(credentials.mesh_authorities(), shop, &observed.objects.secrets, now, &context.random);
     let credentials = credentials.with(identities.map_err(credentials::Error::from)?);
     let others: Vec<Arc<Shop>> = context.shops.iter().flat_map(Store::state).collect();
     let valid = match validate::validate(shop, &others, &context.settings, credentials) {
         Ok(valid) => valid,
         Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
     };
-    let desired = build::build(&valid);
+    let Choice { shop: valid, objects: desired, returned } = rollback::choose(valid, shop, &observed.objects, now);
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
@@ -161,13 +165,34 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         generation: shop.metadata.generation,
         applied: &applied,
         migrations: &migrations,
+        returned: returned.as_ref(),
         pods: &observed.pods,
         ingress_classes: &observed.ingress_classes,
         previous: shop.status.as_ref(),
         now,
     });
     let requeue = if status.phase == Some(Phase::Blocked) { BLOCKED_REQUEUE } else { REQUEUE };
-    Ok((status, requeue))
+    let rotated = rotate(context, shop, &valid.credentials, status.phase, now).await?; // IO
+    Ok((status, requeue.min(rotated)))
+}
+
+/// Goes on with a rotation of credentials when its time has come; answers with the time until then.
+async fn rotate(
+    context: &Context,
+    shop: &Shop,
+    credentials: &Credentials,
+    phase: Option<Phase>,
+    now: Timestamp,
+) -> Result<Duration, Error> {
+    let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
+    let rotation = credentials.rotation();
+    if let Some(next) = rotation.next(&wish, phase == Some(Phase::Ready), now) {
+        credentials::turn(&context.client, &context.random, now, shop, credentials, &next).await?;
+        return Ok(Duration::ZERO);
+    }
+    // What is due and was not done waits for the Shop to be ready, which is an event of its own.
+    let left = rotation.due(&wish).filter(|due| *due > now).map(|due| due.duration_since(now));
+    Ok(left.and_then(|left| left.try_into().ok()).unwrap_or(REQUEUE))
 }
 
 fn blocked(shop: &Shop, reason: &str, message: &str) -> ShopStatus {
@@ -234,7 +259,8 @@ impl Watch {
             .reflect(writer)
             .applied_objects()
             // The operator's own status writes do not start another reconcile.
-            .predicate_filter(predicates::generation, PredicateConfig::default());
+            // An annotation can ask for something, and is no part of the generation.
+            .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
         let ours = || watcher::Config::default().labels(names::MANAGED_SELECTOR);
         let pods =
             watcher(scope::<PartialObjectMeta<Pod>>(client, namespace), ours()).default_backoff().touched_objects();
@@ -246,6 +272,7 @@ impl Watch {
             .owns(scope::<StatefulSet>(client, namespace), ours())
             .owns(scope::<Job>(client, namespace), ours())
             .owns(scope::<Deployment>(client, namespace), ours())
+            .owns(scope::<HorizontalPodAutoscaler>(client, namespace), ours())
             .owns(scope::<PodDisruptionBudget>(client, namespace), ours())
             .owns(scope::<NetworkPolicy>(client, namespace), ours())
             .owns(scope::<Ingress>(client, namespace), ours())

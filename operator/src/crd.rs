@@ -4,6 +4,7 @@
 //! API server, so a `Shop` that exists is a `Shop` the operator can work with. Defaults are part of the schema: what
 //! runs is readable from `kubectl get shop -o yaml`.
 
+mod credentials;
 mod mesh;
 mod network;
 mod orders;
@@ -16,12 +17,13 @@ mod traffic;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use self::credentials::CredentialsSpec;
 pub use self::mesh::{MeshSpec, Mtls};
 pub use self::network::NetworkPolicySpec;
 pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
-pub use self::services::{Amounts, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
-pub use self::status::{Phase, ServiceStatus, ShopStatus, StoreStatus};
+pub use self::services::{Amounts, Autoscaling, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
+pub use self::status::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
 pub use self::stores::{EmbeddedStore, StoreSpec};
 pub use self::traffic::{IngressSpec, MailSpec, RateLimits, SmtpSpec, TlsSpec, UsersSpec};
 
@@ -157,6 +159,10 @@ pub struct ShopSpec {
     /// How the services talk to each other.
     #[serde(default)]
     pub mesh: MeshSpec,
+
+    /// The passwords and keys that the operator generates.
+    #[serde(default)]
+    pub credentials: CredentialsSpec,
 
     /// Where traces go. Default: a trace store inside the Shop, which keeps the latest traces in memory.
     #[serde(default)]

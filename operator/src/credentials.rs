@@ -1,7 +1,10 @@
 //! Generated passwords and keys: the Secret `<shop>-credentials`, and the only step that uses randomness.
 //!
-//! The Secret is created once. Keys that a later version needs are added, and no key is ever written a second time:
-//! what opens a volume must outlive the operator, and with `dataOnDelete: Retain` the Shop as well.
+//! The Secret is created once. Keys that a later version needs are added, and a key is only written again by a rotation
+//! (`rotation.rs`) that somebody asked for: what opens a volume must outlive the operator, and with `dataOnDelete: Retain` the
+//! Shop as well.
+
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -16,27 +19,14 @@ use kube::{Api, Client, Resource, ResourceExt};
 use ring::rand::SecureRandom;
 use serde_json::json;
 
-use crate::catalog::{self, SERVICES};
+pub use self::values::{Credentials, Login, TokenKeys};
+use self::values::{MESH, ROTATION, SIGNING, rotated_keys, wanted_keys};
 use crate::crd::{DataOnDelete, Shop};
-use crate::identities::{self, Identities, Leaf};
-use crate::{keys, names};
+use crate::rotation::{Rotation, Stage};
+use crate::{identities, names};
 
 /// Bytes of randomness in a password: 256 bits.
 const PASSWORD_BYTES: usize = 32;
-
-const POSTGRES: &str = "postgres-superuser";
-const MONGODB: &str = "mongodb-root";
-const REDIS_PROBE: &str = "redis-probe";
-const ADMIN: &str = "first-admin";
-const SIGNING: &str = "jwt-signing.pem";
-const MESH: &str = "mesh-authority.pem";
-
-/// Every generated value of one Shop, all of them there.
-#[derive(Clone)]
-pub struct Credentials {
-    values: BTreeMap<String, String>,
-    identities: Identities,
-}
 
 /// Why there are no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +45,9 @@ pub enum Error {
     /// There are no certificates.
     #[error(transparent)]
     Identities(#[from] identities::Error),
+    /// The state of the rotation cannot be read or written.
+    #[error("{ROTATION} of the Secret with the credentials: {0}; restore the Secret from a backup")]
+    Rotation(#[from] serde_json::Error),
 }
 
 /// The credentials belong to a deleted Shop of the same name and are about to be collected.
@@ -88,127 +81,87 @@ pub async fn ensure(
     let secret = if let Some(secret) = found {
         secret
     } else {
-        let fresh = fresh_secret(shop, generate(shop, &BTreeMap::new(), now, random)?);
+        let mut values = generate(shop, wanted_keys(), now, random)?;
+        let first = Rotation::first(asked(shop), now);
+        values.insert(ROTATION.to_owned(), serde_json::to_string(&first)?);
+        let fresh = fresh_secret(shop, values);
         match api.create(&PostParams::default(), &fresh).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => api.get(&name).await.map_err(failed)?,
             outcome => outcome.map_err(failed)?,
         }
     };
-    let added = generate(shop, &values_of(&secret), now, random)?;
+    let values = values_of(&secret);
+    let added = generate(shop, missing(&values), now, random)?;
     let owners = wanted_owners(shop, &secret);
     if added.is_empty() && owners == secret.owner_references() {
-        return Ok(Credentials { values: values_of(&secret), identities: Identities::new() });
+        return read(&secret);
     }
     let change = json!({
         "metadata": {"resourceVersion": secret.metadata.resource_version, "ownerReferences": owners},
         "data": encode(added),
     });
-    let secret = api.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await.map_err(failed)?;
-    Ok(Credentials { values: values_of(&secret), identities: Identities::new() })
+    read(&api.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await.map_err(failed)?)
 }
 
 impl Credentials {
-    /// Fixed values for `render` and tests, recognisable as such.
-    #[must_use]
-    pub fn dummy() -> Self {
-        let mut values: BTreeMap<String, String> =
-            wanted_keys().into_iter().map(|key| (key.clone(), format!("dummy-{key}"))).collect();
-        values.insert(SIGNING.to_owned(), keys::of_seed(&[7; keys::SEED_BYTES]));
-        Self { values, identities: identities::dummies() }
-    }
-
     /// The values that are there, and dummies for those that will be made.
-    #[must_use]
-    pub fn foreseen(found: Option<&Secret>) -> Self {
-        let mut foreseen = Self::dummy();
-        foreseen.values.extend(found.map(values_of).unwrap_or_default());
-        foreseen
-    }
-
-    /// The same with these certificates.
-    #[must_use]
-    pub fn with(self, identities: Identities) -> Self {
-        Self { identities, ..self }
-    }
-
-    /// Password of PostgreSQL's superuser.
-    #[must_use]
-    pub fn postgres_superuser(&self) -> &str {
-        self.value(POSTGRES)
-    }
-
-    /// Password of MongoDB's root user.
-    #[must_use]
-    pub fn mongodb_root(&self) -> &str {
-        self.value(MONGODB)
-    }
-
-    /// Password with which the kubelet probes Redis.
-    #[must_use]
-    pub fn redis_probe(&self) -> &str {
-        self.value(REDIS_PROBE)
-    }
-
-    /// Password of the first admin.
-    #[must_use]
-    pub fn first_admin(&self) -> &str {
-        self.value(ADMIN)
-    }
-
-    /// The key that signs access tokens, PKCS#8 PEM.
-    #[must_use]
-    pub fn signing_pem(&self) -> &str {
-        self.value(SIGNING)
-    }
-
-    /// The authority of the mesh: key and certificate, PEM.
-    #[must_use]
-    pub fn mesh_authority(&self) -> &str {
-        self.value(MESH)
-    }
-
-    /// The certificates of the services in the mesh.
-    pub fn identities(&self) -> impl Iterator<Item = (&'static str, &Leaf)> {
-        self.identities.iter().map(|(service, leaf)| (*service, leaf))
-    }
-
-    /// Password of a service at a store.
-    #[must_use]
-    pub fn of(&self, store: &str, service: &str) -> &str {
-        self.value(&account(store, service))
-    }
-
-    fn value(&self, key: &str) -> &str {
-        self.values.get(key).map_or("", String::as_str)
+    pub fn foreseen(found: Option<&Secret>) -> Result<Self, serde_json::Error> {
+        let dummy = Self::dummy();
+        let Some(found) = found else { return Ok(dummy) };
+        let there = read(found)?;
+        let values = dummy.values.into_iter().chain(there.values).collect();
+        Ok(Self { values, ..there })
     }
 }
 
-fn account(store: &str, service: &str) -> String {
-    format!("{store}.{service}")
+/// Goes on to the next state of a rotation: one write, bound to the version that the present state was read from.
+pub async fn turn(
+    client: &Client,
+    random: &(dyn SecureRandom + Sync),
+    now: Timestamp,
+    shop: &Shop,
+    credentials: &Credentials,
+    next: &Rotation,
+) -> Result<(), Error> {
+    let coming = rotated_keys().filter(|_| next.stage == Stage::Publishing);
+    let changes = credentials.turned(next, generate(shop, coming, now, random)?)?;
+    let data: BTreeMap<String, Option<ByteString>> =
+        changes.into_iter().map(|(key, value)| (key, value.map(|value| ByteString(value.into_bytes())))).collect();
+    let change = json!({"metadata": {"resourceVersion": credentials.resource_version}, "data": data});
+    let name = names::credentials(&shop.name_any());
+    let api: Api<Secret> = Api::namespaced(client.clone(), &shop.namespace().unwrap_or_default());
+    let written = api.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await;
+    tracing::info!(generation = next.generation, stage = ?next.stage, "the rotation of credentials goes on");
+    written.map(drop).map_err(|source| Error::Api { name, source })
 }
 
-fn wanted_keys() -> Vec<String> {
-    let mut wanted: Vec<String> = [POSTGRES, MONGODB, REDIS_PROBE, ADMIN, SIGNING, MESH].map(str::to_owned).into();
-    for service in &SERVICES {
-        // MongoDB has no account per service yet: its stand-in on development clusters knows no roles.
-        let accounts = service.stores.iter().filter(|store| **store != catalog::MONGODB);
-        wanted.extend(accounts.map(|store| account(store, service.name)));
-    }
-    wanted
+/// What somebody asks for by annotation.
+#[must_use]
+pub fn asked(shop: &Shop) -> Option<String> {
+    shop.annotations().get(names::ROTATE_ANNOTATION).cloned()
 }
 
-/// Makes a value for every wanted key that is not there yet.
+fn read(secret: &Secret) -> Result<Credentials, Error> {
+    let made = secret.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    Ok(Credentials::new(values_of(secret), secret.resource_version(), made)?)
+}
+
+/// Keys that have no value yet.
+fn missing(existing: &BTreeMap<String, String>) -> impl Iterator<Item = String> {
+    wanted_keys().into_iter().filter(|key| existing.get(key).is_none_or(String::is_empty))
+}
+
+/// Makes a value for every key.
 fn generate(
     shop: &Shop,
-    existing: &BTreeMap<String, String>,
+    keys: impl IntoIterator<Item = String>,
     now: Timestamp,
     random: &dyn SecureRandom,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let missing = wanted_keys().into_iter().filter(|key| existing.get(key).is_none_or(String::is_empty));
-    missing
+    keys.into_iter()
         .map(|key| {
             let value = match key.as_str() {
-                SIGNING => keys::generate(random).ok_or(Error::Random)?,
+                SIGNING => crate::keys::generate(random).ok_or(Error::Random)?,
                 MESH => {
                     let namespace = shop.namespace().unwrap_or_default();
                     identities::new_authority(&namespace, &shop.name_any(), now, random)?
@@ -283,29 +236,28 @@ mod tests {
         shop
     }
 
-    fn generated(existing: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    fn generated() -> BTreeMap<String, String> {
         let shop = shop(DataOnDelete::Retain);
-        generate(&shop, existing, Timestamp::UNIX_EPOCH, &SystemRandom::new()).expect("randomness")
-    }
-
-    #[test]
-    fn existing_values_are_never_generated_again() {
-        let mut existing = generated(&BTreeMap::new());
-        assert!(generated(&existing).is_empty());
-        existing.remove("redis.cart");
-        let added = generated(&existing);
-        assert_eq!(added.keys().collect::<Vec<_>>(), ["redis.cart"]);
+        generate(&shop, wanted_keys(), Timestamp::UNIX_EPOCH, &SystemRandom::new()).expect("randomness")
     }
 
     #[test]
     fn passwords_differ_and_need_no_escaping() {
-        let values = generated(&BTreeMap::new());
+        let values = generated();
         let passwords: std::collections::BTreeSet<&String> = values.values().collect();
         assert_eq!(passwords.len(), values.len());
         let plain = |value: &String| value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         assert!(
             values.iter().filter(|(key, _)| ![SIGNING, MESH].contains(&key.as_str())).all(|(_, value)| plain(value))
         );
+    }
+
+    #[test]
+    fn only_what_is_missing_is_generated() {
+        let mut existing = generated();
+        assert_eq!(missing(&existing).count(), 0);
+        existing.remove("redis.cart");
+        assert_eq!(missing(&existing).collect::<Vec<_>>(), ["redis.cart"]);
     }
 
     #[test]

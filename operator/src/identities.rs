@@ -24,7 +24,7 @@ use crate::{keys, names};
 pub const CERTIFICATE: &str = "tls.crt";
 /// Its private key, PEM.
 pub const KEY: &str = "tls.key";
-/// The authority that neighbours are verified against, PEM.
+/// The authorities that neighbours are verified against, PEM.
 pub const AUTHORITY: &str = "ca.crt";
 /// When the next certificate is due, RFC 3339.
 pub const RENEW_AFTER: &str = "renew-after";
@@ -44,7 +44,7 @@ pub struct Leaf {
     pub certificate: String,
     /// Its private key, PEM.
     pub key: String,
-    /// The authority, PEM.
+    /// The authorities that neighbours are verified against, PEM.
     pub authority: String,
     /// When the next one is due.
     pub renew_after: Timestamp,
@@ -59,6 +59,15 @@ pub enum Error {
     /// The stored authority cannot be used.
     #[error("the authority of the mesh cannot be used ({0}); restore the Secret with the credentials from a backup")]
     Authority(#[from] rcgen::Error),
+}
+
+/// The authorities of a Shop, each a PEM text with private key and certificate.
+#[derive(Clone, Copy)]
+pub struct Authorities<'a> {
+    /// The one that issues.
+    pub issuer: &'a str,
+    /// One that is trusted as well, while one takes over from the other.
+    pub other: Option<&'a str>,
 }
 
 /// What all certificates of one Shop have in common.
@@ -79,7 +88,7 @@ pub fn new_authority(namespace: &str, shop: &str, now: Timestamp, random: &dyn S
 
 /// The certificate of every service of the mesh: those found in `secrets` as long as they are good, new ones in their place.
 pub fn renew(
-    authority: &str,
+    authorities: Authorities<'_>,
     shop: &Shop,
     secrets: &[Secret],
     now: Timestamp,
@@ -91,7 +100,9 @@ pub fn renew(
         lifetime: shop.spec.mesh.lifetime(),
         now,
     };
-    let (key, certificate) = split(authority);
+    let (key, certificate) = split(authorities.issuer);
+    // The issuer comes first: with another issuer the text is another one, and every certificate is made anew.
+    let trusted = [certificate, authorities.other.map_or("", |other| split(other).1)].concat();
     let issuer = Issuer::new(authority_params(&scope.namespace, &scope.shop, now), KeyPair::from_pem(key)?);
     let members = SERVICES.iter().filter(|service| service.in_mesh());
     members
@@ -99,8 +110,8 @@ pub fn renew(
             let name = names::identity(&scope.shop, service.name);
             let found = secrets.iter().find(|secret| secret.name_any() == name).and_then(Leaf::read);
             let leaf = match found {
-                Some(leaf) if scope.is_good(&leaf, certificate) => leaf,
-                _ => scope.issue(service, &issuer, certificate, random)?,
+                Some(leaf) if scope.is_good(&leaf, &trusted) => leaf,
+                _ => scope.issue(service, &issuer, &trusted, random)?,
             };
             Ok((service.name, leaf))
         })
@@ -240,8 +251,12 @@ mod tests {
         shop
     }
 
+    fn alone(issuer: &str) -> Authorities<'_> {
+        Authorities { issuer, other: None }
+    }
+
     fn renewed(authority: &str, lifetime: &str, secrets: &[Secret], hours: i64) -> Identities {
-        renew(authority, &shop(lifetime), secrets, now(hours), &SystemRandom::new()).expect("certificates")
+        renew(alone(authority), &shop(lifetime), secrets, now(hours), &SystemRandom::new()).expect("certificates")
     }
 
     #[test]
@@ -263,12 +278,28 @@ mod tests {
     }
 
     #[test]
+    fn one_authority_takes_over_from_another_while_both_are_trusted() {
+        let (old, new) = (authority(), self::authority());
+        let (old_certificate, new_certificate) = (split(&old).1, split(&new).1);
+        let certificates = |issuer: &str, other: &str, secrets: &[Secret]| {
+            let authorities = Authorities { issuer, other: Some(other) };
+            renew(authorities, &shop(DAY), secrets, now(0), &SystemRandom::new()).expect("certificates")
+        };
+        let known = certificates(&old, &new, &stored(&renewed(&old, DAY, &[], 0)));
+        assert_eq!(known["cart"].authority, format!("{old_certificate}{new_certificate}"));
+        let moved = certificates(&new, &old, &stored(&known));
+        assert_eq!(moved["cart"].authority, format!("{new_certificate}{old_certificate}"));
+        assert_ne!(moved["cart"].certificate, known["cart"].certificate, "the new one issues");
+        assert_eq!(certificates(&new, &old, &stored(&moved)), moved);
+    }
+
+    #[test]
     fn a_damaged_secret_is_replaced_and_a_damaged_authority_is_an_error_that_says_what_to_do() {
         let authority = authority();
         let mut secrets = stored(&renewed(&authority, DAY, &[], 0));
         secrets[0].data.as_mut().expect("data").remove(KEY);
         assert_eq!(renewed(&authority, DAY, &secrets, 0).len(), 3);
-        let error = renew("", &shop(DAY), &[], now(0), &SystemRandom::new()).expect_err("no authority");
+        let error = renew(alone(""), &shop(DAY), &[], now(0), &SystemRandom::new()).expect_err("no authority");
         assert!(error.to_string().contains("from a backup"), "{error}");
     }
 }

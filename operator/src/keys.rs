@@ -1,10 +1,10 @@
-//! The key pair of access tokens: Ed25519, made once, with the public half as a JSON Web Key Set.
+//! Key pairs of access tokens: Ed25519, with the public halves as a JSON Web Key Set.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SecureRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const HEADER: &str = "-----BEGIN PRIVATE KEY-----";
@@ -17,15 +17,13 @@ pub const SEED_BYTES: usize = 32;
 /// What stands before the seed in a PKCS#8 v1 Ed25519 key (RFC 8410, section 7).
 const PKCS8_V1: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-/// A signing key with what is derived from it.
+/// What is known of a signing key to everybody.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// The private key as PKCS#8 PEM.
-    pub pem: String,
     /// The key id: the RFC 7638 thumbprint of the public key.
     pub kid: String,
-    /// The public key as a JSON Web Key Set.
-    pub jwks: String,
+    /// The public key as a JSON Web Key.
+    jwk: Value,
 }
 
 /// A stored signing key that cannot be used.
@@ -46,6 +44,13 @@ pub fn of_seed(seed: &[u8; SEED_BYTES]) -> String {
     to_pem(&[&PKCS8_V1[..], &seed[..]].concat())
 }
 
+/// A JSON Web Key Set.
+#[must_use]
+pub fn set(keys: &[SigningKey]) -> String {
+    let keys: Vec<&Value> = keys.iter().map(|key| &key.jwk).collect();
+    json!({ "keys": keys }).to_string()
+}
+
 impl SigningKey {
     /// Reads a private key and derives the rest.
     pub fn parse(pem: &str) -> Result<Self, BadKey> {
@@ -57,10 +62,8 @@ impl SigningKey {
         // RFC 7638: the required members in alphabetical order, without blanks.
         let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
         let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(canonical));
-        let jwks = json!({"keys": [
-            {"alg": "EdDSA", "crv": "Ed25519", "kid": kid, "kty": "OKP", "use": "sig", "x": x}
-        ]});
-        Ok(Self { pem: pem.to_owned(), kid, jwks: jwks.to_string() })
+        let jwk = json!({"alg": "EdDSA", "crv": "Ed25519", "kid": kid, "kty": "OKP", "use": "sig", "x": x});
+        Ok(Self { kid, jwk })
     }
 }
 
@@ -89,14 +92,14 @@ mod tests {
         let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").expect("base64");
         let key = SigningKey::parse(&of_seed(&seed.try_into().expect("32 bytes"))).expect("the key of the RFC");
         assert_eq!(key.kid, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-        assert!(key.jwks.contains("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"));
+        assert!(set(&[key]).contains("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"));
     }
 
     #[test]
     fn a_generated_key_parses_and_its_id_is_in_the_key_set() {
         let pem = generate(&ring::rand::SystemRandom::new()).expect("randomness");
         let key = SigningKey::parse(&pem).expect("own key");
-        let jwks: serde_json::Value = serde_json::from_str(&key.jwks).expect("json");
+        let jwks: Value = serde_json::from_str(&set(std::slice::from_ref(&key))).expect("json");
         assert_eq!(jwks["keys"][0]["kid"], key.kid.as_str());
         assert!(pem.lines().all(|line| line.len() <= PEM_LINE));
     }

@@ -3,7 +3,7 @@
 //! A reconcile is a pipeline, and the modules are its steps in reading order:
 //!
 //! ```text
-//! Shop -> observe (IO) -> credentials (IO), identities -> validate -> build -> rollout -> apply (IO) -> status -> write (IO)
+//! Shop -> observe (IO) -> credentials (IO), identities -> validate -> rollback, build -> rollout -> apply (IO) -> status -> write (IO)
 //! ```
 //!
 //! `plan` goes the same way without the steps that write, for people who want to know before.
@@ -26,7 +26,10 @@ pub mod keys;
 pub mod objects;
 pub mod observe;
 pub mod plan;
+pub mod rollback;
 pub mod rollout;
+pub mod rotation;
+pub mod scaling;
 pub mod status;
 pub mod validate;
 

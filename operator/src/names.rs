@@ -6,6 +6,8 @@ use crate::catalog::{SERVICES, STORES};
 
 /// Field manager of everything the operator applies, and value of the `managed-by` label.
 pub const MANAGER: &str = "shopkeeper";
+/// Field manager of the number of pods where an autoscaler decides it, until the autoscaler has written one itself.
+pub const SCALING_MANAGER: &str = "shopkeeper-autoscaling";
 
 /// Selects the objects of all Shops.
 pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=shopkeeper";
@@ -25,6 +27,9 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const APPLIED_ANNOTATION: &str = "shopkeeper.dev/applied";
 /// Annotation of pod templates with the hash of the Secrets and `ConfigMap`s that their pods read at start.
 pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
+/// Annotation of a Shop with which somebody asks for new passwords and keys: any value that it did not have before, for
+/// example the time.
+pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";
 
 /// Annotation of a Shop with the time of the last request to rotate its credentials.
 pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";
@@ -87,6 +92,12 @@ pub fn admin(shop: &str) -> String {
     format!("{shop}-admin")
 }
 
+/// Name of the Secret with the log-ins that migrations make known to PostgreSQL, once any was replaced.
+#[must_use]
+pub fn postgres_logins(shop: &str) -> String {
+    format!("{shop}-postgres-logins")
+}
+
 /// Name of the Secret with the key that signs access tokens.
 #[must_use]
 pub fn signing(shop: &str) -> String {
@@ -115,6 +126,6 @@ pub fn derived_secrets(shop: &str) -> Vec<String> {
         .chain(STORES)
         .map(|name| component(shop, name))
         .chain(members)
-        .chain([admin(shop), signing(shop)])
+        .chain([admin(shop), signing(shop), postgres_logins(shop)])
         .collect()
 }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
@@ -37,6 +38,8 @@ pub struct Objects<Stage> {
     pub jobs: Vec<Job>,
     /// Services, and the trace store.
     pub deployments: Vec<Deployment>,
+    /// What decides the number of pods by their load.
+    pub horizontal_pod_autoscalers: Vec<HorizontalPodAutoscaler>,
     /// What limits evictions.
     pub pod_disruption_budgets: Vec<PodDisruptionBudget>,
     /// Who may reach whom over the network.

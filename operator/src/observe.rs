@@ -63,8 +63,10 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
     let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };
     let (service_accounts, config_maps, services, stateful_sets) =
         futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list())?;
-    let (jobs, deployments, pod_disruption_budgets, network_policies, ingresses) =
-        futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list(), reader.list())?;
+    let (jobs, deployments, horizontal_pod_autoscalers) =
+        futures::try_join!(reader.list(), reader.list(), reader.list())?;
+    let (pod_disruption_budgets, network_policies, ingresses) =
+        futures::try_join!(reader.list(), reader.list(), reader.list())?;
     let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
         reader.list(),
         reader.volume_claims(),
@@ -81,6 +83,7 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
             stateful_sets,
             jobs,
             deployments,
+            horizontal_pod_autoscalers,
             pod_disruption_budgets,
             network_policies,
             ingresses,
@@ -155,6 +158,7 @@ impl Observed {
             stateful_sets,
             jobs,
             deployments,
+            horizontal_pod_autoscalers,
             pod_disruption_budgets,
             network_policies,
             ingresses,
@@ -167,6 +171,7 @@ impl Observed {
             .or_else(|| first_of_another(stateful_sets, &uid))
             .or_else(|| first_of_another(jobs, &uid))
             .or_else(|| first_of_another(deployments, &uid))
+            .or_else(|| first_of_another(horizontal_pod_autoscalers, &uid))
             .or_else(|| first_of_another(pod_disruption_budgets, &uid))
             .or_else(|| first_of_another(network_policies, &uid))
             .or_else(|| first_of_another(ingresses, &uid))

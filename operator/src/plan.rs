@@ -19,6 +19,7 @@ use crate::crd::Shop;
 use crate::credentials::{self, Credentials};
 use crate::objects::{Desired, Objects};
 use crate::observe::{Child, Observed};
+use crate::rollback::{self, Choice};
 use crate::rollout::{self, Rollout};
 use crate::settings::Settings;
 use crate::validate::{Invalid, ValidShop, validate};
@@ -100,17 +101,17 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     let Observed { objects: live, credentials, pods, .. } = observed;
     let found = credentials::judge(credentials, facts.shop);
     let found = found.map_err(|credentials::Leaving| Error::Leaving("its credentials".to_owned()))?;
-    let mut credentials = Credentials::foreseen(found.as_ref());
+    let mut credentials = Credentials::foreseen(found.as_ref())?;
     if found.is_some() {
-        let authority = credentials.mesh_authority();
-        let identities = identities::renew(authority, facts.shop, &live.secrets, facts.now, facts.random)?;
+        let authorities = credentials.mesh_authorities();
+        let identities = identities::renew(authorities, facts.shop, &live.secrets, facts.now, facts.random)?;
         credentials = credentials.with(identities);
     }
     let valid = |shop| validate(shop, facts.others, facts.settings, credentials.clone());
     // A Shop that was stored before a rule existed is no reason not to plan the one that keeps it.
     let before = facts.before.and_then(|before| valid(before).ok()).map(|before| build(&before));
-    let shop = valid(facts.shop)?;
-    let Rollout { held, .. } = rollout::plan(&shop, build(&shop), &live, &pods, facts.now);
+    let Choice { shop, objects, .. } = rollback::choose(valid(facts.shop)?, facts.shop, &live, facts.now);
+    let Rollout { held, .. } = rollout::plan(&shop, objects, &live, &pods, facts.now);
     let mut changes = Changes { shop: &shop, held, all: Vec::new() };
     if found.is_none() {
         changes.add("Secret", names::credentials(&shop.name), Action::Create);
@@ -141,6 +142,7 @@ impl Changes<'_> {
             stateful_sets,
             jobs,
             deployments,
+            horizontal_pod_autoscalers,
             pod_disruption_budgets,
             network_policies,
             ingresses,
@@ -155,6 +157,11 @@ impl Changes<'_> {
         self.compare(&live.stateful_sets, &before.stateful_sets, &stateful_sets)?;
         self.compare(&live.jobs, &before.jobs, &jobs)?;
         self.compare(&live.deployments, &before.deployments, &deployments)?;
+        self.compare(
+            &live.horizontal_pod_autoscalers,
+            &before.horizontal_pod_autoscalers,
+            &horizontal_pod_autoscalers,
+        )?;
         self.compare(&live.pod_disruption_budgets, &before.pod_disruption_budgets, &pod_disruption_budgets)?;
         self.compare(&live.ingresses, &before.ingresses, &ingresses)?;
         // Secrets are never pruned.
@@ -165,6 +172,7 @@ impl Changes<'_> {
         self.prune(&live.stateful_sets, &stateful_sets);
         self.prune(&live.jobs, &jobs);
         self.prune(&live.deployments, &deployments);
+        self.prune(&live.horizontal_pod_autoscalers, &horizontal_pod_autoscalers);
         self.prune(&live.pod_disruption_budgets, &pod_disruption_budgets);
         self.prune(&live.ingresses, &ingresses);
         Ok(())

@@ -57,6 +57,7 @@ pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> 
         stateful_sets,
         jobs,
         deployments,
+        horizontal_pod_autoscalers,
         pod_disruption_budgets,
         network_policies,
         ingresses,
@@ -70,6 +71,7 @@ pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> 
     add(&mut rendered, &stateful_sets)?;
     add(&mut rendered, &jobs)?;
     add(&mut rendered, &deployments)?;
+    add(&mut rendered, &horizontal_pod_autoscalers)?;
     add(&mut rendered, &pod_disruption_budgets)?;
     add(&mut rendered, &network_policies)?;
     add(&mut rendered, &ingresses)?;

@@ -3,7 +3,7 @@
 //! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
 //! running until the migrations of the new one are complete, and stay when one of them fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -14,10 +14,14 @@ use kube::ResourceExt;
 use crate::catalog::{STORES, TRACES};
 use crate::names::COMPONENT_LABEL;
 use crate::objects::{Desired, Live, Objects};
+use crate::scaling;
 use crate::validate::ValidShop;
 
 /// A failed migration is started anew after this time: the cause may have been outside, and a second run is harmless.
 const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
+/// What a Deployment says of a rollout that comes no further, and the Shop with it.
+pub const OUT_OF_TIME: &str = "ProgressDeadlineExceeded";
 
 /// The wanted state, without what has to wait.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub struct Rollout {
     pub objects: Objects<Desired>,
     /// Names of the Jobs and Deployments that have to wait.
     pub held: BTreeSet<String>,
+    /// Deployments whose number of pods passes to their autoscaler now, and that number.
+    pub handovers: BTreeMap<String, i32>,
     /// Names of all migrations of the wanted state.
     pub migrations: Vec<String>,
 }
@@ -60,7 +66,11 @@ pub fn plan(
         let is_service = |wanted: &Deployment| wanted.labels().get(COMPONENT_LABEL).is_none_or(|name| name != TRACES);
         hold(&mut desired.deployments, &mut held, is_service);
     }
-    Rollout { objects: desired, held, migrations }
+    // An autoscaler and its Deployment have one name, and come together: what was handed over must not be left out later.
+    desired.horizontal_pod_autoscalers.retain(|wanted| !held.contains(&wanted.name_any()));
+    let mut handovers = scaling::handovers(shop, live);
+    handovers.retain(|name, _| !held.contains(name));
+    Rollout { objects: desired, held, handovers, migrations }
 }
 
 /// Services first: they finish what they have begun, and for that they need their stores.
@@ -72,7 +82,7 @@ fn falling_asleep(mut desired: Objects<Desired>, live: &Objects<Live>, pods: &[P
     if pods.iter().any(|pod| runs(pod) && !is_store(pod)) {
         hold(&mut desired.stateful_sets, &mut held, |_| true);
     }
-    Rollout { objects: desired, held, migrations: Vec::new() }
+    Rollout { objects: desired, held, handovers: BTreeMap::new(), migrations: Vec::new() }
 }
 
 /// Whether a pod's containers have not all ended for good.
@@ -82,11 +92,22 @@ pub fn runs(pod: &Pod) -> bool {
     !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-/// Whether a store takes connections.
+/// Whether a store takes connections, and with what it was told last.
 #[must_use]
 pub fn store_ready(found: &StatefulSet) -> bool {
     let Some(status) = &found.status else { return false };
-    status.observed_generation >= found.metadata.generation && status.ready_replicas.unwrap_or(0) >= 1
+    status.observed_generation >= found.metadata.generation
+        && status.ready_replicas.unwrap_or(0) >= 1
+        && status.current_revision == status.update_revision
+}
+
+/// Whether a Deployment's rollout has come no further for longer than it may. The verdict is about the present template.
+#[must_use]
+pub fn out_of_time(deployment: &Deployment) -> bool {
+    let Some(status) = &deployment.status else { return false };
+    let mut conditions = status.conditions.iter().flatten();
+    status.observed_generation >= deployment.metadata.generation
+        && conditions.any(|told| told.type_ == "Progressing" && told.reason.as_deref() == Some(OUT_OF_TIME))
 }
 
 /// Whether a Job has done its work.

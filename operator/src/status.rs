@@ -18,10 +18,12 @@ use self::conditions::Verdict;
 pub use self::news::{News, news};
 use self::pods::Problem;
 use crate::catalog::TRACES;
-use crate::crd::{Phase, ServiceStatus, ShopStatus, StoreStatus};
+use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
 use crate::names;
 use crate::objects::{Applied, Objects};
+use crate::rollback;
 use crate::rollout;
+use crate::scaling::Replicas;
 use crate::validate::{Traces, ValidShop};
 
 /// What a status is computed from.
@@ -34,6 +36,8 @@ pub struct Facts<'a> {
     pub applied: &'a Objects<Applied>,
     /// Names of the migrations that the wanted state needs.
     pub migrations: &'a [String],
+    /// The attempt that failed, if older images run in its place.
+    pub returned: Option<&'a RolledBack>,
     /// The Shop's pods.
     pub pods: &'a [Pod],
     /// The cluster's ingress classes.
@@ -56,7 +60,10 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         migrated: conditions::migrated(&facts.applied.jobs, facts.migrations, &problems),
         services: conditions::services(facts, &services, &problems),
         certificates: conditions::certificates(facts.shop),
+        credentials: conditions::credentials(facts.shop.credentials.rotation()),
         route,
+        returned: facts.returned.map(conditions::returned),
+        autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),
         development: conditions::development(facts.shop),
     };
     let (phase, verdicts) = if facts.shop.hibernated {
@@ -69,6 +76,8 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         observed_generation: facts.generation,
         phase: Some(phase),
         version: version(facts, &services),
+        last_ready: last_ready(facts, phase),
+        rolled_back: facts.returned.cloned(),
         url: route::url(facts.shop, &facts.applied.ingresses),
         services_ready: Some(format!("{ready}/{}", services.len())),
         conditions: stamp(verdicts, facts.generation, facts.previous, facts.now),
@@ -118,7 +127,7 @@ fn stamp(
 }
 
 fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
-    let of = |name: &'static str, replicas: i32| {
+    let of = |name: &'static str, replicas: Replicas| {
         let object = names::component(&facts.shop.name, name);
         let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
         let before = facts.previous.and_then(|status| status.services.iter().find(|before| before.name == name));
@@ -126,7 +135,7 @@ fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
         ServiceStatus {
             name: name.to_owned(),
             ready: deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0),
-            desired: replicas,
+            desired: replicas.fixed().or_else(|| deployment?.spec.as_ref()?.replicas).unwrap_or(replicas.least()),
             version: running.or_else(|| before?.version.clone()),
         }
     };
@@ -149,6 +158,10 @@ fn version(facts: &Facts<'_>, services: &[ServiceStatus]) -> Option<String> {
     let wanted = facts.shop.services.iter().map(|service| Some(&service.version));
     let there = services.iter().map(|service| service.version.as_ref());
     if wanted.eq(there) { Some(facts.shop.version.clone()) } else { facts.previous?.version.clone() }
+}
+
+fn last_ready(facts: &Facts<'_>, phase: Phase) -> Option<Release> {
+    if phase == Phase::Ready { Some(rollback::release(facts.shop)) } else { facts.previous?.last_ready.clone() }
 }
 
 /// Whether all pods of a Deployment are of its current template, and ready.

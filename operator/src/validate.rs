@@ -13,8 +13,8 @@ use crate::catalog::{SERVICES, Service};
 use crate::crd::{
     Amounts, DataOnDelete, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, Shop, StoreSpec, UsersSpec,
 };
-use crate::credentials::Credentials;
-use crate::keys::SigningKey;
+use crate::credentials::{Credentials, TokenKeys};
+use crate::scaling::Replicas;
 use crate::settings::Settings;
 
 /// A Shop of which every question is answered.
@@ -75,8 +75,8 @@ pub struct ValidShop {
     pub data_on_delete: DataOnDelete,
     /// Passwords.
     pub credentials: Credentials,
-    /// The key of access tokens.
-    pub signing: SigningKey,
+    /// The keys of access tokens.
+    pub token_keys: TokenKeys,
 }
 
 /// How requests get in.
@@ -103,8 +103,8 @@ pub struct ValidService {
     pub image: String,
     /// The version of that image.
     pub version: String,
-    /// Number of pods.
-    pub replicas: i32,
+    /// Number of pods, or who decides it.
+    pub replicas: Replicas,
     /// What it logs.
     pub log_level: String,
     /// CPU and memory.
@@ -186,7 +186,7 @@ pub fn validate(
     let spec = &shop.spec;
     let missing = |field: &str| Invalid { field: field.to_owned(), message: "is not set".to_owned() };
     let version = spec.version.clone().unwrap_or_else(|| settings.version.clone());
-    let signing = SigningKey::parse(credentials.signing_pem()).map_err(|error| Invalid {
+    let token_keys = credentials.token_keys().map_err(|error| Invalid {
         field: format!("Secret {}", crate::names::credentials(&shop.name_any())),
         message: format!("{error}; restore the Secret from a backup"),
     })?;
@@ -219,7 +219,7 @@ pub fn validate(
         hibernated: spec.lifecycle.hibernated,
         data_on_delete: spec.lifecycle.data_on_delete,
         credentials,
-        signing,
+        token_keys,
     })
 }
 
@@ -270,7 +270,7 @@ fn valid_service(service: &'static Service, shop: &Shop, settings: &Settings, ve
         service,
         version: image_version(&image),
         image,
-        replicas: own.replicas.unwrap_or(1),
+        replicas: Replicas::of(own.replicas, own.autoscaling.as_ref()),
         log_level: own.log_level.unwrap_or_else(|| "info".to_owned()),
         resources: quantities(service, own.resources.unwrap_or_default()),
     }

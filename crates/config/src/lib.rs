@@ -68,6 +68,8 @@ pub struct Postgres {
     pub url: SecretString,
     /// The superuser's URL; only the migration Job has it.
     pub admin_url: Option<SecretString>,
+    /// A user that must not log in any more; the migration Job sees to it.
+    pub retired: Option<String>,
     /// Most connections at once.
     #[serde(default = "default_pool")]
     pub pool: u32,

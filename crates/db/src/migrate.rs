@@ -1,5 +1,9 @@
 //! Migrations, run by a Job before the rollout. With the superuser's URL the Job first makes the service's own role and
 //! database, so the service itself never holds more than its own.
+//!
+//! The role that owns a database has its name. A log-in of another name is a member of the owner, and works as the owner from
+//! the start of each session: so two log-ins can take turns while passwords are replaced, and what either of them makes
+//! belongs to both.
 
 use std::time::Duration;
 
@@ -22,11 +26,27 @@ pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result
     if let Some(admin_url) = &config.admin_url {
         let mut admin = connect(admin_url.expose_secret().parse().context("the admin URL cannot be read")?).await?;
         let password = password_of(config)?;
-        ensure_role(&mut admin, target.get_username(), &password).await.context("the role cannot be created")?;
-        ensure_database(&mut admin, &target).await.context("the database cannot be created")?;
+        let (login, owner) = (target.get_username(), target.get_database().unwrap_or(target.get_username()));
+        if login != owner {
+            ensure_owner(&mut admin, owner).await.context("the owner of the database cannot be created")?;
+        }
+        ensure_login(&mut admin, login, &password).await.context("the role cannot be created")?;
+        if login != owner {
+            let member = ["GRANT %1$I TO %2$I", "ALTER ROLE %2$I SET role TO %1$L"];
+            for statement in member {
+                execute(&mut admin, statement, &[owner, login]).await.context("the role cannot be made a member")?;
+            }
+        }
+        ensure_database(&mut admin, owner).await.context("the database cannot be created")?;
+        if let Some(retired) = config.retired.as_deref().filter(|retired| *retired != login) {
+            retire(&mut admin, retired).await.context("the previous role cannot be retired")?;
+        }
         admin.close().await?;
     }
     let pool = PgPoolOptions::new().max_connections(1).connect_with(target).await?;
+    let mut migrations = Migrator { migrations: migrations.migrations.clone(), ..Migrator::DEFAULT };
+    // An earlier version finds those of a later one applied. They only ever add, so it works with them.
+    migrations.set_ignore_missing(true);
     migrations.run(&pool).await.context("a migration failed; nothing of it was kept")?;
     pool.close().await;
     Ok(())
@@ -46,41 +66,42 @@ async fn connect(options: PgConnectOptions) -> anyhow::Result<PgConnection> {
     }
 }
 
-async fn ensure_role(admin: &mut PgConnection, role: &str, password: &str) -> sqlx::Result<()> {
-    let exists: Option<i32> =
-        sqlx::query_scalar("SELECT 1 FROM pg_roles WHERE rolname = $1").bind(role).fetch_optional(&mut *admin).await?;
-    let verb = if exists.is_some() { "ALTER" } else { "CREATE" };
-    // DDL takes no parameters; format() quotes by PostgreSQL's own rules.
-    let statement: String = sqlx::query_scalar("SELECT format($1 || ' ROLE %I LOGIN PASSWORD %L', $2, $3)")
-        .bind(verb)
-        .bind(role)
-        .bind(password)
-        .fetch_one(&mut *admin)
-        .await?;
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await.map(|_| ())
+async fn ensure_login(admin: &mut PgConnection, role: &str, password: &str) -> sqlx::Result<()> {
+    let verb = if role_exists(admin, role).await? { "ALTER" } else { "CREATE" };
+    execute(admin, &format!("{verb} ROLE %1$I LOGIN PASSWORD %2$L"), &[role, password]).await
 }
 
-async fn ensure_database(admin: &mut PgConnection, target: &PgConnectOptions) -> sqlx::Result<()> {
-    let role = target.get_username();
-    let name = target.get_database().unwrap_or(role);
-    let exists: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
-        .bind(name)
-        .fetch_optional(&mut *admin)
-        .await?;
-    if exists.is_some() {
+async fn ensure_owner(admin: &mut PgConnection, role: &str) -> sqlx::Result<()> {
+    if role_exists(admin, role).await? { Ok(()) } else { execute(admin, "CREATE ROLE %1$I", &[role]).await }
+}
+
+/// Sessions that are open go on; there is no new one.
+async fn retire(admin: &mut PgConnection, role: &str) -> sqlx::Result<()> {
+    if role_exists(admin, role).await? {
+        execute(admin, "ALTER ROLE %1$I NOLOGIN PASSWORD NULL", &[role]).await?;
+    }
+    Ok(())
+}
+
+async fn role_exists(admin: &mut PgConnection, role: &str) -> sqlx::Result<bool> {
+    let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1)");
+    query.bind(role).fetch_one(admin).await
+}
+
+async fn ensure_database(admin: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+    let query = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)");
+    if query.bind(name).fetch_one(&mut *admin).await? {
         return Ok(());
     }
-    let statement: String = sqlx::query_scalar("SELECT format('CREATE DATABASE %I OWNER %I', $1, $2)")
-        .bind(name)
-        .bind(role)
-        .fetch_one(&mut *admin)
-        .await?;
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *admin).await?;
+    execute(admin, "CREATE DATABASE %1$I OWNER %1$I", &[name]).await?;
     // By default everybody may connect to every database.
-    let statement: String = sqlx::query_scalar("SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', $1)")
-        .bind(name)
-        .fetch_one(&mut *admin)
-        .await?;
+    execute(admin, "REVOKE CONNECT ON DATABASE %1$I FROM PUBLIC", &[name]).await
+}
+
+/// Runs a statement that takes no parameters (DDL). `format()` quotes names and texts by PostgreSQL's own rules.
+async fn execute(admin: &mut PgConnection, statement: &str, words: &[&str]) -> sqlx::Result<()> {
+    let query = sqlx::query_scalar("SELECT format($1, VARIADIC $2::text[])").bind(statement).bind(words);
+    let statement: String = query.fetch_one(&mut *admin).await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await.map(|_| ())
 }
 

@@ -216,3 +216,24 @@ async fn a_renewed_certificate_is_taken_up_and_calls_under_way_are_finished() {
     running.answer.notify_one();
     under_way.await.unwrap().expect("the call outlives the certificate it began with");
 }
+
+#[tokio::test]
+async fn while_one_authority_takes_over_from_another_neighbours_of_both_understand_each_other() {
+    let (before, after) = (Authority::new(), Authority::new());
+    let both = format!("{}{}", before.pem, after.pem);
+    let member = |authority: &Authority, service: &str| {
+        let (files, _) = authority.identity(&id(service), DAY);
+        std::fs::write(files.0.join("ca.crt"), &both).unwrap();
+        let identity = Identity::follow(&files.0).unwrap();
+        (files, identity)
+    };
+    let (_old_files, old) = member(&before, "product");
+    let (_new_files, new) = member(&after, "product");
+    for product in [old, new] {
+        let running = serve(Some(product)).await;
+        for authority in [&before, &after] {
+            let (_files, cart) = member(authority, "cart");
+            running.call(Some(&cart)).await.expect("either authority is trusted");
+        }
+    }
+}

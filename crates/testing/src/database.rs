@@ -25,6 +25,7 @@ impl TestDatabase {
         let config = Postgres {
             url: SecretString::from(format!("postgres://{name}:{name}@{server}/{name}")),
             admin_url: Some(SecretString::from(admin_url)),
+            retired: None,
             pool: 6,
         };
         shop_db::migrate(&config, migrations).await.expect("the migrations run");
@@ -39,7 +40,12 @@ impl Drop for TestDatabase {
         let drop = async move {
             let mut admin = PgConnection::connect(&variable("SHOP_TEST_POSTGRES_URL")).await?;
             // One by one: together they would be a transaction, in which no database can be dropped.
-            for statement in [format!("DROP DATABASE {name} WITH (FORCE)"), format!("DROP ROLE {name}")] {
+            let statements = [
+                format!("DROP DATABASE {name} WITH (FORCE)"),
+                format!("DROP ROLE IF EXISTS {name}_b"),
+                format!("DROP ROLE {name}"),
+            ];
+            for statement in statements {
                 sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await?;
             }
             admin.close().await

@@ -18,7 +18,7 @@ pub(super) fn build(shop: &ValidShop) -> Vec<ConfigMap> {
             shop,
             "user",
             names::jwks(&shop.name),
-            BTreeMap::from([(env::JWKS_FILE, shop.signing.jwks.clone())]),
+            BTreeMap::from([(env::JWKS_FILE, shop.token_keys.published.clone())]),
         ),
         config_map(shop, REDIS, component_name(shop, REDIS), redis_conf),
         config_map(shop, RABBITMQ, component_name(shop, RABBITMQ), rabbitmq_conf),

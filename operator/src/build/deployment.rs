@@ -14,6 +14,8 @@ use crate::catalog::Tokens;
 use crate::names;
 use crate::validate::{ValidService, ValidShop};
 
+/// Seconds within which a rollout has to get a pod further.
+pub(crate) const PROGRESS_DEADLINE: i32 = 300;
 /// Pods leave the endpoints while they still answer, for this long.
 const LEAVE_SECONDS: i64 = 3;
 
@@ -23,7 +25,7 @@ pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
     Deployment {
         metadata: meta::versioned(shop, name, component_name(shop, name), &service.version),
         spec: Some(DeploymentSpec {
-            replicas: Some(if shop.hibernated { 0 } else { service.replicas }),
+            replicas: if shop.hibernated { Some(0) } else { service.replicas.fixed() },
             selector: meta::selector(shop, name),
             // A pod that does not become ready, whatever the reason, never replaces one that is.
             strategy: Some(DeploymentStrategy {
@@ -34,7 +36,7 @@ pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
                 }),
             }),
             revision_history_limit: Some(3),
-            progress_deadline_seconds: Some(300),
+            progress_deadline_seconds: Some(PROGRESS_DEADLINE),
             template: template(inputs, service),
             ..DeploymentSpec::default()
         }),
@@ -45,7 +47,7 @@ pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
 /// Limits evictions to one pod at a time, where there is more than one.
 pub(super) fn disruption_budget(shop: &ValidShop, service: &ValidService) -> Option<PodDisruptionBudget> {
     let name = service.service.name;
-    (service.replicas >= 2).then(|| PodDisruptionBudget {
+    (service.replicas.least() >= 2).then(|| PodDisruptionBudget {
         metadata: meta::metadata(shop, name, component_name(shop, name)),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
@@ -73,7 +75,7 @@ fn template(inputs: &Inputs<'_>, service: &ValidService) -> PodTemplateSpec {
             restart_policy: None,
         },
     );
-    if let Some(spec) = template.spec.as_mut().filter(|_| service.replicas >= 2) {
+    if let Some(spec) = template.spec.as_mut().filter(|_| service.replicas.most() >= 2) {
         spec.topology_spread_constraints = Some(vec![TopologySpreadConstraint {
             max_skew: 1,
             topology_key: "kubernetes.io/hostname".to_owned(),

@@ -16,8 +16,6 @@ pub(super) const AUTH_FOLDER: &str = "/etc/shopkeeper/auth";
 pub(super) const JWKS_FILE: &str = "jwks.json";
 /// Folder of the keys that sign tokens.
 pub(super) const SIGNING_FOLDER: &str = "/etc/shopkeeper/signing";
-/// File in it. Of several the last by name signs.
-pub(super) const SIGNING_FILE: &str = "0001.pem";
 
 /// Variables of a service's container and of its migration.
 pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {

@@ -1,21 +1,34 @@
 //! The Job that brings a service's store to the version of its image, before pods of that version start.
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodTemplateSpec};
 
-use super::pod::{self, Pod, secret_variable};
-use super::{Inputs, component_name, deployment, env, meta, short_hash, strings};
+use super::pod::{self, Pod, secret_variable, variable};
+use super::secret::login_key;
+use super::{component_name, deployment, env, meta, short_hash, strings};
 use crate::catalog::POSTGRES;
+use crate::credentials::Login;
 use crate::names;
 use crate::validate::{ValidService, ValidShop};
 
 /// Attempts after the first one; `migrate` itself waits for its store, so more would only hide a defect.
 const RETRIES: i32 = 2;
 
-pub(super) fn job(inputs: &Inputs<'_>, service: &ValidService) -> Job {
-    let shop = inputs.shop;
+/// The Jobs of a service: one for each log-in that its database has to learn, the one in use and the next. The database is brought to the version by
+/// each of them, which does no harm.
+pub(super) fn jobs(shop: &ValidShop, service: &ValidService) -> Vec<Job> {
+    let name = service.service.name;
+    if !service.service.uses(POSTGRES) {
+        return vec![job(shop, service, Vec::new())];
+    }
+    let in_use = shop.credentials.rotation().generation;
+    let logins = shop.credentials.logins(POSTGRES, name).into_iter().filter(|login| login.generation >= in_use);
+    logins.map(|login| job(shop, service, of_postgres(shop, name, &login))).collect()
+}
+
+fn job(shop: &ValidShop, service: &ValidService, variables: Vec<EnvVar>) -> Job {
     let component = service.service.name;
-    let template = template(shop, service);
+    let template = template(shop, service, variables);
     // A Job cannot be changed, so whatever changes it names another one: the image above all.
     let identity = serde_json::to_vec(&template.spec).unwrap_or_default();
     let name = format!("{}-migrate-{}", component_name(shop, component), &short_hash(&identity)[..8]);
@@ -26,13 +39,21 @@ pub(super) fn job(inputs: &Inputs<'_>, service: &ValidService) -> Job {
     }
 }
 
-fn template(shop: &ValidShop, service: &ValidService) -> PodTemplateSpec {
+/// What a migration knows beyond its service: the superuser, the log-in to make if it is not the first one, and the one
+/// to end.
+fn of_postgres(shop: &ValidShop, service: &str, login: &Login<'_>) -> Vec<EnvVar> {
+    let superuser = secret_variable("SHOP_POSTGRES__ADMIN_URL", component_name(shop, POSTGRES), "admin-url");
+    let key = login_key(service, login.generation);
+    let later =
+        (login.generation > 0).then(|| secret_variable("SHOP_POSTGRES__URL", names::postgres_logins(&shop.name), &key));
+    let retired = shop.credentials.retired(service).map(|user| variable("SHOP_POSTGRES__RETIRED", user));
+    [superuser].into_iter().chain(later).chain(retired).collect()
+}
+
+fn template(shop: &ValidShop, service: &ValidService, variables: Vec<EnvVar>) -> PodTemplateSpec {
     let (volumes, mounts) = deployment::volumes(shop, service);
     let mut env = env::of(shop, service);
-    if service.service.uses(POSTGRES) {
-        let superuser = component_name(shop, POSTGRES);
-        env.push(secret_variable("SHOP_POSTGRES__ADMIN_URL", superuser, "admin-url"));
-    }
+    env.extend(variables);
     let mut template = pod::template(
         shop,
         Pod {

@@ -6,18 +6,22 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::stores::mongodb::ROOT_USER;
-use super::stores::redis::{ACL_FILE, PROBE_USER};
-use super::{component_name, env, hex, meta};
+use super::stores::redis::{ACL_FILE, KEEPER_PASSWORD, KEEPER_USER, PROBE_USER};
+use super::{component_name, hex, meta};
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, Service};
+use crate::credentials::Login;
 use crate::names;
+use crate::rotation::Stage;
 use crate::validate::ValidShop;
 
 /// The virtual host of RabbitMQ in which everything happens.
 const VHOST: &str = "shop";
+/// A salt and a digest that no password is known to have.
+const NO_PASSWORD: [u8; 36] = [0; 36];
 /// The file with users and permissions that RabbitMQ loads at start.
 pub(super) const DEFINITIONS_FILE: &str = "definitions.json";
 
@@ -25,6 +29,7 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
     let services = shop.services.iter().map(|service| service.service).filter(|service| !service.stores.is_empty());
     let mut secrets: Vec<Secret> = services.map(|service| of_service(shop, service)).collect();
     secrets.extend([postgres(shop), mongodb(shop), redis(shop), rabbitmq(shop), signing(shop)]);
+    secrets.extend(postgres_logins(shop));
     secrets.extend(shop.users.admin_secret_name.is_none().then(|| admin(shop)));
     let identities = shop.credentials.identities();
     secrets.extend(
@@ -36,12 +41,11 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
 /// Addresses of the stores that a service uses, as variables.
 fn of_service(shop: &ValidShop, service: &Service) -> Secret {
     let name = service.name;
-    let password = |store| shop.credentials.of(store, name);
+    let login = |store| shop.credentials.login(store, name);
     let host = |store| component_name(shop, store);
     let mut data = BTreeMap::new();
     if service.uses(POSTGRES) {
-        let url = format!("postgres://{name}:{}@{}:5432/{name}", password(POSTGRES), host(POSTGRES));
-        data.insert("SHOP_POSTGRES__URL", url);
+        data.insert("SHOP_POSTGRES__URL", postgres_url(shop, name, &login(POSTGRES)));
     }
     if service.uses(MONGODB) {
         let root = shop.credentials.mongodb_root();
@@ -49,13 +53,35 @@ fn of_service(shop: &ValidShop, service: &Service) -> Secret {
         data.insert("SHOP_MONGODB__URL", url);
     }
     if service.uses(REDIS) {
-        data.insert("SHOP_REDIS__URL", format!("redis://{name}:{}@{}:6379/0", password(REDIS), host(REDIS)));
+        let password = login(REDIS).password;
+        data.insert("SHOP_REDIS__URL", format!("redis://{name}:{password}@{}:6379/0", host(REDIS)));
     }
     if service.uses(RABBITMQ) {
-        let url = format!("amqp://{name}:{}@{}:5672/{VHOST}", password(RABBITMQ), host(RABBITMQ));
-        data.insert("SHOP_AMQP__URL", url);
+        let Login { user, password, .. } = login(RABBITMQ);
+        data.insert("SHOP_AMQP__URL", format!("amqp://{user}:{password}@{}:5672/{VHOST}", host(RABBITMQ)));
     }
     secret(shop, name, component_name(shop, name), data)
+}
+
+fn postgres_url(shop: &ValidShop, service: &str, login: &Login<'_>) -> String {
+    let Login { user, password, .. } = login;
+    format!("postgres://{user}:{password}@{}:5432/{service}", component_name(shop, POSTGRES))
+}
+
+/// Every log-in of a generation that came after the first one, for the migration that makes it known.
+fn postgres_logins(shop: &ValidShop) -> Option<Secret> {
+    let services = shop.services.iter().map(|service| service.service).filter(|service| service.uses(POSTGRES));
+    let logins = services.flat_map(|Service { name, .. }| {
+        let logins = shop.credentials.logins(POSTGRES, name).into_iter().filter(|login| login.generation > 0);
+        logins.map(move |login| (login_key(name, login.generation), postgres_url(shop, name, &login)))
+    });
+    let data: BTreeMap<String, String> = logins.collect();
+    (!data.is_empty()).then(|| secret(shop, POSTGRES, names::postgres_logins(&shop.name), data))
+}
+
+/// The key of a log-in. It is never another one's, so a migration cannot start with what was there before.
+pub(super) fn login_key(service: &str, generation: u32) -> String {
+    format!("{service}.{generation}")
 }
 
 fn postgres(shop: &ValidShop) -> Secret {
@@ -71,33 +97,70 @@ fn mongodb(shop: &ValidShop) -> Secret {
     secret(shop, MONGODB, component_name(shop, MONGODB), data)
 }
 
-/// Redis users: nobody by default, one per service limited to its key prefix, one for the kubelet.
+/// Redis users: nobody by default, one per service limited to its key prefix, one for the kubelet, and one that tells the
+/// server other passwords.
 fn redis(shop: &ValidShop) -> Secret {
-    let probe = shop.credentials.redis_probe();
-    let mut acl = vec!["user default off".to_owned(), format!("user {PROBE_USER} on #{} -@all +ping", sha256(probe))];
+    let mut data = BTreeMap::from([
+        (ACL_FILE.to_owned(), redis_users(shop, |service| redis_passwords(shop, service))),
+        ("probe-password".to_owned(), shop.credentials.redis_probe().to_owned()),
+        (KEEPER_PASSWORD.to_owned(), shop.credentials.redis_keeper().to_owned()),
+    ]);
+    let services = shop.services.iter().map(|service| service.service).filter(|service| service.uses(REDIS));
+    let lines: Vec<String> = services
+        .map(|service| format!("ACL SETUSER {} resetpass {}", service.name, redis_passwords(shop, service)))
+        .collect();
+    data.extend(passwords_key(shop).map(|key| (key, lines.join("\n"))));
+    secret(shop, REDIS, component_name(shop, REDIS), data)
+}
+
+/// What Redis reads at its start besides passwords: those it is told while it runs.
+pub(super) fn redis_users_without_passwords(shop: &ValidShop) -> String {
+    redis_users(shop, |_| String::new())
+}
+
+fn redis_users(shop: &ValidShop, passwords: impl Fn(&Service) -> String) -> String {
+    let (probe, keeper) = (sha256(shop.credentials.redis_probe()), sha256(shop.credentials.redis_keeper()));
+    let mut acl = vec![
+        "user default off".to_owned(),
+        format!("user {PROBE_USER} on #{probe} -@all +ping"),
+        format!("user {KEEPER_USER} on #{keeper} -@all +acl|setuser"),
+    ];
     for service in shop.services.iter().map(|service| service.service).filter(|service| service.uses(REDIS)) {
-        let (name, password) = (service.name, shop.credentials.of(REDIS, service.name));
-        acl.push(format!("user {name} on #{} ~{name}:* &{name}:* +@all -@admin -@dangerous", sha256(password)));
+        let (name, passwords) = (service.name, passwords(service));
+        acl.push(format!("user {name} on {passwords} ~{name}:* &{name}:* +@all -@admin -@dangerous"));
     }
     acl.push(String::new());
-    let data = BTreeMap::from([(ACL_FILE, acl.join("\n")), ("probe-password", probe.to_owned())]);
-    secret(shop, REDIS, component_name(shop, REDIS), data)
+    acl.join("\n")
+}
+
+fn redis_passwords(shop: &ValidShop, service: &Service) -> String {
+    let logins = shop.credentials.logins(REDIS, service.name);
+    let hashes: Vec<String> = logins.iter().map(|login| format!("#{}", sha256(login.password))).collect();
+    hashes.join(" ")
+}
+
+/// The key under which a running Redis finds the passwords of this stage of a rotation, while there is one.
+pub(super) fn passwords_key(shop: &ValidShop) -> Option<String> {
+    let rotation = shop.credentials.rotation();
+    (rotation.stage != Stage::Settled).then(|| format!("passwords.{}.{:?}", rotation.generation, rotation.stage))
 }
 
 /// RabbitMQ users: one per service, with rights to its own queues and the two exchanges.
 fn rabbitmq(shop: &ValidShop) -> Secret {
     let services = || shop.services.iter().map(|service| service.service).filter(|service| service.uses(RABBITMQ));
-    let users = services().map(|service| {
-        json!({
-            "name": service.name,
-            "password_hash": rabbitmq_hash(shop.credentials.of(RABBITMQ, service.name)),
-            "hashing_algorithm": "rabbit_password_hashing_sha256",
-            "tags": [],
-        })
+    let logins = |service: &'static Service| shop.credentials.logins(RABBITMQ, service.name);
+    let known = services().flat_map(|service| {
+        logins(service).into_iter().map(|login| rabbitmq_user(&login.user, &rabbitmq_hash(login.password)))
     });
-    let permissions = services().map(|service| {
+    // A user that is no longer mentioned would stay as it was.
+    let retired = services().filter_map(|service| shop.credentials.retired(service.name));
+    let retired = retired.map(|user| rabbitmq_user(&user, &STANDARD.encode(NO_PASSWORD)));
+    let permissions = services().flat_map(|service| {
         let own = format!(r"^(order_events|product_events|{}\..*)$", service.name);
-        json!({"user": service.name, "vhost": VHOST, "configure": own, "write": own, "read": own})
+        let permission = move |login: Login<'_>| {
+            json!({"user": login.user, "vhost": VHOST, "configure": own, "write": own, "read": own})
+        };
+        logins(service).into_iter().map(permission)
     });
     // Each look at a dead letter is a delivery to the broker, and RabbitMQ 4 drops a message after twenty of them.
     let looks = json!({
@@ -106,12 +169,21 @@ fn rabbitmq(shop: &ValidShop) -> Secret {
     });
     let definitions = json!({
         "vhosts": [{"name": VHOST}],
-        "users": users.collect::<Vec<_>>(),
+        "users": known.chain(retired).collect::<Vec<_>>(),
         "permissions": permissions.collect::<Vec<_>>(),
         "policies": [looks],
     });
     let data = BTreeMap::from([(DEFINITIONS_FILE, definitions.to_string())]);
     secret(shop, RABBITMQ, component_name(shop, RABBITMQ), data)
+}
+
+fn rabbitmq_user(name: &str, password_hash: &str) -> Value {
+    json!({
+        "name": name,
+        "password_hash": password_hash,
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": [],
+    })
 }
 
 /// The first admin's log-in, for people and for the user service.
@@ -122,12 +194,11 @@ fn admin(shop: &ValidShop) -> Secret {
 }
 
 fn signing(shop: &ValidShop) -> Secret {
-    let data = BTreeMap::from([(env::SIGNING_FILE, shop.signing.pem.clone())]);
-    secret(shop, "user", names::signing(&shop.name), data)
+    secret(shop, "user", names::signing(&shop.name), shop.token_keys.private.clone())
 }
 
-fn secret(shop: &ValidShop, component: &str, name: String, data: BTreeMap<&str, String>) -> Secret {
-    let encode = |(key, value): (&str, String)| (key.to_owned(), ByteString(value.into_bytes()));
+fn secret<K: Into<String>>(shop: &ValidShop, component: &str, name: String, data: BTreeMap<K, String>) -> Secret {
+    let encode = |(key, value): (K, String)| (key.into(), ByteString(value.into_bytes()));
     Secret {
         metadata: meta::metadata(shop, component, name),
         data: Some(data.into_iter().map(encode).collect()),

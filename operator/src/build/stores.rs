@@ -40,6 +40,8 @@ pub(super) fn stateful_sets(inputs: &Inputs<'_>) -> Vec<StatefulSet> {
 struct Parts<'a> {
     component: &'static str,
     store: &'a Store,
+    /// Hash of what the pod reads at its start.
+    inputs: String,
     container: Container,
     volumes: Vec<Volume>,
 }
@@ -70,8 +72,7 @@ fn stateful_set(inputs: &Inputs<'_>, parts: Parts<'_>) -> StatefulSet {
                     version,
                     user: pod::STORE_USER,
                     pull_policy: shop.store_pull_policy,
-                    // The Secret and the ConfigMap of a store have its name.
-                    inputs: Some(inputs.hash(&[name])),
+                    inputs: Some(parts.inputs),
                     container: parts.container,
                     volumes: parts.volumes,
                     grace_seconds: STOP_SECONDS,

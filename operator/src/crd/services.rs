@@ -78,12 +78,19 @@ pub struct ServicesSpec {
 
 /// Settings of one service.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.replicas) || !has(self.autoscaling)").message(
+    "replicas and autoscaling exclude each other: remove replicas to let the load decide, or autoscaling to decide yourself"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceSpec {
     /// Pods of the service. Default: 1. From two on, a `PodDisruptionBudget` keeps all but one of them running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub replicas: Option<i32>,
+
+    /// Lets the load decide how many pods there are, in place of `replicas`. It needs a metrics server in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 
     /// CPU and memory of each pod. Default: what the operator's catalog of services says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +111,36 @@ pub struct ServiceSpec {
         "image is a reference with a tag or a digest, for example ghcr.io/acme/order:0.1.1"
     ))]
     pub image: Option<String>,
+}
+
+/// Between how many pods a service has, and what decides.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("self.minReplicas <= self.maxReplicas").message(
+    "autoscaling.minReplicas is greater than autoscaling.maxReplicas: write the smaller number first, for example 2 and 6"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct Autoscaling {
+    /// Pods there are at least. From two on, a `PodDisruptionBudget` keeps all but one of them running.
+    #[serde(default = "default_min_replicas")]
+    #[schemars(range(min = 1, max = 100))]
+    pub min_replicas: i32,
+
+    /// Pods there are at most.
+    #[schemars(range(min = 1, max = 100))]
+    pub max_replicas: i32,
+
+    /// CPU that pods are to use on average, in percent of what they request.
+    #[serde(default = "default_cpu_utilization", rename = "targetCPUUtilization")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub target_cpu_utilization: i32,
+}
+
+fn default_min_replicas() -> i32 {
+    1
+}
+
+fn default_cpu_utilization() -> i32 {
+    80
 }
 
 /// CPU and memory of a pod.

@@ -1,5 +1,7 @@
 //! What the operator reports about a Shop.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -21,6 +23,14 @@ pub struct ShopStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
+    /// The images with which everything was ready the last time: what a rollout that fails returns to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ready: Option<Release>,
+
+    /// The attempt that failed, while the images of `lastReady` run in place of those of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RolledBack>,
+
     /// Address of the shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -41,11 +51,34 @@ pub struct ShopStatus {
 
     /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`,
     /// `CertificatesValid`, `RouteReady`.
+    /// `CredentialsSettled` is false while generated passwords and keys are being replaced; everything works meanwhile.
+    /// `RolledBack` is there while older images run than the spec wants, because those did not become ready.
     /// `Paused` is there while the operator leaves the Shop alone.
+    /// `AutoscalingActive` says whether autoscalers see the load, where there are any.
     /// `Progressing` says whether the operator is still getting there, `DevelopmentOnly` what is not fit for production.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// Images that were ready together.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Release {
+    /// The version of the Shop.
+    pub version: String,
+    /// The image of each service.
+    pub images: BTreeMap<String, String>,
+}
+
+/// A rollout that failed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RolledBack {
+    /// What was tried, as a hash: another spec is another attempt.
+    pub attempt: String,
+    /// What went wrong.
+    pub message: String,
 }
 
 /// Where a Shop is on its way.

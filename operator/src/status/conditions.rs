@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -10,9 +11,10 @@ use kube::ResourceExt;
 
 use super::pods::Problem;
 use super::{Facts, detail, rolled_out};
-use crate::crd::{Phase, ServiceStatus, StoreStatus};
+use crate::crd::{Phase, RolledBack, ServiceStatus, StoreStatus};
 use crate::names;
-use crate::rollout::{complete, failed, runs};
+use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, runs};
+use crate::rotation::{Rotation, Stage};
 use crate::validate::{Traces, ValidShop};
 
 /// A condition before it gets its time.
@@ -32,7 +34,10 @@ pub(super) struct Parts {
     pub migrated: Verdict,
     pub services: Verdict,
     pub certificates: Option<Verdict>,
+    pub credentials: Verdict,
     pub route: Verdict,
+    pub returned: Option<Verdict>,
+    pub autoscaling: Option<Verdict>,
     pub development: Verdict,
 }
 
@@ -73,7 +78,8 @@ impl Verdict {
 impl Parts {
     /// The first thing that keeps the Shop from being ready.
     fn obstacle(&self) -> Option<&Verdict> {
-        [&self.dependencies, &self.migrated, &self.services, &self.route].into_iter().find(|part| !part.holds)
+        let parts = [&self.dependencies, &self.migrated, &self.services, &self.route];
+        parts.into_iter().find(|part| !part.holds).or(self.returned.as_ref())
     }
 
     pub fn phase(&self) -> Phase {
@@ -95,13 +101,23 @@ impl Parts {
                 (Verdict::yes("Ready", "AsWanted", message), Verdict::no("Progressing", "AsWanted", message))
             }
             Some(obstacle) => (
-                Verdict { type_: "Ready", ..obstacle.clone() },
+                Verdict { type_: "Ready", holds: false, ..obstacle.clone() },
                 Verdict { type_: "Progressing", holds: obstacle.will_pass, ..obstacle.clone() },
             ),
         };
-        let Self { dependencies, migrated, services, certificates, route, development } = self;
+        let Self {
+            dependencies,
+            migrated,
+            services,
+            certificates,
+            credentials,
+            route,
+            returned,
+            autoscaling,
+            development,
+        } = self;
         let all = [ready, progressing, dependencies, migrated, services].into_iter().chain(certificates);
-        all.chain([route, development]).collect()
+        all.chain([credentials, route]).chain(returned).chain(autoscaling).chain([development]).collect()
     }
 }
 
@@ -162,12 +178,12 @@ pub(super) fn migrated(jobs: &[Job], wanted: &[String], problems: &[Problem]) ->
 
 pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: &[Problem]) -> Verdict {
     const TYPE: &str = "ServicesReady";
-    let unfinished = |service: &&ServiceStatus| {
+    let deployment = |service: &ServiceStatus| {
         let object = names::component(&facts.shop.name, &service.name);
-        let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
-        !deployment.is_some_and(rolled_out)
+        facts.applied.deployments.iter().find(|found| found.name_any() == object)
     };
-    let unfinished: Vec<&ServiceStatus> = services.iter().filter(unfinished).collect();
+    let unfinished: Vec<&ServiceStatus> =
+        services.iter().filter(|service| !deployment(service).is_some_and(rolled_out)).collect();
     if unfinished.is_empty() {
         return Verdict::yes(TYPE, "ServicesReady", "every service runs with all its pods");
     }
@@ -176,13 +192,63 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
     };
     let texts: Vec<String> = unfinished.iter().map(text).collect();
     let names: Vec<&str> = unfinished.iter().map(|service| service.name.as_str()).collect();
-    not_ready(TYPE, "ServicesNotReady", texts.join("; "), &names, problems)
+    let verdict = not_ready(TYPE, "ServicesNotReady", texts.join("; "), &names, problems);
+    let late = unfinished.iter().any(|service| deployment(service).is_some_and(out_of_time));
+    if late && verdict.will_pass { Verdict::no(TYPE, OUT_OF_TIME, verdict.message) } else { verdict }
+}
+
+/// Older images run than those that are wanted. The Shop serves, but it is not what its spec says.
+pub(super) fn returned(failed: &RolledBack) -> Verdict {
+    Verdict::yes("RolledBack", "RolledBack", failed.message.clone())
 }
 
 /// Certificates are written before the pods that show them, so a Shop that was applied has good ones.
 pub(super) fn certificates(shop: &ValidShop) -> Option<Verdict> {
     let message = "every service of the mesh has a certificate that is renewed before it runs out";
     shop.mtls.then(|| Verdict::yes("CertificatesValid", "Issued", message))
+}
+
+/// Where the generated passwords and keys are on the way to their next generation. Everything works meanwhile.
+pub(super) fn credentials(rotation: &Rotation) -> Verdict {
+    const TYPE: &str = "CredentialsSettled";
+    let number = rotation.generation;
+    match rotation.stage {
+        Stage::Settled => Verdict::yes(TYPE, "Settled", format!("generation {number} is in use")),
+        Stage::Publishing => {
+            let message = format!("stores and services learn generation {} beside {number}", number + 1);
+            Verdict::not_yet(TYPE, "Publishing", message)
+        }
+        Stage::Moving => Verdict::not_yet(
+            TYPE,
+            "Moving",
+            format!("services go over to generation {number}; the last one is still good"),
+        ),
+        Stage::Closing => {
+            Verdict::not_yet(TYPE, "Closing", format!("only generation {number} is used; the last one is forgotten"))
+        }
+    }
+}
+
+/// Whether autoscalers can do their work. It is no part of being ready: without metrics the pods stay as many as they are.
+pub(super) fn autoscaling(autoscalers: &[HorizontalPodAutoscaler]) -> Option<Verdict> {
+    const TYPE: &str = "AutoscalingActive";
+    let told = |autoscaler: &HorizontalPodAutoscaler| {
+        let conditions = autoscaler.status.as_ref()?.conditions.clone()?;
+        conditions.into_iter().find(|condition| condition.type_ == "ScalingActive")
+    };
+    let idle = autoscalers.iter().find_map(|found| match told(found) {
+        Some(condition) if condition.status == "True" => None,
+        condition => Some((found.name_any(), condition)),
+    });
+    match idle {
+        _ if autoscalers.is_empty() => None,
+        None => Some(Verdict::yes(TYPE, "Scaling", "autoscalers see the load of the pods")),
+        Some((name, None)) => Some(Verdict::not_yet(TYPE, "Starting", format!("{name} has not looked yet"))),
+        Some((name, Some(condition))) => {
+            let message = condition.message.unwrap_or_default();
+            Some(Verdict::no(TYPE, condition.reason.unwrap_or_default(), format!("{name}: {message}")))
+        }
+    }
 }
 
 /// Says what keeps the Shop from being fit for production.

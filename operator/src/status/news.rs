@@ -21,10 +21,21 @@ pub fn news(previous: Option<&ShopStatus>, status: &ShopStatus) -> Option<News> 
     let same_phase = previous.and_then(|previous| previous.phase) == Some(phase);
     let same_reason = previous.and_then(why).is_some_and(|(before, _)| before == reason);
     if same_phase && (same_reason || phase != Phase::Blocked) {
-        return None;
+        return previous.and_then(|previous| rotation(previous, status));
     }
     let reason = if phase == Phase::Blocked { reason.to_owned() } else { format!("{phase:?}") };
     Some(News { warning: phase == Phase::Blocked, reason, message: message.to_owned() })
+}
+
+/// A rotation of credentials goes through its stages while the Shop stays ready.
+fn rotation(previous: &ShopStatus, status: &ShopStatus) -> Option<News> {
+    let stage = |status: &ShopStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == "CredentialsSettled");
+        found.map(|found| (found.reason.clone(), found.message.clone()))
+    };
+    let (reason, message) = stage(status)?;
+    let turned = stage(previous).is_some_and(|(before, _)| before != reason);
+    turned.then(|| News { warning: false, reason: format!("Credentials{reason}"), message })
 }
 
 /// The condition that says why a Shop is in its phase.

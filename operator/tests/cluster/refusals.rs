@@ -45,6 +45,14 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
             (json!({"postgres": {}}), "say where the store lives"),
             (json!({"redis": {"embedded": {"storage": "much"}}}), "for example 10Gi"),
             (json!({"services": {"order": {"replicas": 0}}}), "replicas"),
+            (
+                json!({"services": {"order": {"replicas": 2, "autoscaling": {"maxReplicas": 3}}}}),
+                "replicas and autoscaling exclude each other",
+            ),
+            (
+                json!({"services": {"order": {"autoscaling": {"minReplicas": 4, "maxReplicas": 3}}}}),
+                "write the smaller number first",
+            ),
             (json!({"services": {"order": {"logLevel": "loud"}}}), "info,shop_order=debug"),
             (json!({"services": {"order": {"image": "order"}}}), "a reference with a tag or a digest"),
             (json!({"services": {"cart": {"resources": {"limits": {"memory": "lots"}}}}}), "for example 128Mi"),

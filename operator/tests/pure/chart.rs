@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use shopkeeper_operator::render;
 use shopkeeper_operator::settings::Settings;
 
-use crate::support::{FULL, MINIMAL, project, read, shop};
+use crate::support::{FULL, MINIMAL, SCALED, project, read, shop};
 
 struct Kind {
     name: String,
@@ -34,6 +35,7 @@ fn kinds() -> Vec<Kind> {
         kind::<StatefulSet>(),
         kind::<Job>(),
         kind::<Deployment>(),
+        kind::<HorizontalPodAutoscaler>(),
         kind::<PodDisruptionBudget>(),
         kind::<NetworkPolicy>(),
         kind::<Ingress>(),
@@ -62,7 +64,7 @@ fn verbs(kind: &Kind) -> BTreeSet<String> {
 #[test]
 fn every_kind_that_is_built_has_its_rights() {
     let known = kinds();
-    for fixture in [MINIMAL, FULL] {
+    for fixture in [MINIMAL, FULL, SCALED] {
         for object in render::render(&shop(fixture), &Settings::default()).expect("a valid Shop") {
             let kind = known.iter().find(|kind| kind.name == object.kind);
             let kind = kind.unwrap_or_else(|| panic!("{} is not in this test's list", object.kind));

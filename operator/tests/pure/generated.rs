@@ -6,7 +6,7 @@ use std::path::Path;
 use shopkeeper_operator::render;
 use shopkeeper_operator::settings::Settings;
 
-use crate::support::{FULL, MINIMAL, project, read, shop, tests_folder};
+use crate::support::{FULL, MINIMAL, SCALED, project, read, shop, tests_folder};
 
 /// Images and versions of the fixtures do not follow those of a release.
 fn settings() -> Settings {
@@ -54,6 +54,11 @@ fn the_smallest_shop_becomes_the_objects_on_record() {
 #[test]
 fn a_shop_with_every_field_becomes_the_objects_on_record() {
     check_golden(FULL);
+}
+
+#[test]
+fn a_shop_that_scales_becomes_the_objects_on_record() {
+    check_golden(SCALED);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the status says, from what is on the cluster.
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus};
 use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodStatus,
@@ -10,25 +12,26 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use shopkeeper_operator::crd::{Phase, Shop, ShopStatus};
+use shopkeeper_operator::crd::{Phase, RolledBack, Shop, ShopStatus};
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
 use shopkeeper_operator::status::{Facts, blocked, compute, news, paused};
 
-use crate::support::{MINIMAL, done, job_status, shop, valid};
+use crate::support::{MINIMAL, SCALED, done, job_status, shop, valid};
 
 struct Scene {
     shop: Shop,
     pods: Vec<Pod>,
     classes: Vec<IngressClass>,
     previous: Option<ShopStatus>,
+    returned: Option<RolledBack>,
     second: i64,
 }
 
 fn scene() -> Scene {
     let mut class = IngressClass { metadata: named("squirrel"), ..IngressClass::default() };
     class.annotations_mut().insert("ingressclass.kubernetes.io/is-default-class".to_owned(), "true".to_owned());
-    Scene { shop: shop(MINIMAL), pods: Vec::new(), classes: vec![class], previous: None, second: 1 }
+    Scene { shop: shop(MINIMAL), pods: Vec::new(), classes: vec![class], previous: None, returned: None, second: 1 }
 }
 
 impl Scene {
@@ -43,6 +46,7 @@ impl Scene {
             generation: Some(7),
             applied: &applied,
             migrations: &migrations,
+            returned: self.returned.as_ref(),
             pods: &self.pods,
             ingress_classes: &self.classes,
             previous: self.previous.as_ref(),
@@ -239,4 +243,67 @@ fn news_are_new_phases_and_new_reasons_for_being_blocked() {
     let preparing = scene.status(|objects| objects.stateful_sets[0].status = None);
     let other = scene.status(|objects| objects.stateful_sets[1].status = None);
     assert_eq!(news(Some(&preparing), &other), None, "progress is told by conditions");
+}
+
+#[test]
+fn an_autoscaler_without_metrics_is_reported_and_takes_nothing_away() {
+    let scene = Scene { shop: shop(SCALED), ..scene() };
+    let told = |active: &str, reason: &str| {
+        let condition = HorizontalPodAutoscalerCondition {
+            type_: "ScalingActive".to_owned(),
+            status: active.to_owned(),
+            reason: Some(reason.to_owned()),
+            message: Some("no metrics known".to_owned()),
+            ..HorizontalPodAutoscalerCondition::default()
+        };
+        scene.status(|objects| {
+            for autoscaler in &mut objects.horizontal_pod_autoscalers {
+                let conditions = Some(vec![condition.clone()]);
+                let status = HorizontalPodAutoscalerStatus { conditions, ..HorizontalPodAutoscalerStatus::default() };
+                autoscaler.status = Some(status);
+            }
+        })
+    };
+    let blind = told("False", "FailedGetResourceMetric");
+    check(&blind, "AutoscalingActive", "False", "FailedGetResourceMetric", "alder-cart: no metrics known");
+    check(&blind, "Ready", "True", "AsWanted", "");
+    check(&told("True", "ValidMetricFound"), "AutoscalingActive", "True", "Scaling", "");
+    assert!(self::scene().status(|_| ()).conditions.iter().all(|condition| condition.type_ != "AutoscalingActive"));
+}
+
+#[test]
+fn what_was_ready_is_recorded_and_stays_while_a_rollout_fails() {
+    let mut scene = scene();
+    let ready = scene.status(|_| ());
+    let images = &ready.last_ready.as_ref().expect("a record").images;
+    assert_eq!(images["order"], format!("shopkeeper/order:{}", env!("CARGO_PKG_VERSION")));
+
+    scene.previous = Some(ready.clone());
+    scene.shop.spec.version = Some("9.9.9".to_owned());
+    let late = scene.status(|objects| {
+        let conditions = Some(vec![DeploymentCondition {
+            type_: "Progressing".to_owned(),
+            status: "False".to_owned(),
+            reason: Some("ProgressDeadlineExceeded".to_owned()),
+            ..DeploymentCondition::default()
+        }]);
+        objects.deployments[3].status = Some(DeploymentStatus { conditions, ..DeploymentStatus::default() });
+    });
+    check(&late, "ServicesReady", "False", "ProgressDeadlineExceeded", "order 0/1");
+    assert_eq!((late.phase, &late.last_ready), (Some(Phase::Blocked), &ready.last_ready));
+}
+
+#[test]
+fn a_shop_that_returned_to_older_images_serves_and_is_not_ready() {
+    let mut scene = scene();
+    let ready = scene.status(|_| ());
+    scene.previous = Some(ready.clone());
+    scene.returned = Some(RolledBack { attempt: "a1".to_owned(), message: "order 9.9.9 did not".to_owned() });
+    let status = scene.status(|_| ());
+    check(&status, "RolledBack", "True", "RolledBack", "order 9.9.9");
+    check(&status, "Ready", "False", "RolledBack", "order 9.9.9");
+    check(&status, "Progressing", "False", "RolledBack", "");
+    check(&status, "ServicesReady", "True", "ServicesReady", "");
+    assert_eq!((status.phase, &status.last_ready), (Some(Phase::Blocked), &ready.last_ready));
+    assert_eq!(news(Some(&ready), &status).expect("news").reason, "RolledBack");
 }

@@ -18,6 +18,8 @@ use shopkeeper_operator::validate::{ValidShop, validate};
 pub const MINIMAL: &str = "acorn";
 /// The Shop that says everything.
 pub const FULL: &str = "walnut";
+/// The Shop whose load decides how many pods it has.
+pub const SCALED: &str = "alder";
 
 pub fn tests_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -37,7 +39,11 @@ pub fn shop(fixture: &str) -> Shop {
 }
 
 pub fn valid(shop: &Shop) -> ValidShop {
-    validate(shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), Credentials::dummy()).expect("a valid Shop")
+    valid_with(shop, Credentials::dummy())
+}
+
+pub fn valid_with(shop: &Shop, credentials: Credentials) -> ValidShop {
+    validate(shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), credentials).expect("a valid Shop")
 }
 
 /// The wanted objects as a cluster has them that did all of it.
@@ -76,6 +82,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         stateful_sets,
         jobs,
         deployments,
+        horizontal_pod_autoscalers,
         pod_disruption_budgets,
         network_policies,
         ingresses,
@@ -89,6 +96,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         stateful_sets,
         jobs,
         deployments,
+        horizontal_pod_autoscalers,
         pod_disruption_budgets,
         network_policies,
         ingresses,

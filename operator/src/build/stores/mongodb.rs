@@ -35,5 +35,14 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         ..Container::default()
     };
     let volumes = vec![scratch("config"), scratch("tmp")];
-    super::stateful_set(inputs, Parts { component: MONGODB, store: &shop.mongodb, container, volumes })
+    super::stateful_set(
+        inputs,
+        Parts {
+            component: MONGODB,
+            store: &shop.mongodb,
+            inputs: inputs.hash(&[component_name(shop, MONGODB)]),
+            container,
+            volumes,
+        },
+    )
 }

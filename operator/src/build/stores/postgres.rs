@@ -37,5 +37,14 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         ..Container::default()
     };
     let volumes = vec![scratch("run"), scratch("tmp")];
-    super::stateful_set(inputs, Parts { component: POSTGRES, store: &shop.postgres, container, volumes })
+    super::stateful_set(
+        inputs,
+        Parts {
+            component: POSTGRES,
+            store: &shop.postgres,
+            inputs: inputs.hash(&[component_name(shop, POSTGRES)]),
+            container,
+            volumes,
+        },
+    )
 }

@@ -52,6 +52,8 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         ]),
         ..Container::default()
     };
+    // The definitions are read at the start only: new users mean a restart, during which events wait in their outboxes.
+    let reads = inputs.hash(std::slice::from_ref(&name));
     let volumes = vec![
         scratch("home"),
         scratch("log"),
@@ -59,5 +61,5 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         config_volume("config", name.clone()),
         secret_volume("definitions", name),
     ];
-    super::stateful_set(inputs, Parts { component: RABBITMQ, store: &shop.rabbitmq, container, volumes })
+    super::stateful_set(inputs, Parts { component: RABBITMQ, store: &shop.rabbitmq, inputs: reads, container, volumes })
 }

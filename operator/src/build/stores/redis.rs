@@ -1,24 +1,36 @@
 //! Redis. Carts are data, so it writes an append-only file and refuses writes rather than forgetting.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Container;
 
 use super::{DATA_VOLUME, Parts, config_volume, secret_volume};
 use crate::build::pod::{
-    every, exec_probe, mount, read_only_mount, scratch, secret_variable, store_resources, tcp_probe,
+    self, Pod, every, exec_probe, mount, read_only_mount, scratch, secret_variable, store_resources, tcp_probe,
+    variable,
 };
-use crate::build::{Inputs, component_name, strings};
+use crate::build::secret::{passwords_key, redis_users_without_passwords};
+use crate::build::{Inputs, component_name, meta, short_hash, strings};
 use crate::catalog::REDIS;
+use crate::names;
+use crate::validate::{ValidShop, image_version};
 
 /// The configuration file in its `ConfigMap`.
 pub(crate) const CONFIG_FILE: &str = "redis.conf";
 /// The file of users in its Secret.
 pub(crate) const ACL_FILE: &str = "users.acl";
+/// The user that may only tell the server about other users.
+pub(crate) const KEEPER_USER: &str = "keeper";
+/// The key of its password in the Secret.
+pub(crate) const KEEPER_PASSWORD: &str = "keeper-password";
 /// The user that may only ask whether the server is there.
 pub(crate) const PROBE_USER: &str = "probe";
 
 const CONFIG_FOLDER: &str = "/etc/redis";
 const ACL_FOLDER: &str = "/etc/redis-users";
+
+/// Attempts after the first one to tell a running server about passwords.
+const RETRIES: i32 = 2;
 
 /// Text of the configuration file.
 pub(crate) fn config() -> String {
@@ -52,6 +64,54 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         ]),
         ..Container::default()
     };
+    // Passwords that change are told to the running server, see `users_job`.
+    let reads = short_hash(format!("{}{}", config(), redis_users_without_passwords(shop)).as_bytes());
     let volumes = vec![scratch("tmp"), config_volume("config", name.clone()), secret_volume("users", name)];
-    super::stateful_set(inputs, Parts { component: REDIS, store: &shop.redis, container, volumes })
+    super::stateful_set(inputs, Parts { component: REDIS, store: &shop.redis, inputs: reads, container, volumes })
+}
+
+/// Tells the running server the passwords that its file has by now. A restart would cost carts their server for seconds, and
+/// a connection that is open stays open.
+pub(crate) fn users_job(shop: &ValidShop) -> Option<Job> {
+    const SCRIPT: &str = r#"echo "$COMMANDS" | while read -r line; do
+redis-cli -h "$HOST" --no-auth-warning --user "$KEEPER" $line </dev/null | grep -qx OK || exit 1; done"#;
+    let (key, host) = (passwords_key(shop)?, component_name(shop, REDIS));
+    let container = Container {
+        name: "users".to_owned(),
+        image: Some(shop.redis.image.clone()),
+        command: Some(vec!["sh".to_owned(), "-c".to_owned(), SCRIPT.to_owned()]),
+        env: Some(vec![
+            variable("HOST", host.clone()),
+            variable("KEEPER", KEEPER_USER),
+            secret_variable("REDISCLI_AUTH", host.clone(), KEEPER_PASSWORD),
+            secret_variable("COMMANDS", host.clone(), &key),
+        ]),
+        resources: Some(store_resources("20m", "16Mi", "64Mi")),
+        ..Container::default()
+    };
+    let version = image_version(&shop.redis.image);
+    let mut template = pod::template(
+        shop,
+        Pod {
+            component: REDIS,
+            version: version.clone(),
+            user: pod::STORE_USER,
+            pull_policy: shop.store_pull_policy,
+            inputs: None,
+            container,
+            volumes: Vec::new(),
+            grace_seconds: 30,
+            restart_policy: Some("Never"),
+        },
+    );
+    // The Service of the store selects its pods by these labels.
+    if let Some(labels) = template.metadata.as_mut().and_then(|metadata| metadata.labels.as_mut()) {
+        labels.insert(names::COMPONENT_LABEL.to_owned(), format!("{REDIS}-users"));
+    }
+    let identity = serde_json::to_vec(&template.spec).unwrap_or_default();
+    Some(Job {
+        metadata: meta::versioned(shop, REDIS, format!("{host}-users-{}", &short_hash(&identity)[..8]), &version),
+        spec: Some(JobSpec { backoff_limit: Some(RETRIES), template, ..JobSpec::default() }),
+        status: None,
+    })
 }

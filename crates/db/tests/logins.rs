@@ -1,0 +1,65 @@
+//! Passwords are replaced while a service works: two log-ins take turns at one database.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use shop_config::Postgres;
+use shop_db::{idempotency, migrate, pool};
+use shop_testing::TestDatabase;
+use sqlx::{Connection as _, PgConnection, PgPool, migrate::Migrator};
+
+fn migrations() -> Migrator {
+    idempotency::migrations_with(&Migrator::DEFAULT)
+}
+
+/// The settings of the same database with another user and password.
+fn with_login(config: &Postgres, user: &str, password: &str) -> Postgres {
+    let url = config.url.expose_secret();
+    let (_, rest) = url.split_once('@').expect("a URL with a user");
+    Postgres { url: SecretString::from(format!("postgres://{user}:{password}@{rest}")), ..config.clone() }
+}
+
+fn user_of(config: &Postgres) -> String {
+    let (_, rest) = config.url.expose_secret().split_once("//").expect("a URL");
+    rest.split(':').next().expect("a user").to_owned()
+}
+
+async fn logs_in(config: &Postgres) -> bool {
+    PgConnection::connect(config.url.expose_secret()).await.is_ok()
+}
+
+async fn write(pool: &PgPool) -> sqlx::Result<()> {
+    let statement = "INSERT INTO idempotency_keys (user_id, route, key, fingerprint, answer, kept_at)
+                     VALUES (gen_random_uuid(), 'POST /', '', '', '', now())";
+    sqlx::query(statement).execute(pool).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_second_log_in_works_beside_the_first_and_then_in_its_place() {
+    let database = TestDatabase::create(&migrations()).await;
+    let first = &database.config;
+    let owner = user_of(first);
+    let second = with_login(first, &format!("{owner}_b"), "acorn");
+
+    migrate(&second, &migrations()).await.expect("the second log-in is made");
+    let (old, new) = (pool(first, "test").expect("a URL"), pool(&second, "test").expect("a URL"));
+    write(&old).await.expect("the first one still works");
+    write(&new).await.expect("the second one works with the same tables");
+    sqlx::query("CREATE TABLE made_by_the_second (id int)").execute(&new).await.expect("it may change the schema");
+    sqlx::query("DROP TABLE made_by_the_second").execute(&old).await.expect("what it made belongs to both");
+
+    migrate(&Postgres { retired: Some(owner.clone()), ..second.clone() }, &migrations()).await.expect("a migration");
+    assert!(!logs_in(first).await, "the first one has no way in any more");
+    write(&old).await.expect("connections that are open go on");
+    write(&new).await.expect("the second one works");
+
+    let third = with_login(first, &owner, "oak");
+    migrate(&third, &migrations()).await.expect("the first user gets another turn");
+    let retired = Some(user_of(&second));
+    migrate(&Postgres { retired, ..third.clone() }, &migrations()).await.expect("a migration");
+    assert!(logs_in(&third).await && !logs_in(&second).await && !logs_in(first).await);
+}
+
+#[tokio::test]
+async fn an_earlier_version_works_with_what_a_later_one_made_of_the_database() {
+    let database = TestDatabase::create(&migrations()).await;
+    migrate(&database.config, &Migrator::DEFAULT).await.expect("migrations it does not know are no hindrance");
+}

@@ -1,0 +1,120 @@
+//! Pure: whether the wanted images run, or the last ones with which the whole Shop was ready.
+//!
+//! The spec is never touched. That an attempt failed, and which one it was, stands in the status; any other spec (or another
+//! default version of the operator) is another attempt and is made at once, whatever state the pods of the failed one are in.
+//! Pods that serve are never in danger meanwhile: a pod that does not become ready replaces none.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::apply::fingerprint;
+use crate::build::{PROGRESS_DEADLINE, build, short_hash};
+use crate::crd::{Release, RolledBack, Shop, ShopStatus};
+use crate::names;
+use crate::objects::{Desired, Live, Objects};
+use crate::rollout::out_of_time;
+use crate::validate::{ValidShop, image_version};
+
+/// What is to run.
+pub struct Choice {
+    /// The Shop, with the images that are to run.
+    pub shop: ValidShop,
+    /// Its objects.
+    pub objects: Objects<Desired>,
+    /// The attempt that failed, if what runs is not what is wanted.
+    pub returned: Option<RolledBack>,
+}
+
+/// Decides what is to run.
+#[must_use]
+pub fn choose(wanted: ValidShop, shop: &Shop, live: &Objects<Live>, now: Timestamp) -> Choice {
+    let objects = build(&wanted);
+    let Some((status, last)) = shop.status.as_ref().and_then(|status| Some((status, status.last_ready.as_ref()?)))
+    else {
+        return Choice { shop: wanted, objects, returned: None };
+    };
+    let attempt = attempt(shop, &wanted);
+    let known = status.rolled_back.clone().filter(|before| before.attempt == attempt);
+    let failed = known.or_else(|| {
+        let fair = !wanted.hibernated && images(&wanted) != last.images && stores_were_ready(status, now);
+        let late = late(&wanted, &objects, live);
+        (fair && !late.is_empty()).then(|| RolledBack { attempt, message: message(&late, status, last) })
+    });
+    match failed {
+        None => Choice { shop: wanted, objects, returned: None },
+        Some(failed) => {
+            let shop = with_images(wanted, last);
+            let mut objects = build(&shop);
+            // These images have been ready, so their migrations are done; older binaries may not know the newer ones.
+            objects.jobs.clear();
+            Choice { shop, objects, returned: Some(failed) }
+        }
+    }
+}
+
+/// The images of a Shop, as they are recorded when it is ready.
+#[must_use]
+pub fn release(shop: &ValidShop) -> Release {
+    Release { version: shop.version.clone(), images: images(shop) }
+}
+
+fn images(shop: &ValidShop) -> BTreeMap<String, String> {
+    shop.services.iter().map(|service| (service.service.name.to_owned(), service.image.clone())).collect()
+}
+
+fn with_images(mut shop: ValidShop, release: &Release) -> ValidShop {
+    shop.version.clone_from(&release.version);
+    for service in &mut shop.services {
+        if let Some(image) = release.images.get(service.service.name) {
+            service.version = image_version(image);
+            service.image.clone_from(image);
+        }
+    }
+    shop
+}
+
+/// What was tried: everything in the spec except for what only says when the Shop runs, and the images.
+fn attempt(shop: &Shop, wanted: &ValidShop) -> String {
+    let mut spec = json!(shop.spec);
+    if let Some(fields) = spec.as_object_mut() {
+        fields.remove("lifecycle");
+    }
+    short_hash(json!([spec, images(wanted)]).to_string().as_bytes())
+}
+
+/// Whether the stores were ready for as long as a Deployment has for its rollout. One that was away meanwhile is no fault of
+/// the images.
+fn stores_were_ready(status: &ShopStatus, now: Timestamp) -> bool {
+    let rollout = SignedDuration::from_secs(PROGRESS_DEADLINE.into());
+    let found = status.conditions.iter().find(|condition| condition.type_ == "DependenciesReady");
+    found.is_some_and(|found| found.status == "True" && found.last_transition_time.0 + rollout <= now)
+}
+
+/// Services whose Deployment is the wanted one and has had its time, with their versions.
+fn late(wanted: &ValidShop, objects: &Objects<Desired>, live: &Objects<Live>) -> Vec<String> {
+    let is_late = |name: &str| {
+        let of_service = |found: &&Deployment| found.name_any() == name;
+        let wanted = objects.deployments.iter().find(of_service).and_then(|found| fingerprint(found).ok());
+        let live = live.deployments.iter().find(of_service);
+        live.is_some_and(|live| {
+            out_of_time(live) && live.annotations().get(names::APPLIED_ANNOTATION) == wanted.as_ref()
+        })
+    };
+    let services = wanted.services.iter();
+    let late = services.filter(|service| is_late(&names::component(&wanted.name, service.service.name)));
+    late.map(|service| format!("{} {}", service.service.name, service.version)).collect()
+}
+
+fn message(late: &[String], status: &ShopStatus, last: &Release) -> String {
+    let told = status.conditions.iter().find(|condition| condition.type_ == "ServicesReady");
+    let told = told.map(|told| format!(" ({})", told.message)).unwrap_or_default();
+    format!(
+        "{} did not become ready in time{told}; the images of {} run instead until the spec changes",
+        late.join(", "),
+        last.version
+    )
+}

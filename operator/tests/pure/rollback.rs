@@ -1,0 +1,146 @@
+//! A rollout that fails returns to the images that were ready, and a changed spec gets a new chance.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::DeploymentCondition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
+use shopkeeper_operator::apply::fingerprint;
+use shopkeeper_operator::crd::{Amounts, Resources, RolledBack, ServiceSpec, Shop, ShopStatus};
+use shopkeeper_operator::names;
+use shopkeeper_operator::objects::{Live, Objects};
+use shopkeeper_operator::rollback::{choose, release};
+
+use crate::support::{MINIMAL, done, shop, valid};
+
+const NOW: i64 = 1_000_000;
+
+/// A Shop that was ready with 1.0.0 and is to have 2.0.0, its stores having been ready for some seconds.
+fn upgraded(stores_ready_for: i64) -> Shop {
+    let mut shop = shop(MINIMAL);
+    shop.spec.version = Some("1.0.0".to_owned());
+    let last_ready = Some(release(&valid(&shop)));
+    shop.spec.version = Some("2.0.0".to_owned());
+    shop.status = Some(ShopStatus {
+        last_ready,
+        conditions: vec![
+            condition("DependenciesReady", "True", NOW - stores_ready_for, ""),
+            condition("ServicesReady", "False", NOW, "order 1/1 (CrashLoopBackOff: no such column)"),
+        ],
+        ..ShopStatus::default()
+    });
+    shop
+}
+
+fn condition(type_: &str, status: &str, second: i64, message: &str) -> Condition {
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: "Test".to_owned(),
+        message: message.to_owned(),
+        observed_generation: None,
+        last_transition_time: Time(Timestamp::from_second(second).expect("a time")),
+    }
+}
+
+/// The objects of the Shop as the cluster has them, order's rollout having run out of time.
+fn late(shop: &Shop) -> Objects<Live> {
+    let mut live = done(&valid(shop));
+    for deployment in &mut live.deployments {
+        deployment.status = None;
+        let applied = fingerprint(deployment).expect("a hash");
+        deployment.annotations_mut().insert(names::APPLIED_ANNOTATION.to_owned(), applied);
+    }
+    let order = live.deployments.iter_mut().find(|found| found.name_any() == "acorn-order").expect("order");
+    let progressing = DeploymentCondition {
+        type_: "Progressing".to_owned(),
+        status: "False".to_owned(),
+        reason: Some("ProgressDeadlineExceeded".to_owned()),
+        ..DeploymentCondition::default()
+    };
+    order.status.get_or_insert_default().conditions = Some(vec![progressing]);
+    live
+}
+
+/// What is chosen: the version that runs, and the attempt that failed.
+fn chosen(shop: &Shop, live: &Objects<Live>) -> (String, Option<RolledBack>) {
+    let choice = choose(valid(shop), shop, live, Timestamp::from_second(NOW).expect("a time"));
+    let images: Vec<&str> = choice.shop.services.iter().map(|service| service.image.as_str()).collect();
+    let tag = format!(":{}", choice.shop.version);
+    assert!(images.iter().all(|image| image.ends_with(&tag)), "{images:?} are one set");
+    (choice.shop.version, choice.returned)
+}
+
+#[track_caller]
+fn check(shop: &Shop, live: &Objects<Live>, version: &str) {
+    let (runs, returned) = chosen(shop, live);
+    assert_eq!((runs.as_str(), returned.is_some()), (version, version == "1.0.0"));
+}
+
+#[test]
+fn a_rollout_that_runs_out_of_time_returns_to_the_images_that_were_ready() {
+    let shop = upgraded(300);
+    let (version, returned) = chosen(&shop, &late(&shop));
+    assert_eq!(version, "1.0.0");
+    let message = returned.expect("the attempt that failed").message;
+    for part in ["order 2.0.0 did not become ready", "no such column", "the images of 1.0.0 run instead"] {
+        assert!(message.contains(part), "`{part}` is not in `{message}`");
+    }
+}
+
+#[test]
+fn older_images_need_no_migration() {
+    let shop = upgraded(300);
+    let choice = choose(valid(&shop), &shop, &late(&shop), Timestamp::from_second(NOW).expect("a time"));
+    assert!(choice.objects.jobs.is_empty());
+}
+
+#[test]
+fn while_it_still_has_time_a_rollout_goes_on() {
+    let shop = upgraded(300);
+    check(&shop, &done(&valid(&shop)), "2.0.0");
+}
+
+#[test]
+fn a_rollout_that_waited_for_a_store_is_not_blamed() {
+    let shop = upgraded(299);
+    check(&shop, &late(&shop), "2.0.0");
+}
+
+#[test]
+fn a_rollout_of_another_spec_is_not_blamed_for_the_one_before() {
+    let failed = upgraded(300);
+    let mut fixed = failed.clone();
+    fixed.spec.version = Some("2.0.1".to_owned());
+    check(&fixed, &late(&failed), "2.0.1");
+
+    let limits = Some(Amounts { memory: Some("256Mi".to_owned()), cpu: None });
+    let resources = Some(Resources { requests: None, limits });
+    let mut roomier = failed.clone();
+    roomier.spec.services.order = Some(ServiceSpec { resources, ..ServiceSpec::default() });
+    check(&roomier, &late(&failed), "2.0.0");
+}
+
+#[test]
+fn what_failed_stays_away_until_the_spec_changes() {
+    let mut shop = upgraded(300);
+    let (_, returned) = chosen(&shop, &late(&shop));
+    let status = shop.status.as_mut().expect("a status");
+    status.rolled_back = returned.clone();
+    let returned_to = done(&valid(&shop));
+    assert_eq!(chosen(&shop, &returned_to), ("1.0.0".to_owned(), returned));
+
+    shop.spec.lifecycle.hibernated = true;
+    check(&shop, &returned_to, "1.0.0");
+    shop.spec.currency = "EUR".to_owned();
+    check(&shop, &returned_to, "2.0.0");
+}
+
+#[test]
+fn without_images_that_were_ready_or_with_the_same_ones_there_is_nothing_to_return_to() {
+    let mut shop = upgraded(300);
+    let wanted = release(&valid(&shop));
+    shop.status.as_mut().expect("a status").last_ready = Some(wanted);
+    check(&shop, &late(&shop), "2.0.0");
+    shop.status.as_mut().expect("a status").last_ready = None;
+    check(&shop, &late(&shop), "2.0.0");
+}

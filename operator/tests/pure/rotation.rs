@@ -1,0 +1,127 @@
+//! What is made of a Shop at each stage of a rotation of its credentials.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use shopkeeper_operator::build::build;
+use shopkeeper_operator::credentials::Credentials;
+use shopkeeper_operator::names;
+use shopkeeper_operator::objects::{Desired, Objects};
+use shopkeeper_operator::rotation::{Rotation, Stage};
+
+use crate::support::{MINIMAL, shop, valid_with};
+
+const WAY: [(u32, Stage); 5] =
+    [(0, Stage::Settled), (0, Stage::Publishing), (1, Stage::Moving), (1, Stage::Closing), (1, Stage::Settled)];
+
+fn at((generation, stage): (u32, Stage)) -> Objects<Desired> {
+    let rotation = Rotation { generation, stage, ..Rotation::first(None, Timestamp::UNIX_EPOCH) };
+    build(&valid_with(&shop(MINIMAL), Credentials::dummy_at(rotation)))
+}
+
+fn secret(objects: &Objects<Desired>, name: &str) -> BTreeMap<String, String> {
+    let found = objects.secrets.iter().find(|secret| secret.name_any() == name);
+    text(found.unwrap_or_else(|| panic!("there is no Secret {name}")))
+}
+
+fn text(secret: &Secret) -> BTreeMap<String, String> {
+    let data = secret.data.iter().flatten();
+    data.map(|(key, value)| (key.clone(), String::from_utf8(value.0.clone()).expect("text"))).collect()
+}
+
+fn jobs<'a>(objects: &'a Objects<Desired>, prefix: &str) -> Vec<&'a Job> {
+    objects.jobs.iter().filter(|job| job.name_any().starts_with(prefix)).collect()
+}
+
+/// What makes the pods of a store start anew.
+fn inputs(objects: &Objects<Desired>, store: &str) -> String {
+    let found = objects.stateful_sets.iter().find(|set| set.name_any() == store).expect("a store");
+    let metadata = found.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()).expect("metadata");
+    metadata.annotations.as_ref().expect("annotations")[names::INPUTS_ANNOTATION].clone()
+}
+
+#[test]
+fn services_keep_their_log_ins_until_the_stores_know_the_next_ones() {
+    let urls = WAY.map(|stage| secret(&at(stage), "acorn-order"));
+    assert_eq!(urls[0], urls[1]);
+    assert!(urls[1]["SHOP_POSTGRES__URL"].starts_with("postgres://order:"));
+    for later in &urls[2..] {
+        assert!(later["SHOP_POSTGRES__URL"].starts_with("postgres://order_b:"));
+        assert!(later["SHOP_AMQP__URL"].starts_with("amqp://order_b:"));
+        assert!(later["SHOP_POSTGRES__URL"].ends_with("/order"), "the database stays");
+    }
+}
+
+#[test]
+fn a_migration_makes_each_log_in_known_and_ends_the_one_that_goes() {
+    let variables = |job: &Job| {
+        let containers = &job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod").containers;
+        let variables = containers[0].env.clone().unwrap_or_default();
+        let keyed = |name: &str| {
+            let found = variables.iter().find(|variable| variable.name == name)?;
+            let from = found.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+            from.map(|from| from.key.clone()).or_else(|| found.value.clone())
+        };
+        (keyed("SHOP_POSTGRES__URL"), keyed("SHOP_POSTGRES__RETIRED"))
+    };
+    let on_the_way = WAY.map(|stage| -> Vec<_> {
+        let objects = at(stage);
+        jobs(&objects, "acorn-order-migrate-").into_iter().map(variables).collect()
+    });
+    let later = || Some("order.1".to_owned());
+    let retired = || Some("order".to_owned());
+    let expected: [Vec<(Option<String>, Option<String>)>; 5] = [
+        vec![(None, None)],
+        vec![(None, None), (later(), None)],
+        vec![(later(), None)],
+        vec![(later(), retired())],
+        vec![(later(), retired())],
+    ];
+    assert_eq!(on_the_way, expected);
+    assert_eq!(secret(&at(WAY[1]), "acorn-postgres-logins").len(), 4, "one for each service with a database");
+}
+
+#[test]
+fn redis_is_told_its_passwords_while_it_runs() {
+    let passwords = |stage| {
+        let users = secret(&at(stage), "acorn-redis")["users.acl"].clone();
+        let cart = users.lines().find(|line| line.starts_with("user cart ")).expect("cart");
+        cart.matches('#').count()
+    };
+    assert_eq!(WAY.map(passwords), [1, 2, 2, 1, 1]);
+    assert_eq!(WAY.map(|stage| jobs(&at(stage), "acorn-redis-users-").len()), [0, 1, 1, 1, 0]);
+    let commands = &secret(&at(WAY[1]), "acorn-redis")["passwords.0.Publishing"];
+    assert!(commands.lines().all(|line| line.starts_with("ACL SETUSER ") && line.matches('#').count() == 2));
+    let starts = WAY.map(|stage| inputs(&at(stage), "acorn-redis"));
+    assert!(starts.iter().all(|start| *start == starts[0]), "Redis does not start anew");
+}
+
+#[test]
+fn rabbitmq_starts_anew_with_both_users_and_then_without_the_first() {
+    let users = |stage| {
+        let definitions = secret(&at(stage), "acorn-rabbitmq")["definitions.json"].clone();
+        let definitions: serde_json::Value = serde_json::from_str(&definitions).expect("json");
+        let users = definitions["users"].as_array().expect("users").clone();
+        let can_log_in = |name: &str| {
+            let found = users.iter().find(|user| user["name"] == name)?;
+            Some(found["password_hash"].as_str().is_some_and(|hash| !hash.starts_with("AAAAAAAA")))
+        };
+        (can_log_in("order"), can_log_in("order_b"))
+    };
+    let (yes, no) = (Some(true), Some(false));
+    assert_eq!(WAY.map(users), [(yes, None), (yes, yes), (yes, yes), (no, yes), (no, yes)]);
+    assert_ne!(inputs(&at(WAY[0]), "acorn-rabbitmq"), inputs(&at(WAY[1]), "acorn-rabbitmq"));
+}
+
+#[test]
+fn a_rotation_starts_nothing_else_anew() {
+    for store in ["acorn-postgres", "acorn-mongodb"] {
+        let starts = WAY.map(|stage| inputs(&at(stage), store));
+        assert!(starts.iter().all(|start| *start == starts[0]), "{store}");
+    }
+    let spec = |stage| format!("{:?}", at(stage).deployments.last().map(|found| found.spec.clone()));
+    assert_eq!(spec(WAY[0]), spec(WAY[2]), "the trace store has no credentials");
+}
