@@ -3,11 +3,7 @@
 //! Every test has a namespace of its own, in which the operator runs inside the test; the operator that may be deployed on
 //! the cluster watches other namespaces (`watchNamespaces` in its chart).
 
-#[path = "cluster/leadership.rs"]
-mod leadership;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
-#[path = "cluster/refusals.rs"]
-mod refusals;
 #[path = "cluster/scene.rs"]
 mod scene;

@@ -10,6 +10,7 @@ use crate::RUST_TARGET;
 use crate::conformance;
 use crate::install;
 use crate::paths::Paths;
+use crate::programs;
 use crate::shell;
 use crate::step::{Outcome, Steps};
 use crate::target::Target;
@@ -75,6 +76,8 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     let registry = "check that this machine reaches PyPI (or its proxy); on Debian python3-venv has to be installed";
     steps.run("schemathesis", registry, |step| conformance::install(step, paths))?;
     steps.run("conformance", "read the report above; it names the requests", |_| conformance::run(paths, &target))?;
+    // The operator's tests start an API server of their own, also where the cluster is kind.
+    steps.run("go kubebox", up::NETWORK, |step| programs::KUBEBOX.build(step, paths))?;
     let stores = TestStores::new(paths, &target);
     steps.run("test stores", "read the reason above", |_| {
         stores.start()?;
@@ -109,6 +112,7 @@ fn workspace(
     let mut cargo = shell::cargo(paths);
     cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
     cargo.envs(target.environment(paths)).envs(stores.environment()?);
+    cargo.env(programs::KUBEBOX_VARIABLE, paths.bin.join(programs::KUBEBOX.name));
     if options.deep {
         cargo.env("SHOP_TEST_DEEP", "1").env("PROPTEST_CASES", "20000");
     }

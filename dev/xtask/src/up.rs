@@ -9,12 +9,13 @@ use crate::images;
 use crate::install;
 use crate::packages;
 use crate::paths::Paths;
-use crate::programs::{self, GO_PROGRAMS};
+use crate::programs::{self, GO_PROGRAMS, KUBEBOX};
 use crate::shell;
 use crate::step::{Outcome, Step, Steps};
 use crate::target::Target;
 
-const NETWORK: &str = "check that this machine reaches its package registries (or their proxies)";
+/// What to do when a download fails.
+pub const NETWORK: &str = "check that this machine reaches its package registries (or their proxies)";
 /// What to do when a build fails.
 pub const LOGS: &str = "read the log named above";
 
@@ -85,7 +86,7 @@ pub fn until_loaded(paths: &Paths, steps: &Steps) -> Result<Target> {
 fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
     let rust = || steps.run("services", LOGS, |step| build_services(step, paths));
     let go = || {
-        GO_PROGRAMS.iter().try_for_each(|program| {
+        GO_PROGRAMS.iter().chain([&KUBEBOX]).try_for_each(|program| {
             steps.run(&format!("go {}", program.name), NETWORK, |step| program.build(step, paths))
         })
     };
