@@ -5,11 +5,7 @@
 
 #[path = "cluster/install.rs"]
 mod install;
-#[path = "cluster/leadership.rs"]
-mod leadership;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
-#[path = "cluster/refusals.rs"]
-mod refusals;
 #[path = "cluster/scene.rs"]
 mod scene;

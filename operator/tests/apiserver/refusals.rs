@@ -1,8 +1,9 @@
 //! The API server refuses a Shop that breaks a rule, and says what to write.
 
 use serde_json::{Value, json};
+use shopkeeper_testing::{SHOP, Scene};
 
-use crate::scene::{SHOP, Scene, with_scene};
+use crate::scene::with_scene;
 
 #[track_caller]
 fn check(outcome: Result<impl std::fmt::Debug, kube::Error>, spec: &Value, help: &str) {
@@ -33,7 +34,7 @@ async fn check_edit(scene: &Scene, spec: Value, help: &str) {
 
 #[tokio::test]
 async fn a_bad_shop_is_refused_with_what_to_write() {
-    with_scene(async |scene| {
+    with_scene(async |scene, _| {
         for (spec, help) in [
             (json!({"currency": "usd"}), "three capital letters"),
             (json!({"version": "a/b"}), "version is an image tag"),
@@ -99,7 +100,7 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
 
 #[tokio::test]
 async fn what_cannot_change_is_refused_with_the_way_out() {
-    with_scene(async |scene| {
+    with_scene(async |scene, _| {
         scene.create(&json!({})).await.expect("a Shop");
         check_edit(&scene, json!({"currency": "EUR"}), "make another Shop instead").await;
         check_edit(&scene, json!({"postgres": {"embedded": {"storage": "2Gi"}}}), "PersistentVolumeClaim").await;

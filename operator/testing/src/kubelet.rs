@@ -1,0 +1,118 @@
+//! Pods that claim to run: what a node would report, without one.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// Label with what a pod is part of.
+const COMPONENT: &str = "app.kubernetes.io/component";
+/// Reports that are on their way at the same time.
+const AT_ONCE: usize = 8;
+
+/// Reports for every pod that it runs, or that it has ended well if it belongs to a Job. Stops when dropped.
+#[derive(Debug)]
+pub struct Kubelet {
+    pods: Api<Pod>,
+    broken: Arc<Mutex<BTreeSet<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Kubelet {
+    /// Looks after the pods of one namespace, or of all.
+    #[must_use]
+    pub fn start(client: &Client, namespace: Option<&str>) -> Self {
+        let pods: Api<Pod> =
+            namespace.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
+        let broken = Arc::<Mutex<BTreeSet<String>>>::default();
+        let seen = watcher(pods.clone(), watcher::Config::default()).default_backoff().applied_objects();
+        let new = seen.filter_map(|pod| async move { pod.ok().filter(is_new) });
+        let task = tokio::spawn(report_all(client.clone(), broken.clone(), new));
+        Self { pods, broken, task }
+    }
+
+    /// From now on the pods of a component do not become ready, and its Jobs fail.
+    pub async fn break_down(&self, component: &str) -> kube::Result<()> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).insert(component.to_owned());
+        self.report_again(component).await
+    }
+
+    /// The opposite of [`Self::break_down`]; Jobs that failed stay so.
+    pub async fn mend(&self, component: &str) -> kube::Result<()> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).remove(component);
+        self.report_again(component).await
+    }
+
+    async fn report_again(&self, component: &str) -> kube::Result<()> {
+        let found = self.pods.list(&ListParams::default().labels(&format!("{COMPONENT}={component}"))).await?;
+        let staying = found.items.into_iter().filter(|pod| !has_ended(pod));
+        let client = self.pods.clone().into_client();
+        let broken = self.broken.clone();
+        stream::iter(staying).map(Ok).try_for_each(|pod| report(client.clone(), broken.clone(), pod)).await
+    }
+}
+
+impl Drop for Kubelet {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn report_all(client: Client, broken: Arc<Mutex<BTreeSet<String>>>, pods: impl Stream<Item = Pod>) {
+    pods.for_each_concurrent(AT_ONCE, |pod| async {
+        // The pod may be gone, or its namespace with all that is in it; both are no news.
+        let _ = report(client.clone(), broken.clone(), pod).await;
+    })
+    .await;
+}
+
+async fn report(client: Client, broken: Arc<Mutex<BTreeSet<String>>>, pod: Pod) -> kube::Result<()> {
+    let component = pod.labels().get(COMPONENT);
+    let works = {
+        let broken = broken.lock().unwrap_or_else(PoisonError::into_inner);
+        component.is_none_or(|component| !broken.contains(component))
+    };
+    let pods: Api<Pod> = Api::namespaced(client, &pod.namespace().unwrap_or_default());
+    let status = json!({"status": status(&pod, works)});
+    pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
+}
+
+fn status(pod: &Pod, works: bool) -> Value {
+    let of_job = pod.owner_references().iter().any(|owner| owner.kind == "Job");
+    let (phase, ready, state) = match (of_job, works) {
+        (true, true) => ("Succeeded", false, json!({"terminated": {"exitCode": 0, "reason": "Completed"}})),
+        (true, false) => ("Failed", false, json!({"terminated": {"exitCode": 1, "reason": "Error"}})),
+        (false, true) => ("Running", true, json!({"running": {}})),
+        (false, false) => ("Running", false, json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+    };
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| {
+        json!({
+            "name": container.name, "image": container.image, "imageID": "", "ready": ready, "restartCount": 0,
+            "state": state,
+        })
+    });
+    let ready = if ready { "True" } else { "False" };
+    json!({
+        "phase": phase,
+        "conditions": [{"type": "Ready", "status": ready}, {"type": "ContainersReady", "status": ready}],
+        "containerStatuses": containers.collect::<Vec<_>>(),
+    })
+}
+
+/// Whether nothing was reported for the pod yet.
+fn is_new(pod: &Pod) -> bool {
+    let reported = pod.status.as_ref().is_some_and(|status| status.container_statuses.is_some());
+    !reported && pod.metadata.deletion_timestamp.is_none()
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}

@@ -1,0 +1,13 @@
+//! What tests and figures of the operator share: a real API server, pods that claim to run, the requests that were sent,
+//! and scenes: a namespace with a Shop and an operator in it.
+
+mod api_server;
+mod kubelet;
+mod scene;
+mod supervisor;
+mod writes;
+
+pub use api_server::ApiServer;
+pub use kubelet::Kubelet;
+pub use scene::{Operator, SHOP, Scene};
+pub use writes::Writes;

@@ -1,0 +1,204 @@
+//! A namespace with a Shop and an operator in it, and what tests do there.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::client::ClientBuilder;
+use kube::core::DynamicObject;
+use kube::runtime::wait::{Condition, await_condition};
+use kube::{Api, Client, Config, CustomResourceExt, ResourceExt};
+use serde_json::{Value, json};
+use shopkeeper_operator::controller::{self, Context, Watch};
+use shopkeeper_operator::crd::Shop;
+use shopkeeper_operator::observe::Child;
+use shopkeeper_operator::settings::Settings;
+use tokio::task::JoinHandle;
+
+use crate::Writes;
+
+/// The name of every test's Shop.
+pub const SHOP: &str = "acorn";
+/// Everything that a test waits for happens within this time, image pulls included.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+/// A namespace for one test.
+pub struct Scene {
+    /// A client whose writes are noted.
+    pub client: Client,
+    /// The namespace's name.
+    pub namespace: String,
+    /// Settings of the operators that are started here.
+    pub settings: Settings,
+    writes: Writes,
+}
+
+impl Scene {
+    /// Makes a namespace of its own.
+    pub async fn new(config: Config, settings: Settings) -> anyhow::Result<Self> {
+        let writes = Writes::default();
+        let client = ClientBuilder::try_from(config)?.with_layer(&writes).build();
+        let namespace: Namespace = serde_json::from_value(json!({
+            "metadata": {
+                "generateName": "shopkeeper-test-",
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            }
+        }))?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace = namespaces.create(&PostParams::default(), &namespace).await?.name_any();
+        Ok(Self { client, namespace, settings, writes })
+    }
+
+    /// Runs a test here, shows what was there if it fails, and removes the namespace.
+    pub async fn play<F: Future<Output = ()>>(self, test: impl FnOnce(Arc<Self>) -> F) {
+        let scene = Arc::new(self);
+        let outcome = std::panic::AssertUnwindSafe(Box::pin(test(scene.clone()))).catch_unwind().await;
+        if outcome.is_err() {
+            scene.dump().await;
+        }
+        let namespaces: Api<Namespace> = Api::all(scene.client.clone());
+        namespaces.delete(&scene.namespace, &DeleteParams::background()).await.expect("removing the namespace");
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    /// The objects of a kind here.
+    #[must_use]
+    pub fn api<K: Child>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// What a single reconcile needs.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context::new(self.client.clone(), self.settings.clone())
+    }
+
+    /// Creates the test's Shop.
+    pub async fn create(&self, spec: &Value) -> Result<Shop, kube::Error> {
+        self.create_named(SHOP, spec, false).await
+    }
+
+    /// Creates a Shop, or only asks whether it could be created.
+    pub async fn create_named(&self, name: &str, spec: &Value, dry_run: bool) -> Result<Shop, kube::Error> {
+        let kind = Shop::api_resource();
+        let mut shop = DynamicObject::new(name, &kind);
+        shop.data = json!({ "spec": spec });
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
+        let params = PostParams { dry_run, ..PostParams::default() };
+        let created = api.create(&params, &shop).await?;
+        Ok(created.try_parse().expect("a Shop"))
+    }
+
+    /// Changes fields of the Shop's spec.
+    pub async fn edit(&self, spec: &Value) -> Result<Shop, kube::Error> {
+        self.api::<Shop>().patch(SHOP, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await
+    }
+
+    /// The Shop as it is now.
+    pub async fn shop(&self) -> Shop {
+        self.api().get(SHOP).await.expect("the Shop")
+    }
+
+    /// Runs the operator until the guard is dropped.
+    #[must_use]
+    pub fn operate(&self) -> Operator {
+        self.operate_as(self.client.clone())
+    }
+
+    /// Runs the operator with a client of its own until the guard is dropped.
+    #[must_use]
+    pub fn operate_as(&self, client: Client) -> Operator {
+        let watch = Watch::new(&client, Some(&self.namespace));
+        let mut context = Context::new(client, self.settings.clone());
+        context.shops = vec![watch.shops.clone()];
+        Operator(tokio::spawn(controller::run(vec![watch], Arc::new(context))))
+    }
+
+    /// Waits for something to become true of an object.
+    pub async fn until<K>(&self, name: &str, what: &str, condition: impl Condition<K>) -> Option<K>
+    where
+        K: Child + Send + Sync + 'static,
+    {
+        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api::<K>(), name, condition)).await;
+        waited.unwrap_or_else(|_| panic!("{} {name}: {what}: not within {PATIENCE:?}", K::kind(&()))).expect("a watch")
+    }
+
+    /// Waits until a condition of the Shop has a status, and a reason if one is given.
+    pub async fn until_shop(&self, type_: &str, status: &str, reason: Option<&str>) -> Shop {
+        let what = format!("{type_} is {status} ({})", reason.unwrap_or("any reason"));
+        let wanted = |shop: Option<&Shop>| {
+            let Some(found) = shop else { return false };
+            let current = found.status.as_ref().filter(|s| s.observed_generation == found.metadata.generation);
+            let mut conditions = current.iter().flat_map(|current| &current.conditions);
+            conditions.any(|c| c.type_ == type_ && c.status == status && reason.is_none_or(|reason| c.reason == reason))
+        };
+        self.until(SHOP, &what, wanted).await.expect("the Shop")
+    }
+
+    /// Waits until a condition of the Shop has a status, whichever generation the rest of the status is about.
+    pub async fn until_shop_of_any_generation(&self, type_: &str, status: &str) {
+        let wanted = |shop: Option<&Shop>| {
+            let mut conditions = shop.iter().flat_map(|shop| &shop.status).flat_map(|status| &status.conditions);
+            conditions.any(|c| c.type_ == type_ && c.status == status)
+        };
+        self.until(SHOP, &format!("{type_} is {status}"), wanted).await;
+    }
+
+    /// The names of what a selector finds.
+    pub async fn names<K: Child>(&self, selector: &str) -> BTreeSet<String> {
+        let list = self.api::<K>().list(&ListParams::default().labels(selector)).await.expect("a list");
+        list.items.iter().map(ResourceExt::name_any).collect()
+    }
+
+    /// The pods of a component that have not been asked to stop.
+    pub async fn pods(&self, component: &str) -> BTreeSet<String> {
+        let selector = format!("app.kubernetes.io/component={component}");
+        let list = self.api::<Pod>().list(&ListParams::default().labels(&selector)).await.expect("a list");
+        let staying = list.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        staying.map(ResourceExt::name_any).collect()
+    }
+
+    /// The mutating requests so far, those of tests included.
+    #[must_use]
+    pub fn written(&self) -> Vec<String> {
+        self.writes.sent()
+    }
+
+    /// Reconciles once and answers with the requests that changed something.
+    pub async fn writes_of_a_reconcile(&self) -> Vec<String> {
+        let (context, shop) = (self.context(), self.shop().await);
+        let before = self.written().len();
+        controller::reconcile(&context, &shop).await.expect("a reconcile");
+        self.written().split_off(before)
+    }
+
+    async fn dump(&self) {
+        if let Ok(shop) = self.api::<Shop>().get(SHOP).await {
+            for condition in shop.status.iter().flat_map(|status| &status.conditions) {
+                eprintln!("{}={} {}: {}", condition.type_, condition.status, condition.reason, condition.message);
+            }
+        }
+        for pod in self.api::<Pod>().list(&ListParams::default()).await.iter().flat_map(|pods| &pods.items) {
+            let status = pod.status.as_ref();
+            let states = status.and_then(|status| status.container_statuses.clone()).unwrap_or_default();
+            let states: Vec<_> = states.into_iter().filter_map(|container| container.state).collect();
+            eprintln!("{} {:?} {states:?}", pod.name_any(), status.and_then(|status| status.phase.as_deref()));
+        }
+    }
+}
+
+/// An operator that stops when it is dropped.
+#[derive(Debug)]
+pub struct Operator(JoinHandle<()>);
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,206 @@
+//! A Shop that is there: it costs nothing, and what others do to it is repaired or left alone.
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::wait::Condition;
+use serde_json::{Value, json};
+use shopkeeper_operator::crd::Phase;
+use shopkeeper_operator::observe::Child;
+use shopkeeper_testing::{SHOP, Scene};
+
+use crate::scene::with_scene;
+use crate::snapshot::{differences, differences_now, snapshot};
+
+/// Everything that belongs to the test's Shop.
+const OURS: &str = "app.kubernetes.io/instance=acorn";
+const NOTHING: [String; 0] = [];
+
+async fn ready(scene: &Scene, spec: &Value) {
+    scene.create(spec).await.expect("a Shop");
+    let operator = scene.operate();
+    scene.until_shop("Ready", "True", None).await;
+    drop(operator);
+    scene.writes_of_a_reconcile().await;
+}
+
+/// What a reconcile writes, without what only tells about it.
+async fn repairs(scene: &Scene) -> Vec<String> {
+    let mut writes = scene.writes_of_a_reconcile().await;
+    writes.retain(|line| !["/status", "/events"].iter().any(|report| line.ends_with(report)));
+    writes
+}
+
+async fn edit<K: Child>(scene: &Scene, name: &str, change: Value) {
+    // As somebody with kubectl.
+    let params = PatchParams { field_manager: Some("somebody".to_owned()), ..PatchParams::default() };
+    let edited = scene.api::<K>().patch(name, &params, &Patch::Merge(change)).await;
+    edited.unwrap_or_else(|error| panic!("editing {name}: {error}"));
+}
+
+#[tokio::test]
+async fn a_steady_shop_costs_no_write() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test"})).await;
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
+        let spec = json!({"services": {"order": {"replicas": 2, "resources": {"limits": {"cpu": "0.5"}}}}});
+        scene.edit(&spec).await.expect("an edit");
+        let operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        drop(operator);
+        scene.writes_of_a_reconcile().await;
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING, "amounts in another spelling are no difference");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_object_that_somebody_deletes_or_empties_is_made_again() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test", "services": {"cart": {"replicas": 2}}})).await;
+        let before = snapshot(&scene).await;
+        let mut touched = 0;
+        touched += spoil(&scene, |map: &ConfigMap| {
+            let files = map.data.iter().flatten().map(|(file, _)| (file.clone(), json!("")));
+            json!({"data": files.collect::<serde_json::Map<_, _>>()})
+        })
+        .await;
+        let template = json!({"spec": {"terminationGracePeriodSeconds": 20}});
+        touched +=
+            spoil(&scene, |_: &Service| json!({"spec": {"selector": {"app.kubernetes.io/component": "x"}}})).await;
+        touched += spoil(&scene, |_: &Deployment| json!({"spec": {"replicas": 5, "template": template}})).await;
+        touched += spoil(&scene, |_: &StatefulSet| json!({"spec": {"template": template}})).await;
+        touched += spoil(&scene, |_: &Ingress| json!({"spec": {"rules": [{"host": "elsewhere.test"}]}})).await;
+        touched += spoil(&scene, |_: &PodDisruptionBudget| json!({"spec": {"maxUnavailable": 2}})).await;
+        assert_eq!(repairs(&scene).await.len(), touched, "exactly what was touched is written");
+        assert_eq!(differences_now(&before, &snapshot(&scene).await), NOTHING);
+        assert_eq!(repairs(&scene).await, NOTHING);
+    })
+    .await;
+}
+
+/// Changes every other object of a kind, deletes the rest, and tells how many there were.
+async fn spoil<K: Child + Send + Sync + 'static>(scene: &Scene, change: impl Fn(&K) -> Value) -> usize {
+    let found = scene.api::<K>().list(&ListParams::default().labels(OURS)).await.expect("a list").items;
+    for (index, object) in found.iter().enumerate() {
+        let name = object.name_any();
+        if index % 2 == 0 {
+            edit::<K>(scene, &name, change(object)).await;
+        } else {
+            scene.api::<K>().delete(&name, &DeleteParams::foreground()).await.expect("a deletion");
+            scene.until::<K>(&name, "is gone", |found: Option<&K>| found.is_none()).await;
+        }
+    }
+    found.len()
+}
+
+#[tokio::test]
+async fn a_field_that_leaves_the_spec_leaves_the_object_and_what_others_added_stays() {
+    with_scene(async |scene, _kubelet| {
+        let annotations = json!({"acorn.test/one": "1", "acorn.test/two": "2"});
+        ready(&scene, &json!({"host": "acorn.test", "ingress": {"annotations": annotations}})).await;
+        edit::<Ingress>(&scene, SHOP, json!({"metadata": {"annotations": {"controller.test/note": "mine"}}})).await;
+        assert_eq!(repairs(&scene).await, NOTHING, "what others add is theirs");
+        let fewer = json!({"ingress": {"annotations": {"acorn.test/two": null}}});
+        scene.edit(&fewer).await.expect("an edit");
+        assert_eq!(repairs(&scene).await.len(), 1);
+        let ingress: Ingress = scene.api().get(SHOP).await.expect("the Ingress");
+        let left: Vec<&str> = ingress.annotations().keys().map(String::as_str).collect();
+        assert_eq!(left, ["acorn.test/one", "controller.test/note", "shopkeeper.dev/applied"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parts_that_leave_the_spec_are_pruned_and_what_only_looks_like_them_is_not() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test", "services": {"cart": {"replicas": 2}}})).await;
+        // Labels are copied around; an owner is not.
+        let labels = scene.api::<ConfigMap>().get("acorn-redis").await.expect("a ConfigMap").metadata.labels;
+        let lookalike: ConfigMap =
+            serde_json::from_value(json!({"metadata": {"name": "copy", "labels": labels}})).expect("a ConfigMap");
+        scene.api().create(&PostParams::default(), &lookalike).await.expect("a ConfigMap");
+        let before = snapshot(&scene).await;
+        let operator = scene.operate();
+        let fewer = json!({"services": {"cart": {"replicas": 1}}, "telemetry": {"embedded": null, "disabled": {}}});
+        scene.edit(&fewer).await.expect("an edit");
+        scene.until_shop("Ready", "True", None).await;
+        drop(operator);
+        let mut gone = differences(&before, &snapshot(&scene).await);
+        gone.retain(|line| line.ends_with("is missing"));
+        let traces = ["Deployment", "Service", "ServiceAccount"].map(|kind| format!("{kind} acorn-traces is missing"));
+        let budget = "PodDisruptionBudget acorn-cart is missing".to_owned();
+        assert_eq!(gone, [traces[0].clone(), budget, traces[1].clone(), traces[2].clone()]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_object_of_somebody_else_is_not_taken_over_because_of_its_name() {
+    with_scene(async |scene, _kubelet| {
+        let theirs: Service = serde_json::from_value(json!({
+            "metadata": {"name": "acorn-cart"}, "spec": {"ports": [{"port": 1}], "selector": {"app": "theirs"}},
+        }))
+        .expect("a Service");
+        let theirs = scene.api().create(&PostParams::default(), &theirs).await.expect("a Service");
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        let _operator = scene.operate();
+        let status = scene.until_shop("Ready", "False", Some("NameTaken")).await.status.expect("a status");
+        assert_eq!(status.phase, Some(Phase::Blocked));
+        let message =
+            status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.message.clone()).unwrap_or_default();
+        assert!(message.contains("Service acorn-cart exists and does not belong to this Shop"), "{message}");
+        let untouched: Service = scene.api().get("acorn-cart").await.expect("the Service");
+        assert_eq!(untouched.resource_version(), theirs.resource_version());
+
+        scene.api::<Service>().delete("acorn-cart", &DeleteParams::default()).await.expect("a deletion");
+        scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_start_is_told_and_the_shop_recovers_by_itself() {
+    with_scene(async |scene, kubelet| {
+        kubelet.break_down("order").await.expect("a list");
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        let _operator = scene.operate();
+        let status =
+            scene.until_shop("ServicesReady", "False", Some("CrashLoopBackOff")).await.status.expect("a status");
+        assert_eq!(status.phase, Some(Phase::Blocked));
+        kubelet.mend("order").await.expect("a report");
+        scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_operators_that_both_believe_to_lead_agree() {
+    with_scene(async |scene, _kubelet| {
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        let operators = [scene.operate(), scene.operate()];
+        scene.until_shop("Ready", "True", None).await;
+        let secret: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        scene.edit(&json!({"services": {"cart": {"replicas": 2}}})).await.expect("an edit");
+        scene.until_shop("Ready", "True", None).await;
+        drop(operators);
+        scene.writes_of_a_reconcile().await;
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING, "neither has anything to put right");
+        let again: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        assert_eq!((again.uid(), again.data), (secret.uid(), secret.data), "credentials are made once");
+        let pods = scene.until::<Deployment>("acorn-docs", "is rolled out once", of_revision("1")).await;
+        assert!(pods.is_some());
+    })
+    .await;
+}
+
+fn of_revision(revision: &'static str) -> impl Condition<Deployment> {
+    move |found: Option<&Deployment>| {
+        found.is_some_and(|found| {
+            found.annotations().get("deployment.kubernetes.io/revision").is_some_and(|r| r == revision)
+        })
+    }
+}

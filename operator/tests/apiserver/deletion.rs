@@ -1,0 +1,101 @@
+//! What goes with a Shop, what stays, and what the next one of its name finds.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::ResourceExt;
+use kube::api::DeleteParams;
+use kube::runtime::wait::conditions;
+use serde_json::{Value, json};
+use shopkeeper_operator::crd::Shop;
+use shopkeeper_testing::{SHOP, Scene};
+use tokio::time::sleep;
+
+use crate::scene::with_scene;
+use crate::snapshot::{Snapshot, snapshot};
+
+/// Everything is collected within so many looks.
+const LOOKS: usize = 300;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+fn spec(data_on_delete: &str) -> Value {
+    json!({"host": "acorn.test", "lifecycle": {"dataOnDelete": data_on_delete}})
+}
+
+async fn delete(scene: &Scene) {
+    let uid = scene.shop().await.uid().expect("a uid");
+    scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
+    scene.until::<Shop>(SHOP, "is gone", conditions::is_deleted(&uid)).await;
+}
+
+/// Waits until nothing but `kept` is left.
+async fn collected(scene: &Scene, kept: impl Fn(&str) -> bool) -> Snapshot {
+    let mut left = Snapshot::new();
+    for _ in 0..LOOKS {
+        left = snapshot(scene).await;
+        if left.keys().all(|name| kept(name)) {
+            return left;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    panic!("left: {:?}", left.keys());
+}
+
+#[tokio::test]
+async fn deleting_a_shop_with_its_data_leaves_nothing_though_no_operator_runs() {
+    with_scene(async |scene, _kubelet| {
+        scene.create(&spec("Delete")).await.expect("a Shop");
+        let operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        drop(operator);
+        delete(&scene).await;
+        collected(&scene, |_| false).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn volumes_and_credentials_outlive_a_shop_and_the_next_one_of_its_name_takes_them_up() {
+    with_scene(async |scene, _kubelet| {
+        scene.create(&spec("Retain")).await.expect("a Shop");
+        let operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        let credentials: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        drop(operator);
+        delete(&scene).await;
+        let volumes = |name: &str| name.starts_with("PersistentVolumeClaim data-acorn-");
+        let left = collected(&scene, |name| volumes(name) || name == "Secret acorn-credentials").await;
+        assert_eq!(left.len(), 5, "{:?}", left.keys());
+
+        let volume: PersistentVolumeClaim = scene.api().get("data-acorn-redis-0").await.expect("a volume");
+        let operator = scene.operate();
+        scene.create(&spec("Retain")).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
+        // At once: the garbage collector is still at work on this Shop's objects.
+        delete(&scene).await;
+        scene.create(&spec("Retain")).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
+        drop(operator);
+        let again: PersistentVolumeClaim = scene.api().get("data-acorn-redis-0").await.expect("a volume");
+        assert_eq!(again.uid(), volume.uid());
+        let same: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        assert_eq!((same.uid(), same.data), (credentials.uid(), credentials.data));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shop_that_lets_its_data_go_gets_new_credentials_after_all_of_the_old_is_gone() {
+    with_scene(async |scene, _kubelet| {
+        scene.create(&spec("Delete")).await.expect("a Shop");
+        let _operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        let old: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        delete(&scene).await;
+        scene.create(&spec("Delete")).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
+        let new: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        assert_ne!(new.data, old.data);
+    })
+    .await;
+}

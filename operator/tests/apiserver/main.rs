@@ -1,0 +1,10 @@
+//! The operator against a real API server and etcd, with the controllers of Kubernetes and pods that only claim to run.
+//!
+//! All tests share one API server, which they start themselves; every test has a namespace of its own.
+
+mod convergence;
+mod deletion;
+mod leadership;
+mod refusals;
+mod scene;
+mod snapshot;

@@ -1,0 +1,27 @@
+//! A scene on the API server that all tests share.
+
+use std::sync::Arc;
+
+use kube::{Client, Config};
+use shopkeeper_operator::settings::Settings;
+use shopkeeper_testing::{ApiServer, Kubelet, Scene};
+use tokio::sync::OnceCell;
+
+/// It ends with the process.
+static SERVER: OnceCell<ApiServer> = OnceCell::const_new();
+
+/// How the API server is reached; the first to ask starts it.
+pub async fn config() -> Config {
+    let server = SERVER.get_or_try_init(ApiServer::start).await.expect("an API server");
+    server.config().await.expect("its kubeconfig")
+}
+
+/// Runs a test in a namespace of its own, in which pods claim to run; shows what was there if it fails.
+pub async fn with_scene<F: Future<Output = ()>>(test: impl FnOnce(Arc<Scene>, Kubelet) -> F) {
+    let config = config().await;
+    // What it reports is none of the writes that tests look at.
+    let client = Client::try_from(config.clone()).expect("a client");
+    let scene = Scene::new(config, Settings::default()).await.expect("a namespace");
+    let kubelet = Kubelet::start(&client, Some(&scene.namespace));
+    scene.play(|scene| test(scene, kubelet)).await;
+}
