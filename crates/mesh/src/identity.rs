@@ -19,7 +19,7 @@ use rustls::{
 };
 use tokio::sync::watch;
 use tonic::transport::{Certificate, ClientTlsConfig};
-use x509_parser::{extensions::GeneralName, parse_x509_certificate};
+use webpki::EndEntityCert;
 
 /// How soon renewed files are taken up; the kubelet itself takes up to a minute.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -167,12 +167,7 @@ fn server_config(chain: Vec<CertificateDer<'static>>, files: &Files) -> Result<S
 impl ServiceId {
     /// The id in a certificate that has been verified.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, parsed) = parse_x509_certificate(certificate).ok()?;
-        let names = parsed.subject_alternative_name().ok()??;
-        names.value.general_names.iter().find_map(|name| match name {
-            GeneralName::URI(uri) => Self::parse(uri),
-            _ => None,
-        })
+        EndEntityCert::try_from(certificate).ok()?.valid_uri_names().find_map(Self::parse)
     }
 
     fn parse(uri: &str) -> Option<Self> {
