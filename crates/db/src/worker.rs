@@ -18,11 +18,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::within;
+
 /// Steps at once: they mostly wait for somebody outside, and hold no connection meanwhile.
 const CONCURRENCY: usize = 512;
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 /// How late a row is found that another replica wrote and did not live to work on.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
+/// A statement, and a connection for it; the statement alone is ended by the server before.
+const STATEMENT: Duration = Duration::from_secs(10);
 /// What a lease has beyond the longest step, for the claim and the commit around it.
 const MARGIN: Duration = Duration::from_secs(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_mins(1);
@@ -137,19 +141,19 @@ impl<W: Work> Worker<W> {
             table = W::TABLE,
         );
         let now = self.world.now();
-        sqlx::query_as(AssertSqlSafe(sql))
+        let claim = sqlx::query_as(AssertSqlSafe(sql))
             .bind(now.to_sqlx())
             .bind((now + self.patience + MARGIN).to_sqlx())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await
+            .fetch_all(&self.pool);
+        within(STATEMENT, claim).await
     }
 
     /// Time until the next row is due, as far as the database knows today.
     async fn until_due(&self) -> Duration {
         let sql = format!("SELECT min(due_at) FROM {} WHERE due_at IS NOT NULL", W::TABLE);
         let next: sqlx::Result<Option<jiff_sqlx::Timestamp>> =
-            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await;
+            within(STATEMENT, sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool)).await;
         match next {
             Ok(Some(next)) => until(self.world.now(), next.to_jiff()),
             // The claim has already said why the database does not answer.
@@ -161,7 +165,8 @@ impl<W: Work> Worker<W> {
     async fn postpone(&self, id: Uuid, lease: jiff_sqlx::Timestamp, by: Duration) -> sqlx::Result<()> {
         let sql = format!("UPDATE {} SET due_at = $3 WHERE id = $1 AND due_at = $2", W::TABLE);
         let due = self.world.now() + by;
-        sqlx::query(AssertSqlSafe(sql)).bind(id).bind(lease).bind(due.to_sqlx()).execute(&self.pool).await.map(|_| ())
+        let postpone = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(lease).bind(due.to_sqlx()).execute(&self.pool);
+        within(STATEMENT, postpone).await.map(|_| ())
     }
 }
 

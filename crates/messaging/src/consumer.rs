@@ -21,7 +21,10 @@ use prometheus_client::{
 use shop_config::Url;
 use shop_core::{Fault, Kind};
 use shop_telemetry::metrics::Metrics;
-use tokio::{sync::Mutex, time::sleep};
+use tokio::{
+    sync::Mutex,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, field::Empty};
 
@@ -39,6 +42,10 @@ const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 /// What a service does with its events.
 pub trait Handler: Send + Sync + 'static {
+    /// What takes longer is given up and tried again later: it waits for a store that is gone without a word. Longer than any
+    /// transaction of ours.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
     /// Handles one event, once or more often; when it returns `Ok`, its effects are committed. A fault of kind
     /// [`Kind::Invalid`] will never go away and makes the message a dead letter; any other is tried again later.
     fn handle(&self, event: &Incoming) -> impl Future<Output = Result<(), Fault>> + Send;
@@ -129,10 +136,7 @@ impl<H: Handler> Run<H> {
         let (kind, outcome) = match Incoming::read(&properties, data.clone()) {
             Ok(event) => {
                 let span = self.span(&event);
-                // A bug that one message brings out must not end the consumer for all others.
-                let handled =
-                    AssertUnwindSafe(self.handler.handle(&event)).catch_unwind().instrument(span.clone()).await;
-                let outcome = match handled.unwrap_or_else(|_| Err(Fault::internal("the handler panicked"))) {
+                let outcome = match self.handle(&event).instrument(span.clone()).await {
                     Ok(()) => "handled",
                     Err(fault) => {
                         let disposal = Disposal::of(&fault, event.attempt);
@@ -152,6 +156,16 @@ impl<H: Handler> Run<H> {
         acker.ack(BasicAckOptions::default()).await?;
         self.processed.get_or_create(&Labels { event: kind, outcome }).inc();
         Ok(())
+    }
+
+    async fn handle(&self, event: &Incoming) -> Result<(), Fault> {
+        // A bug that one message brings out must not end the consumer for all others.
+        let handling = AssertUnwindSafe(self.handler.handle(event)).catch_unwind();
+        match timeout(H::PATIENCE, handling).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Fault::internal("the handler panicked")),
+            Err(_) => Err(Fault::unavailable("A store").caused_by(format!("no end within {:?}", H::PATIENCE))),
+        }
     }
 
     /// Keeps the gauge of the dead letters right until the connection is lost.

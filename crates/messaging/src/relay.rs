@@ -33,6 +33,8 @@ use crate::{
 
 const BATCH: usize = 500;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+/// The confirms and the statements around them.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// A consumer that is just starting declares its queue soon; what the broker refuses needs a person.
@@ -122,7 +124,7 @@ impl Relay {
         let mut singly = 0;
         while !shutdown.is_cancelled() {
             let limit = if singly > 0 { 1 } else { BATCH };
-            let batch = match self.publish_batch(&channel, limit).await {
+            let batch = match shop_db::within(BATCH_TIMEOUT, self.publish_batch(&channel, limit)).await {
                 // The connection to the broker is as good as before.
                 Err(BrokerError::Database(error)) => {
                     tracing::warn!(error.cause = %error, "the outbox cannot be read or marked, trying again");
@@ -158,7 +160,7 @@ impl Relay {
         }
         if !connection.status().blocked() {
             // What was committed while the last request ended still goes out.
-            self.publish_batch(&channel, BATCH).await?;
+            shop_db::within(BATCH_TIMEOUT, self.publish_batch(&channel, BATCH)).await?;
         }
         broker::close(connection).await;
         Ok(())

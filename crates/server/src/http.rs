@@ -6,6 +6,7 @@ mod connection;
 mod document;
 mod extract;
 mod idempotency;
+mod leftover;
 mod problem;
 pub mod rules;
 mod trace;

@@ -18,6 +18,9 @@ pub struct Limits {
     pub answer: Duration,
     /// The same for a route that takes pictures.
     pub upload: Duration,
+    /// What is left of a body after its request was refused is read for so long before the answer goes out; less than a process
+    /// gets to end.
+    pub leftover: Duration,
     /// A connection may rest so long between two requests: longer than the 90 seconds after which an ingress controller gives it
     /// up, or its next request would meet a connection that we just closed.
     pub idle: Duration,
@@ -32,6 +35,7 @@ impl Default for Limits {
             body: Duration::from_secs(10),
             answer: Duration::from_secs(15),
             upload: Duration::from_secs(75),
+            leftover: Duration::from_secs(15),
             idle: Duration::from_mins(2),
         }
     }

@@ -11,11 +11,11 @@ mod statements;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use tracing::Span;
+use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_subscriber::{
     Layer as _,
-    filter::{LevelFilter, Targets, dynamic_filter_fn},
-    layer::SubscriberExt as _,
+    filter::{FilterExt as _, LevelFilter, Targets, dynamic_filter_fn, filter_fn},
+    layer::{Filter, SubscriberExt as _},
     util::SubscriberInitExt as _,
 };
 
@@ -68,10 +68,10 @@ pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
     let provider = provider.build();
 
     // `EnvFilter` knows fields and spans too, for the price of a regex engine.
-    let filter: Targets = std::env::var("SHOP_LOG").unwrap_or_else(|_| "info".to_owned()).parse()?;
+    let filter = std::env::var("SHOP_LOG").unwrap_or_else(|_| "info".to_owned()).parse()?;
     let logs = tracing_subscriber::fmt::layer()
         .event_format(json::JsonLines { service })
-        .with_filter(filter);
+        .with_filter(without_messages(filter));
     // Only our own spans become traces: the exporter's HTTP/2 client has spans too, and would trace itself. Dynamic, so that
     // the filter is asked for every span: with an answer that is remembered, a library that asks whether a level is enabled
     // and then logs nothing (sqlx does, at every statement) leaves its own answer behind for the thread's next span.
@@ -92,11 +92,53 @@ pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
     Ok(Telemetry { provider })
 }
 
+/// What `filter` lets through, but for what the AMQP client writes whole messages into, with buyers' names and addresses: its
+/// warnings about those that came back, and everything below `info`.
+fn without_messages<S: Subscriber>(filter: Targets) -> impl Filter<S> {
+    let has_messages = |metadata: &Metadata<'_>| {
+        let target = metadata.target();
+        target.starts_with("lapin") && (target == "lapin::returned_messages" || *metadata.level() > Level::INFO)
+    };
+    filter.and(filter_fn(move |metadata| !has_messages(metadata)))
+}
+
 impl Telemetry {
     /// Sends what is buffered and stops. A collector that is away costs a log line, not an error.
     pub fn shutdown(self) {
         if let Err(error) = self.provider.shutdown() {
             tracing::warn!(error.cause = %error, "some spans were not exported");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::Event;
+    use tracing_subscriber::{Layer, layer::Context, registry};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<&'static str>>>);
+
+    impl<S: Subscriber> Layer<S> for Heard {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            self.0.lock().unwrap().push(event.metadata().target());
+        }
+    }
+
+    #[test]
+    fn messages_do_not_get_into_the_log_whatever_its_level() {
+        let heard = Heard::default();
+        let layer = heard.clone().with_filter(without_messages("trace".parse().unwrap()));
+        tracing::subscriber::with_default(registry().with(layer), || {
+            tracing::warn!(target: "lapin::returned_messages", message = "{\"city\":\"Turin\"}");
+            tracing::trace!(target: "lapin::channels", frame = "{\"city\":\"Turin\"}");
+            tracing::error!(target: "lapin::io_loop", "error doing IO");
+            tracing::trace!(target: "shop_order", "cart read");
+        });
+        assert_eq!(*heard.0.lock().unwrap(), ["lapin::io_loop", "shop_order"]);
     }
 }

@@ -14,8 +14,9 @@ use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
 use jiff::Timestamp;
 use redis::{
-    AsyncCommands as _, Client, FromRedisValue, Script, ScriptInvocation,
+    AsyncCommands as _, Client, FromRedisValue, IntoConnectionInfo as _, Script, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
+    io::tcp::TcpSettings,
 };
 use secrecy::ExposeSecret as _;
 use shop_config::Url;
@@ -39,6 +40,9 @@ const KEEP_KEYS: Duration = Duration::from_hours(24);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What was sent and is not even acknowledged after this time breaks the connection; without it the kernel tries for a quarter
+/// of an hour, and every request meanwhile waits for its answer in vain.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// A request does not wait longer for a store that is away; the next one connects again.
 const CONNECT_RETRIES: usize = 1;
 
@@ -105,7 +109,8 @@ impl Keys {
 impl Store {
     /// Connects when the first command needs it.
     pub fn connect(config: &Url) -> redis::RedisResult<Self> {
-        let client = Client::open(config.url.expose_secret())?;
+        let tcp = TcpSettings::default().set_user_timeout(UNACKNOWLEDGED);
+        let client = Client::open(config.url.expose_secret().into_connection_info()?.set_tcp_settings(tcp))?;
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(CONNECT_RETRIES)
             .set_connection_timeout(Some(CONNECT_TIMEOUT))

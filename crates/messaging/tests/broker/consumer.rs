@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use lapin::{options::QueueDeleteOptions, types::FieldTable};
 use shop_core::Fault;
-use shop_messaging::{Incoming, dead_letters::DeadLetters};
+use shop_messaging::{Handler, Incoming, dead_letters::DeadLetters};
 use shop_proto::events::OrderCreated;
 use shop_testing::{TestBroker, eventually};
 use uuid::Uuid;
@@ -163,5 +164,57 @@ async fn a_queue_that_was_deleted_is_declared_again() {
     })
     .await;
     log.becomes(after, (1, 0)).await;
+    consumer.stop().await;
+}
+
+/// Waits for ever for its store, the first time.
+struct Stuck(Log);
+
+impl Handler for Stuck {
+    const PATIENCE: Duration = Duration::from_millis(50);
+
+    async fn handle(&self, event: &Incoming) -> Result<(), Fault> {
+        if self.0.note(event) == 1 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_does_not_come_back_is_given_up_and_its_message_comes_again() {
+    let broker = TestBroker::create().await;
+    let client = Client::of(&broker).await;
+    let log = Log::default();
+    let consumer = consuming(&broker.config, Stuck(log.clone())).await;
+    let event = client.publish(GOOD).await;
+    log.becomes(event, (2, 1)).await;
+    consumer.shows(r#"messages_processed_total{event="order.created",outcome="handled"} 1"#).await;
+    consumer.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_gone_without_a_word_is_noticed_by_its_missing_heartbeats() {
+    let broker = TestBroker::create().await;
+    let (client, proxy) = (Client::of(&broker).await, Proxy::to(&broker).await);
+    let log = Log::default();
+    let noting = log.clone();
+    let consumer = consuming(
+        &proxy.config,
+        Handles(move |event: Incoming| {
+            noting.note(&event);
+            async { Ok(()) }
+        }),
+    )
+    .await;
+    proxy.silence(true);
+    eventually("the consumer connects again", || async {
+        if proxy.accepted() > 1 { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
+    proxy.silence(false);
+    let event = client.publish(GOOD).await;
+    eventually("the event is handled", || async { if log.of(event).0 > 0 { Ok(()) } else { Err(String::new()) } })
+        .await;
     consumer.stop().await;
 }

@@ -12,8 +12,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use axum::{Router, extract::ConnectInfo};
+use hyper::{
+    Request,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
@@ -26,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tower_http::normalize_path::NormalizePath;
 
+use super::leftover;
 use crate::{Host, Limits};
 
 /// All headers of a request, its first line included. A connection needs no more memory than this before it is answered.
@@ -80,13 +87,17 @@ async fn connection(
         timer: None,
     });
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let (mut request, leftover) = leftover::lend(request);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = service.clone().oneshot(request);
         let phase = phase.clone();
         phase.next();
         async move {
-            let answer = answer.await;
+            let mut answer = answer.await;
+            let reusable = leftover.read(limits.leftover).await;
+            if let (Ok(answer), false) = (&mut answer, reusable) {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             phase.next();
             answer
         }

@@ -208,12 +208,7 @@ pub fn field_errors(report: &garde::Report) -> Vec<FieldError> {
 
 /// The rule behind one of garde's own messages.
 fn rule_of(message: &str) -> &'static str {
-    let rules = [
-        ("length", "length"),
-        ("lower than", "range"),
-        ("greater than", "range"),
-        ("not set", "required"),
-    ];
+    let rules = [("length", "length"), ("lower than", "range"), ("greater than", "range"), ("not set", "required")];
     rules.iter().find(|(part, _)| message.contains(part)).map_or("invalid", |(_, rule)| rule)
 }
 

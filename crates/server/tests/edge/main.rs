@@ -4,6 +4,7 @@ mod document;
 mod grpc;
 mod harness;
 mod hostile;
+mod leftover;
 mod overload;
 mod parsers;
 mod slow;

@@ -32,7 +32,7 @@ async fn a_client_whose_headers_never_end_is_cut_off_however_steadily_they_come(
 
 #[tokio::test]
 async fn a_client_whose_body_never_ends_gets_a_problem_and_is_cut_off() {
-    let shop = Shop::open(Limits { body: SHORT, ..Limits::default() }).await;
+    let shop = Shop::open(Limits { body: SHORT, leftover: SHORT, ..Limits::default() }).await;
     let answer = shop
         .send("POST /notes HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n{\"te")
         .await;
