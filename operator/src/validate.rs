@@ -11,7 +11,8 @@ use kube::{Resource, ResourceExt};
 
 use crate::catalog::{SERVICES, Service};
 use crate::crd::{
-    Amounts, DataOnDelete, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, Shop, StoreSpec, UsersSpec,
+    Amounts, DataOnDelete, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, Shop,
+    StoreSpec, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
 use crate::scaling::Replicas;

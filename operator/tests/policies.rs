@@ -12,10 +12,12 @@ use shopkeeper_operator::render::{self, render};
 use shopkeeper_operator::settings::Settings;
 
 const NAMESPACE: &str = "oak";
-const SHOP: &str = "apiVersion: shopkeeper.dev/v1alpha1\nkind: Shop\nmetadata: {name: acorn, namespace: oak}\nspec: {}\n";
+const SHOP: &str =
+    "apiVersion: shopkeeper.dev/v1alpha1\nkind: Shop\nmetadata: {name: acorn, namespace: oak}\nspec: {}\n";
 
 const SERVICES: [&str; 7] = ["user", "product", "cart", "order", "payment", "delivery", "docs"];
-const MIGRATIONS: [&str; 5] = ["user-migrate", "product-migrate", "order-migrate", "payment-migrate", "delivery-migrate"];
+const MIGRATIONS: [&str; 5] =
+    ["user-migrate", "product-migrate", "order-migrate", "payment-migrate", "delivery-migrate"];
 const STORES: [&str; 5] = ["postgres", "mongodb", "redis", "rabbitmq", "traces"];
 const PORTS: [u16; 9] = [53, 4317, 5432, 5672, 6379, 8080, 8081, 9090, 27017];
 
@@ -130,7 +132,8 @@ fn peer(namespace: &str, labels: &BTreeMap<String, String>) -> Value {
 
 /// One answer a question, in their order.
 fn ask(policies: &Path, traffic: &Path) -> Vec<bool> {
-    let program = std::env::var_os("SHOP_TEST_CYCLONUS").expect("SHOP_TEST_CYCLONUS is not set: run `cargo xtask test`");
+    let program =
+        std::env::var_os("SHOP_TEST_CYCLONUS").expect("SHOP_TEST_CYCLONUS is not set: run `cargo xtask test`");
     let mut command = Command::new(program);
     command.args(["analyze", "--mode", "query-traffic", "--policy-path"]).arg(policies);
     let output = command.arg("--traffic-path").arg(traffic).output().expect("cyclonus runs");

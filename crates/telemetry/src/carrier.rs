@@ -19,10 +19,7 @@ const NAMES: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 const MAX_ADDITION: usize = 512;
 
 static PROPAGATOR: LazyLock<TextMapCompositePropagator> = LazyLock::new(|| {
-    TextMapCompositePropagator::new(vec![
-        Box::new(TraceContextPropagator::new()),
-        Box::new(BaggagePropagator::new()),
-    ])
+    TextMapCompositePropagator::new(vec![Box::new(TraceContextPropagator::new()), Box::new(BaggagePropagator::new())])
 });
 
 /// `traceparent`, `tracestate` and `baggage`.

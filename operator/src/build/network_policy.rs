@@ -45,7 +45,8 @@ fn of_service(shop: &ValidShop, policy: &Policy, service: &Service) -> NetworkPo
     let callers = SERVICES.iter().filter(|caller| caller.peers.iter().any(|peer| peer.service == service.name));
     let callers: Vec<NetworkPolicyPeer> = callers.map(|caller| component(shop, caller.name)).collect();
     // The documents that docs merges are on the port of probes and metrics.
-    let readers = policy.metrics_from.iter().cloned().chain((!service.routes.is_empty()).then(|| component(shop, "docs")));
+    let readers =
+        policy.metrics_from.iter().cloned().chain((!service.routes.is_empty()).then(|| component(shop, "docs")));
     let ingress = vec![
         (!service.routes.is_empty()).then(|| from(policy.ingress_from.clone(), HTTP)),
         (!callers.is_empty()).then(|| from(callers, GRPC)),
@@ -83,7 +84,8 @@ fn service_egress(shop: &ValidShop, policy: &Policy, service: &Service) -> Vec<N
 /// A store answers the services that use it, and asks nobody.
 fn of_store(shop: &ValidShop, store: &str) -> NetworkPolicy {
     let users = SERVICES.iter().filter(|service| service.uses(store));
-    let ingress = vec![from(users.flat_map(|service| with_migration_peers(shop, service)).collect(), store_port(store))];
+    let ingress =
+        vec![from(users.flat_map(|service| with_migration_peers(shop, service)).collect(), store_port(store))];
     network_policy(shop, store, component_name(shop, store), meta::selector(shop, store), ingress, Vec::new())
 }
 
@@ -133,10 +135,7 @@ fn dns() -> NetworkPolicyEgressRule {
         ip_block: Some(IPBlock { cidr: NODE_LOCAL_DNS.to_owned(), ..IPBlock::default() }),
         ..NetworkPolicyPeer::default()
     };
-    NetworkPolicyEgressRule {
-        to: Some(vec![servers, local]),
-        ports: Some(vec![port("UDP", DNS), port("TCP", DNS)]),
-    }
+    NetworkPolicyEgressRule { to: Some(vec![servers, local]), ports: Some(vec![port("UDP", DNS), port("TCP", DNS)]) }
 }
 
 fn port_of(endpoint: &str) -> Option<i32> {

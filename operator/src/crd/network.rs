@@ -5,10 +5,8 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 /// What every list of peers must keep to: the API server refuses a policy with another one.
-const PEERS_RULE: &str =
-    "self.all(peer, has(peer.ipBlock) != (has(peer.namespaceSelector) || has(peer.podSelector)))";
-const PEERS_HELP: &str =
-    "each entry is either an ipBlock, or a namespaceSelector, a podSelector or both; `namespaceSelector: {}` is every namespace";
+const PEERS_RULE: &str = "self.all(peer, has(peer.ipBlock) != (has(peer.namespaceSelector) || has(peer.podSelector)))";
+const PEERS_HELP: &str = "each entry is either an ipBlock, or a namespaceSelector, a podSelector or both; `namespaceSelector: {}` is every namespace";
 
 /// Whom the pods of a Shop may talk to over the network. Without policies of their own pods may talk to everybody.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
