@@ -4,6 +4,7 @@
 //! API server, so a `Shop` that exists is a `Shop` the operator can work with. Defaults are part of the schema: what
 //! runs is readable from `kubectl get shop -o yaml`.
 
+mod edges;
 mod mesh;
 mod network;
 mod orders;
@@ -16,6 +17,7 @@ mod traffic;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use self::edges::{EdgeSpec, FaultCode, FaultsSpec, RetriesSpec};
 pub use self::mesh::{MeshSpec, Mtls};
 pub use self::network::NetworkPolicySpec;
 pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};
