@@ -6,6 +6,7 @@ mod health;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -35,7 +36,7 @@ struct State {
 pub(super) struct Try {
     pod: Arc<Pod>,
     started: Instant,
-    served: bool,
+    over: bool,
 }
 
 impl Pod {
@@ -50,7 +51,7 @@ impl Pod {
     pub(super) fn begin(self: &Arc<Self>, now: Instant) -> (Try, Channel) {
         let mut state = self.state();
         state.under_way += 1;
-        (Try { pod: Arc::clone(self), started: now, served: false }, state.channel.clone())
+        (Try { pod: Arc::clone(self), started: now, over: false }, state.channel.clone())
     }
 
     fn is_ejected(&self, now: Instant) -> bool {
@@ -69,19 +70,33 @@ impl Pod {
     }
 }
 
+impl State {
+    fn learn(&mut self, took: Duration, now: Instant, served: bool) {
+        // What was under way at an ejection is forgotten with what led to it.
+        if !self.health.is_ejected(now) {
+            self.latency.observe(took, now, served);
+        }
+    }
+}
+
 impl Try {
     /// The pod answered. Whether it `served` the call or was too busy for it: a refusal is quick, and says nothing of how long an
     /// answer takes.
     pub(super) fn answered(mut self, served: bool) {
-        self.served = served;
-        self.pod.state().health.answered();
+        let now = Instant::now();
+        self.over = true;
+        let mut state = self.pod.state();
+        state.learn(now - self.started, now, served);
+        state.health.answered();
     }
 
     /// The pod did not answer. Says whether it is left alone for that, which at most half of `all` ever are.
-    pub(super) fn failed(self, all: &Pods, now: Instant) -> bool {
+    pub(super) fn failed(mut self, all: &Pods, now: Instant) -> bool {
         let ejected = all.iter().filter(|pod| pod.is_ejected(now)).count();
         let may_eject = ejected < all.len() / 2;
+        self.over = true;
         let mut state = self.pod.state();
+        state.learn(now - self.started, now, false);
         if !state.health.failed_too_often(now) {
             return false;
         }
@@ -89,6 +104,8 @@ impl Try {
         state.channel = self.pod.endpoint.connect_lazy();
         if may_eject {
             state.health.eject(now);
+            // When it comes back it is asked like a new one, and one more failure is too many.
+            state.latency = Latency::unknown(now);
         }
         may_eject
     }
@@ -99,7 +116,9 @@ impl Drop for Try {
         let now = Instant::now();
         let mut state = self.pod.state();
         state.under_way -= 1;
-        state.latency.observe(now - self.started, now, self.served);
+        if !self.over {
+            state.learn(now - self.started, now, false);
+        }
     }
 }
 
@@ -126,8 +145,6 @@ fn best_of_two(pods: &Pods, usable: impl Fn(&Arc<Pod>) -> bool, now: Instant, di
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn pods(count: u16, now: Instant) -> Pods {

@@ -55,7 +55,7 @@ async fn a_deadline_goes_on_to_whoever_is_asked_next() {
     caller.ask().await.expect("both answer");
     assert!(near.announced() <= patience && far.announced() <= near.announced());
 
-    far.become_(Mood::Silent);
+    far.becomes(Mood::Silent);
     ask_in_vain(&caller, &far).await;
     until("the work of both is dropped", || far.given_up() == far.arrived() - 1 && near.given_up() > 0).await;
 }

@@ -118,7 +118,7 @@ impl Catalog {
         Self { address, metrics, mood, seen, server }
     }
 
-    pub fn become_(&self, mood: Mood) {
+    pub fn becomes(&self, mood: Mood) {
         self.mood.send_replace(mood);
     }
 

@@ -56,11 +56,11 @@ async fn a_pod_that_freezes_in_the_middle_costs_no_call_and_is_used_again_once_i
     let pods = [Catalog::start(Mood::Good).await, Catalog::start(Mood::Good).await, Catalog::start(Mood::Good).await];
     let caller = Caller::of(pods.each_ref().map(|pod| pod.address), &with_short_tries());
     assert_eq!(caller.ask_often(300).await, 300);
-    pods[1].become_(Mood::Silent);
+    pods[1].becomes(Mood::Silent);
     let answered = caller.ask_often(1000).await;
     assert!(answered >= 999, "{answered} of 1000");
 
-    pods[1].become_(Mood::Good);
+    pods[1].becomes(Mood::Good);
     let before = pods[1].arrived();
     let asking = async {
         loop {
@@ -106,6 +106,6 @@ async fn a_single_pod_is_asked_however_often_it_failed() {
         caller.ask().await.expect_err("it is away");
     }
     assert_eq!(caller.metric("mesh_ejections_total{caller=\"cart\",service=\"product\"}"), 0);
-    catalog.become_(Mood::Good);
+    catalog.becomes(Mood::Good);
     caller.ask().await.expect("it is back");
 }

@@ -58,7 +58,7 @@ async fn retries_stop_at_their_budget() {
     let mut failed = 0;
     for call in 0..calls {
         // An answer now and then, or the neighbour would be left alone.
-        catalog.become_(if call % 10 == 0 { Mood::Good } else { away() });
+        catalog.becomes(if call % 10 == 0 { Mood::Good } else { away() });
         failed += usize::from(caller.ask().await.is_err());
     }
     let retried = catalog.arrived() - calls;

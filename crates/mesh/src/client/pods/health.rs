@@ -10,7 +10,7 @@ const ENOUGH: u32 = 3;
 const FIRST_EJECTION: Duration = Duration::from_secs(1);
 const LONGEST_EJECTION: Duration = Duration::from_secs(30);
 /// After this time the past weighs a third of what it did.
-const MEMORY: Duration = Duration::from_secs(5);
+const MEMORY: Duration = Duration::from_secs(3);
 /// Pods faster than this differ by chance only; the number of calls under way tells them apart. It is what a new pod is taken for.
 const FASTEST: f64 = 0.001;
 
