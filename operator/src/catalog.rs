@@ -39,8 +39,8 @@ pub enum Tokens {
 /// A gRPC service that another one calls.
 #[derive(Debug)]
 pub struct Peer {
-    /// The variable that tells the caller the address.
-    pub variable: &'static str,
+    /// The beginning of the variables that tell the caller where it is and how to call it.
+    pub section: &'static str,
     /// The service that answers.
     pub service: &'static str,
 }
@@ -58,8 +58,8 @@ const SMALL: Memory = Memory { request: 24, limit: 32 };
 /// Password hashing takes 19 MiB a time, decoding an image of 4096 x 4096 pixels 64 MiB.
 const LARGE: Memory = Memory { request: 64, limit: 128 };
 
-const CATALOG: Peer = Peer { variable: "SHOP_CATALOG__URL", service: "product" };
-const ORDERS: Peer = Peer { variable: "SHOP_ORDERS__URL", service: "order" };
+const CATALOG: Peer = Peer { section: "SHOP_CATALOG", service: "product" };
+const ORDERS: Peer = Peer { section: "SHOP_ORDERS", service: "order" };
 
 /// The seven services.
 pub const SERVICES: [Service; 7] = [

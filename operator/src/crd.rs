@@ -5,6 +5,7 @@
 //! runs is readable from `kubectl get shop -o yaml`.
 
 mod credentials;
+mod edges;
 mod mesh;
 mod network;
 mod orders;
@@ -18,6 +19,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use self::credentials::CredentialsSpec;
+pub use self::edges::{EdgeSpec, FaultCode, FaultsSpec, RetriesSpec};
 pub use self::mesh::{MeshSpec, Mtls};
 pub use self::network::NetworkPolicySpec;
 pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};

@@ -11,7 +11,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::catalog::{SERVICES, Service};
 use crate::crd::{
-    Amounts, DataOnDelete, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, Shop,
+    Amounts, DataOnDelete, EdgeSpec, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, Shop,
     StoreSpec, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
@@ -56,6 +56,8 @@ pub struct ValidShop {
     pub mtls: bool,
     /// Who may reach whom over the network besides the services themselves; `None` for everybody.
     pub policy: Option<Policy>,
+    /// How services call each other where the Shop says so, by `<caller>-<service>`.
+    pub edges: BTreeMap<String, EdgeSpec>,
     /// Where traces go.
     pub traces: Traces,
     /// Share of requests that are traced, as text.
@@ -210,6 +212,7 @@ pub fn validate(
         rabbitmq: store("rabbitmq", &spec.rabbitmq, &settings.rabbitmq_image)?,
         mtls: spec.mesh.mtls == Mtls::Strict,
         policy: policy(&spec.mesh.network_policy),
+        edges: spec.mesh.edges.clone(),
         traces: traces(shop, settings),
         sampling: spec.telemetry.sampling.to_string(),
         users: spec.users.clone(),

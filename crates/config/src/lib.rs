@@ -3,10 +3,14 @@
 //! `SHOP_POSTGRES__URL` is the field `url` of the section `postgres`. Each service composes its own `Config` from the
 //! sections here, so one setting has one name everywhere.
 
+mod peer;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+pub use peer::{FaultCode, Faults, Peer, Percent, Retries};
 
 /// A setting that is missing or cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +90,6 @@ pub struct Url {
     pub url: SecretString,
 }
 
-/// Another service's gRPC address.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Peer {
-    /// `http://host:port`; the host is a headless Service, every address of it is used.
-    pub url: String,
-}
-
 /// The service's own certificate and key, and the authority of its neighbours. Without it gRPC is plain text.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Mesh {
@@ -153,5 +150,41 @@ mod tests {
         let source = environment(&[("SHOP_POSTGRES__URL", "postgres://u@h/d"), ("SHOP_EXPIRY", "soon")]);
         let error = from_source::<Sample>(source).err().unwrap().to_string();
         assert!(error.contains("`soon` is not a length of time: write for instance 30s"), "{error}");
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Calls {
+        catalog: Peer,
+    }
+
+    #[test]
+    fn how_a_neighbour_is_called_is_read_from_its_section() {
+        let source = environment(&[
+            ("SHOP_CATALOG__URL", "http://walnut-product-grpc:9090"),
+            ("SHOP_CATALOG__TIMEOUT", "800ms"),
+            ("SHOP_CATALOG__RETRIES__ATTEMPTS", "2"),
+            ("SHOP_CATALOG__RETRIES__PER_TRY_TIMEOUT", "300ms"),
+            ("SHOP_CATALOG__FAULTS__PERCENT", "10"),
+            ("SHOP_CATALOG__FAULTS__ERROR", "DeadlineExceeded"),
+        ]);
+        let Peer { timeout, retries, faults, .. } = from_source::<Calls>(source).unwrap().catalog;
+        assert_eq!(timeout, Some(Span(Duration::from_millis(800))));
+        assert_eq!((retries.attempts.get(), retries.budget.get()), (2, 20));
+        assert_eq!(retries.per_try_timeout, Some(Span(Duration::from_millis(300))));
+        let faults = faults.unwrap();
+        assert_eq!((faults.percent.get(), faults.error), (10, Some(FaultCode::DeadlineExceeded)));
+        assert_eq!((faults.delay, faults.reset), (None, false));
+    }
+
+    #[test]
+    fn more_than_a_hundred_percent_and_no_attempt_at_all_are_refused() {
+        for (variable, value, expected) in [
+            ("SHOP_CATALOG__RETRIES__BUDGET", "120", "120 is no percentage: write 0 to 100"),
+            ("SHOP_CATALOG__RETRIES__ATTEMPTS", "0", "nonzero"),
+        ] {
+            let source = environment(&[("SHOP_CATALOG__URL", "http://product:9090"), (variable, value)]);
+            let error = from_source::<Calls>(source).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::server::Connected;
 
-use crate::{Identity, identity::ServiceId, metrics::Refusals};
+use crate::{Identity, identity::ServiceId, metrics::ServerMetrics};
 
 /// Who does not finish the handshake in this time is not one of ours.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ pub struct Caller(pub(crate) Option<Arc<ServiceId>>);
 pub fn accept(
     listener: TcpListener,
     identity: Option<Identity>,
-    refusals: Refusals,
+    metrics: ServerMetrics,
 ) -> Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>> {
     let Some(identity) = identity else {
         return Box::pin(TcpListenerStream::new(listener).map(|stream| {
@@ -61,9 +61,9 @@ pub fn accept(
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (identity, refusals, verified) = (identity.clone(), refusals.clone(), verified.clone());
+                    let (identity, metrics, verified) = (identity.clone(), metrics.clone(), verified.clone());
                     tokio::spawn(async move {
-                        if let Some(connection) = verify(stream, &identity, &refusals).await {
+                        if let Some(connection) = verify(stream, &identity, &metrics).await {
                             // Nobody listens any more only when the server has ended.
                             let _ = verified.send(Ok(connection)).await;
                         }
@@ -80,11 +80,11 @@ pub fn accept(
     Box::pin(ReceiverStream::new(connections))
 }
 
-async fn verify(stream: TcpStream, identity: &Identity, refusals: &Refusals) -> Option<Connection> {
+async fn verify(stream: TcpStream, identity: &Identity, metrics: &ServerMetrics) -> Option<Connection> {
     let peer = stream.peer_addr().map(|address| address.to_string()).unwrap_or_default();
     let refuse = |cause: String| {
         tracing::warn!(client.address = peer, error.cause = cause, "a connection without a valid identity is refused");
-        refusals.connection();
+        metrics.connection_refused();
         None
     };
     let _ = stream.set_nodelay(true);

@@ -8,19 +8,19 @@ use shop_proto::edges;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use crate::{Identity, accept::Caller, metrics::Refusals};
+use crate::{Identity, accept::Caller, metrics::ServerMetrics};
 
 /// Refuses calls that the table of edges does not have. Without an identity everybody may call everything: then another mesh
 /// decides, or nobody.
 #[derive(Clone)]
 pub struct AuthorizeLayer {
     service: Option<String>,
-    refusals: Refusals,
+    metrics: ServerMetrics,
 }
 
 impl AuthorizeLayer {
-    pub(crate) fn new(identity: Option<&Identity>, refusals: Refusals) -> Self {
-        Self { service: identity.map(|identity| identity.id().service), refusals }
+    pub(crate) fn new(identity: Option<&Identity>, metrics: ServerMetrics) -> Self {
+        Self { service: identity.map(|identity| identity.id().service), metrics }
     }
 }
 
@@ -57,11 +57,11 @@ where
         let id = request.extensions().get::<Caller>().and_then(|caller| caller.0.clone());
         let caller = id.map_or_else(String::new, |id| id.service.clone());
         let method = request.uri().path();
-        if edges::allowed(&caller, service, method) {
+        if edges::find(&caller, service, method).is_some() {
             return Either::Left(self.inner.call(request));
         }
         tracing::warn!(caller, rpc.method = method, "a call that the table of edges does not have is refused");
-        self.layer.refusals.call();
+        self.layer.metrics.call_refused();
         let status = Status::permission_denied(format!("{caller} may not call {method}"));
         Either::Right(ready(Ok(status.into_http())))
     }

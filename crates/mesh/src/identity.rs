@@ -90,6 +90,11 @@ impl Identity {
         self.0.borrow().clone()
     }
 
+    /// The certificate in use, PEM.
+    pub(crate) fn certificate(&self) -> Vec<u8> {
+        self.current().files.certificate.clone()
+    }
+
     /// Ends when there is another certificate.
     pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {

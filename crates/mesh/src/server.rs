@@ -17,12 +17,12 @@ use tracing::{
     instrument::{Instrument as _, Instrumented},
 };
 
-use crate::{AuthorizeLayer, Refusals};
+use crate::{AuthorizeLayer, ServerMetrics, deadline::DeadlineLayer, measure::MeasureLayer};
 
 /// A client reconnects after this long, and finds pods that came since.
 const MAX_CONNECTION_AGE: Duration = Duration::from_mins(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// No call of ours takes longer; a client that went away without a word does not keep its work alive.
+/// No call of ours takes longer, whatever its caller says; a client that went away without a word does not keep its work alive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Calls at once on one connection; a neighbour has one connection to each pod.
 const MAX_STREAMS: u32 = 128;
@@ -44,13 +44,14 @@ pub struct Grpc {
 }
 
 /// A tonic server with the mesh's layers.
-pub type GrpcServer = Server<Stack<AuthorizeLayer, Stack<TraceLayer, Identity>>>;
+pub type GrpcServer =
+    Server<Stack<AuthorizeLayer, Stack<DeadlineLayer, Stack<MeasureLayer, Stack<TraceLayer, Identity>>>>>;
 
 /// The server every service adds its gRPC services to. With an identity it answers only whom the table of edges names. Not
 /// set is `max_connection_age_grace`: with it tonic 0.14 skips the friendly end of a connection. The limit on resets by
-/// ourselves is set because tonic's default is none.
+/// ourselves is set because tonic's default is none. Tonic drops the work for a call whose `grpc-timeout` is over.
 #[must_use]
-pub fn server(identity: Option<&crate::Identity>, refusals: Refusals) -> GrpcServer {
+pub fn server(identity: Option<&crate::Identity>, metrics: ServerMetrics) -> GrpcServer {
     Server::builder()
         .max_connection_age(MAX_CONNECTION_AGE)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
@@ -61,7 +62,9 @@ pub fn server(identity: Option<&crate::Identity>, refusals: Refusals) -> GrpcSer
         .http2_max_header_list_size(MAX_METADATA)
         .timeout(REQUEST_TIMEOUT)
         .layer(TraceLayer)
-        .layer(AuthorizeLayer::new(identity, refusals))
+        .layer(MeasureLayer(metrics.clone()))
+        .layer(DeadlineLayer { latest: REQUEST_TIMEOUT })
+        .layer(AuthorizeLayer::new(identity, metrics))
 }
 
 /// Runs each call in a span that continues the caller's trace.

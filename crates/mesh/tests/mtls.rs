@@ -10,7 +10,9 @@ use std::{
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
-use shop_mesh::{Identity, Refusals, accept, connect, server};
+use shop_config::{Peer as PeerConfig, Span};
+use shop_core::SystemWorld;
+use shop_mesh::{Identity, Mesh, Peer, ServerMetrics, accept, server};
 use shop_proto::catalog::{
     GetProductsRequest, GetProductsResponse, ReserveStockRequest, ReserveStockResponse,
     catalog_service_client::CatalogServiceClient,
@@ -111,16 +113,22 @@ async fn serve(identity: Option<Identity>) -> Running {
     let listener = TcpListener::bind((HOST, 0)).await.expect("a port");
     let url = format!("http://{HOST}:{}", listener.local_addr().expect("an address").port());
     let (metrics, answer) = (Metrics::default(), Arc::new(Notify::new()));
-    let refusals = Refusals::register(&metrics);
+    let served = ServerMetrics::register(&metrics);
     let routes = CatalogServiceServer::new(Catalog(Arc::clone(&answer)));
-    let server = server(identity.as_ref(), refusals.clone()).add_service(routes);
-    tokio::spawn(server.serve_with_incoming(accept(listener, identity, refusals)));
+    let server = server(identity.as_ref(), served.clone()).add_service(routes);
+    tokio::spawn(server.serve_with_incoming(accept(listener, identity, served)));
     Running { url, metrics, answer }
 }
 
 impl Running {
+    fn peer(&self, identity: Option<&Identity>) -> Peer {
+        let settings = PeerConfig { timeout: Some(Span(Duration::from_secs(30))), ..PeerConfig::at(&self.url) };
+        let mesh = Mesh::new("cart", identity.cloned(), Arc::new(SystemWorld), &Metrics::default());
+        mesh.connect("product", &settings).expect("an address")
+    }
+
     async fn call(&self, identity: Option<&Identity>) -> Result<(), Status> {
-        let peer = connect(&self.url, identity).expect("an address");
+        let peer = self.peer(identity);
         peer.found().await;
         CatalogServiceClient::new(peer).get_products(GetProductsRequest::default()).await.map(drop)
     }
@@ -197,7 +205,7 @@ async fn a_renewed_certificate_is_taken_up_and_calls_under_way_are_finished() {
     let (files, product) = shop.identity(&id("product"), DAY);
     let running = serve(Some(product.clone())).await;
     let (_order_files, order) = shop.identity(&id("order"), DAY);
-    let mut client = CatalogServiceClient::new(connect(&running.url, Some(&order)).unwrap());
+    let mut client = CatalogServiceClient::new(running.peer(Some(&order)));
     let mut under_way = tokio::spawn(async move { client.reserve_stock(ReserveStockRequest::default()).await });
 
     // The next certificate is for another Shop, so that it shows which one is in use.

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use shop_core::{SystemWorld, World};
-use shop_mesh::{Identity, Peer, Refusals};
+use shop_mesh::{Identity, Mesh, Peer, ServerMetrics};
 use shop_telemetry::metrics::Metrics;
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -26,8 +26,8 @@ pub struct Host {
     pub limits: Limits,
     /// Who the process is to its neighbours; without one gRPC is plain text.
     pub identity: Option<Identity>,
-    /// What gRPC refuses.
-    pub refusals: Refusals,
+    /// What is counted where gRPC is answered.
+    pub served: ServerMetrics,
     /// Cancelled when the process is to end: background work finishes its step and returns.
     pub shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -43,7 +43,7 @@ impl Host {
             health: Health::default(),
             limits: Limits::default(),
             identity: None,
-            refusals: Refusals::register(&metrics),
+            served: ServerMetrics::register(&metrics),
             metrics,
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -54,6 +54,12 @@ impl Host {
     #[must_use]
     pub fn system() -> Self {
         Self::new(Arc::new(SystemWorld))
+    }
+
+    /// The calling side of the service that is called `name`.
+    #[must_use]
+    pub fn mesh(&self, name: &'static str) -> Mesh {
+        Mesh::new(name, self.identity.clone(), Arc::clone(&self.world), &self.metrics)
     }
 
     /// Runs background work until it returns; it has to watch [`Host::shutdown`].

@@ -87,7 +87,9 @@ async fn migrate<S: Service>() -> anyhow::Result<()> {
 async fn serve<S: Service>() -> anyhow::Result<()> {
     let mut host = Host::system();
     if let Some(folder) = shop_config::load::<Mesh>()?.mesh_identity {
-        host.identity = Some(Identity::follow(&folder)?);
+        let identity = Identity::follow(&folder)?;
+        shop_mesh::show_expiry(identity.clone(), &host.metrics);
+        host.identity = Some(identity);
     }
     let edge = S::build(shop_config::load()?, &host).await?;
     let addresses = start(edge, &host, &shop_config::load()?).await?;
@@ -139,8 +141,8 @@ fn serve_http(host: &Host, listener: TcpListener, router: Router, refused: Count
 
 fn serve_grpc(host: &Host, listener: TcpListener, methods: Grpc, load: Load) {
     let Grpc { routes, checkout } = methods;
-    let connections = shop_mesh::accept(listener, host.identity.clone(), host.refusals.clone());
-    let server = shop_mesh::server(host.identity.as_ref(), host.refusals.clone())
+    let connections = shop_mesh::accept(listener, host.identity.clone(), host.served.clone());
+    let server = shop_mesh::server(host.identity.as_ref(), host.served.clone())
         .layer(ShedLayer::new(load, checkout))
         .add_routes(routes)
         .serve_with_incoming_shutdown(connections, host.shutdown.clone().cancelled_owned());

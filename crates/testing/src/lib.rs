@@ -10,9 +10,13 @@ mod neighbours;
 mod tokens;
 mod world;
 
+use std::sync::Arc;
+
 use reqwest::Client;
-use shop_config::Listeners;
+use shop_config::{Listeners, Peer as PeerConfig};
+use shop_mesh::{Mesh, Peer};
 use shop_server::{Addresses, Edge, Host, Service};
+use shop_telemetry::metrics::Metrics;
 use uuid::Uuid;
 
 pub use broker::TestBroker;
@@ -47,6 +51,14 @@ impl Running {
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addresses.http)
+    }
+
+    /// The way of its neighbour `caller` to the gRPC of this service, called `service`.
+    #[must_use]
+    pub fn peer(&self, caller: &'static str, service: &'static str) -> Peer {
+        let address = self.addresses.grpc.expect("the service has gRPC");
+        let mesh = Mesh::new(caller, None, Arc::clone(&self.host.world), &Metrics::default());
+        mesh.connect(service, &PeerConfig::at(format!("http://{address}"))).expect("a good address")
     }
 
     /// The OpenAPI document of the service.

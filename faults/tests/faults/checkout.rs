@@ -56,7 +56,7 @@ async fn twenty_clicks_at_once_make_one_order() {
 
 #[tokio::test]
 async fn a_reply_that_is_lost_after_the_commit_makes_no_second_order_and_clears_the_cart_once() {
-    let shop = Shop::open(Settings::default()).await;
+    let shop = Shop::open(Settings { attempts: "1", ..Settings::default() }).await;
     let (ordered, added) = (shop.product("Kettle", 1999, 100).await, shop.product("Lamp", 500, 100).await);
     let buyer = shop.buyer();
     shop.put_in_cart(&buyer, ordered, 2).await;

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::EnvVar;
 
 use super::component_name;
 use super::pod::{field_variable, optional_secret_variable, secret_variable, variable};
-use crate::catalog::{SERVICES, TRACES, Tokens};
+use crate::catalog::{Peer, SERVICES, TRACES, Tokens};
 use crate::names;
 use crate::validate::{MockProvider, Traces, ValidService, ValidShop};
 
@@ -28,13 +28,36 @@ pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
     env.extend(tracing(shop));
     env.extend(tokens(shop, service));
     for peer in service.service.peers {
-        env.push(variable(peer.variable, format!("http://{}:9090", names::grpc(&shop.name, peer.service))));
+        env.push(variable(
+            &format!("{}__URL", peer.section),
+            format!("http://{}:9090", names::grpc(&shop.name, peer.service)),
+        ));
+        env.extend(calls(shop, service, peer));
     }
     if meets_neighbours(shop, service) {
         env.push(variable("SHOP_MESH_IDENTITY", IDENTITY_FOLDER));
     }
     env.extend(particular(shop, service));
     env
+}
+
+/// How `service` calls `peer`, as far as the Shop says; the rest is the service's own business.
+fn calls(shop: &ValidShop, service: &ValidService, peer: &Peer) -> impl Iterator<Item = EnvVar> {
+    let edge = shop.edges.get(&format!("{}-{}", service.service.name, peer.service)).cloned().unwrap_or_default();
+    let retries = edge.retries.unwrap_or_default();
+    let faults = edge.faults.as_ref();
+    let settings = [
+        ("TIMEOUT", edge.timeout),
+        ("RETRIES__ATTEMPTS", retries.attempts.map(|attempts| attempts.to_string())),
+        ("RETRIES__PER_TRY_TIMEOUT", retries.per_try_timeout),
+        ("RETRIES__BUDGET", retries.budget.map(|budget| budget.to_string())),
+        ("FAULTS__PERCENT", faults.map(|faults| faults.percent.to_string())),
+        ("FAULTS__DELAY", faults.and_then(|faults| faults.delay.clone())),
+        ("FAULTS__ERROR", faults.and_then(|faults| faults.error).map(|error| error.as_str().to_owned())),
+        ("FAULTS__RESET", faults.and_then(|faults| faults.reset).map(|reset| reset.to_string())),
+    ];
+    let section = peer.section;
+    settings.into_iter().filter_map(move |(name, value)| Some(variable(&format!("{section}__{name}"), value?)))
 }
 
 /// Whether the service has a certificate to show.

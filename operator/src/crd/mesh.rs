@@ -1,11 +1,12 @@
 //! How the services talk to each other.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::edges::{EDGES_HELP, EDGES_RULE, EdgeSpec};
 use super::{DURATION_HELP, DURATION_RULE, NetworkPolicySpec};
 
 /// How the services talk to each other.
@@ -30,6 +31,12 @@ pub struct MeshSpec {
     /// Whom the pods may talk to over the network.
     #[serde(default)]
     pub network_policy: NetworkPolicySpec,
+
+    /// How the services call each other, by caller and called one: `cart-order`, `cart-product`, `order-product`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    #[x_kube(validation = Rule::new(EDGES_RULE).message(EDGES_HELP))]
+    pub edges: BTreeMap<String, EdgeSpec>,
 }
 
 /// Whether gRPC between the services is mutual TLS.
@@ -48,6 +55,7 @@ impl Default for MeshSpec {
             mtls: Mtls::default(),
             certificate_lifetime: default_lifetime(),
             network_policy: NetworkPolicySpec::default(),
+            edges: BTreeMap::new(),
         }
     }
 }

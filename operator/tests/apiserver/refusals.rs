@@ -19,6 +19,10 @@ fn mock(provider: &str, rule: &Value) -> Value {
     json!({ provider: {"mock": {"latency": "0s", "outcomes": [rule]}} })
 }
 
+fn edge(name: &str, edge: &Value) -> Value {
+    json!({"mesh": {"edges": {name: edge}}})
+}
+
 async fn check_new(scene: &Scene, spec: Value, help: &str) {
     check(scene.create_named(SHOP, &spec, true).await, &spec, help);
 }
@@ -87,6 +91,16 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
             (json!({"telemetry": {"sampling": 0.5}}), "exactly one of"),
             (json!({"telemetry": {"embedded": {}, "sampling": 2}}), "from 0 (none) to 1 (all)"),
             (json!({"telemetry": {"otlp": {"endpoint": "collector"}}}), "scheme, host and port"),
+            (edge("cart-user", &json!({})), "mesh.edges knows cart-order, cart-product and order-product"),
+            (edge("cart-order", &json!({"timeout": "soon"})), "a whole number with a unit"),
+            (edge("cart-order", &json!({"timeout": "1m"})), "between 10ms and 10s"),
+            (edge("cart-order", &json!({"retries": {"attempts": 0}})), "attempts"),
+            (edge("cart-order", &json!({"faults": {"percent": 101, "reset": true}})), "percent"),
+            (edge("cart-order", &json!({"faults": {"percent": 5}})), "say what goes wrong"),
+            (
+                edge("cart-order", &json!({"faults": {"percent": 5, "error": "Internal", "reset": true}})),
+                "leave out error or reset",
+            ),
             (json!({"lifecycle": {"dataOnDelete": "Maybe"}}), "Retain"),
         ] {
             check_new(&scene, spec, help).await;

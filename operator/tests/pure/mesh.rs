@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use kube::CustomResourceExt as _;
 use shop_proto::edges::EDGES;
-use shopkeeper_operator::catalog::SERVICES;
+use shopkeeper_operator::{catalog::SERVICES, crd::Shop};
 
 #[test]
 fn the_catalog_and_the_table_of_edges_name_the_same_neighbours() {
@@ -14,4 +15,13 @@ fn the_catalog_and_the_table_of_edges_name_the_same_neighbours() {
     let edges: BTreeSet<(&str, &str)> = EDGES.iter().map(|edge| (edge.caller, edge.service)).collect();
     assert_eq!(catalog, edges);
     assert!(SERVICES.iter().all(|service| service.grpc == edges.iter().any(|(_, called)| *called == service.name)));
+}
+
+#[test]
+fn a_shop_can_set_exactly_the_edges_of_the_table() {
+    let edges: BTreeSet<String> = EDGES.iter().map(|edge| format!("{}-{}", edge.caller, edge.service)).collect();
+    let names: Vec<String> = edges.iter().map(|edge| format!("'{edge}'")).collect();
+    let rule = format!("self.all(edge, edge in [{}])", names.join(", "));
+    let definition = serde_json::to_string(&Shop::crd()).expect("JSON");
+    assert!(definition.contains(&rule), "`{rule}` is no rule of the CRD");
 }

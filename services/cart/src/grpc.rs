@@ -1,6 +1,6 @@
 //! The neighbours cart calls: the catalog for prices, order for orders.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use shop_auth::Caller;
 use shop_core::{Fault, Money, RequestKey};
@@ -12,7 +12,6 @@ use shop_proto::{
         order_service_client::OrderServiceClient,
     },
 };
-use tokio::time::timeout;
 use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
@@ -20,8 +19,6 @@ use crate::domain::{Attempt, Checkout, Placed, Product};
 
 const CATALOG: &str = "The catalog";
 const ORDERS: &str = "The order service";
-/// A cart with last known prices now is better than one with today's in five seconds, the channel's own deadline.
-const CATALOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The product service.
 #[derive(Clone)]
@@ -37,9 +34,7 @@ impl Catalog {
     pub async fn products(&self, caller: &Caller, products: &[Uuid]) -> Result<HashMap<Uuid, Product>, Fault> {
         let product_ids = products.iter().map(Uuid::to_string).collect();
         let request = for_caller(GetProductsRequest { product_ids }, &caller.token).map_err(Fault::internal)?;
-        let mut client = self.0.clone();
-        let answer = timeout(CATALOG_PATIENCE, client.get_products(request)).await;
-        let answer = answer.map_err(|late| Fault::unavailable(CATALOG).caused_by(late))?;
+        let answer = self.0.clone().get_products(request).await;
         let answer = answer.map_err(|status| from_status(CATALOG, status))?.into_inner();
         answer.products.into_iter().map(product).collect()
     }

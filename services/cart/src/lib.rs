@@ -61,8 +61,9 @@ impl Service for App {
         };
         host.spawn(consume(consumer, host.metrics.clone(), host.shutdown.clone()));
 
-        let catalog = shop_mesh::connect(&config.catalog.url, host.identity.as_ref())?;
-        let orders = shop_mesh::connect(&config.orders.url, host.identity.as_ref())?;
+        let mesh = host.mesh(Self::NAME);
+        let catalog = mesh.connect("product", &config.catalog)?;
+        let orders = mesh.connect("order", &config.orders)?;
         host.meet("catalog", &catalog);
         host.meet("orders", &orders);
         let carts = Carts {

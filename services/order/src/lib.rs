@@ -51,7 +51,7 @@ impl Service for App {
         shop_db::count_connections(&pool, &host.metrics);
         require_database(host, &pool);
         let verifier = Arc::new(Verifier::from_config(&config.auth)?);
-        let catalog = shop_mesh::connect(&config.catalog.url, host.identity.as_ref())?;
+        let catalog = host.mesh(Self::NAME).connect("product", &config.catalog)?;
         host.meet("catalog", &catalog);
         let orders = Arc::new(Orders {
             pool: pool.clone(),

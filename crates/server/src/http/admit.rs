@@ -84,7 +84,7 @@ pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
         }
     };
     request.extensions_mut().insert(gate.limits);
-    timeout(answer, next.run(request)).await.unwrap_or_else(|_| {
+    timeout(answer, shop_mesh::within(answer, next.run(request))).await.unwrap_or_else(|_| {
         let fault = Fault::unavailable("The answer").caused_by(format!("not done within {answer:?}"));
         Problem::from(fault).into_response()
     })

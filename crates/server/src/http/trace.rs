@@ -8,14 +8,11 @@ use axum::{
     response::Response,
 };
 use http::{HeaderName, HeaderValue};
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{family::Family, histogram::Histogram},
-};
+use prometheus_client::encoding::EncodeLabelSet;
 use shop_core::{Fault, Kind};
 use shop_telemetry::{
     Carrier,
-    metrics::{Metrics, seconds},
+    metrics::{DurationsBy, Exemplar, Metrics, durations_by},
 };
 use tracing::{Instrument as _, Span, field::Empty};
 
@@ -32,11 +29,11 @@ struct Labels {
 
 /// The histogram of all requests, by method, route and status.
 #[derive(Clone)]
-pub(super) struct HttpTrace(Family<Labels, Histogram, fn() -> Histogram>);
+pub(super) struct HttpTrace(DurationsBy<Labels>);
 
 impl HttpTrace {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let durations = Family::<Labels, Histogram, fn() -> Histogram>::new_with_constructor(seconds);
+        let durations = durations_by();
         metrics.register(|registry| {
             let help = "Time to answer an HTTP request";
             registry.register("http_server_request_duration_seconds", help, durations.clone());
@@ -61,7 +58,8 @@ pub(super) async fn trace(State(metrics): State<HttpTrace>, request: Request, ne
     if let Some(id) = span.in_scope(shop_telemetry::trace_id).and_then(|id| HeaderValue::try_from(id).ok()) {
         response.headers_mut().insert(TRACE_ID, id);
     }
-    metrics.0.get_or_create(&Labels { method, route, status }).observe(started.elapsed().as_secs_f64());
+    let durations = metrics.0.get_or_create(&Labels { method, route, status });
+    durations.observe(started.elapsed().as_secs_f64(), Exemplar::of(&span), None);
     response
 }
 

@@ -18,8 +18,7 @@ use crate::harness::Shop;
 type Client = OrderServiceClient<shop_mesh::Peer>;
 
 async fn client(shop: &Shop) -> Client {
-    let address = shop.service.addresses.grpc.expect("the service has gRPC");
-    let peer = shop_mesh::connect(&format!("http://{address}"), None).expect("an address");
+    let peer = shop.service.peer("cart", "order");
     peer.found().await;
     OrderServiceClient::new(peer)
 }

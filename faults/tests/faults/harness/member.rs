@@ -23,6 +23,8 @@ const GRPC: u16 = 7090;
 pub struct Settings {
     /// Processes of each service.
     pub replicas: usize,
+    /// Tries of one call of the order service.
+    pub attempts: &'static str,
     pub unpaid_expiry: &'static str,
     pub reservation: &'static str,
     pub payment_latency: &'static str,
@@ -40,6 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             replicas: 1,
+            attempts: "3",
             unpaid_expiry: "10m",
             reservation: "30m",
             payment_latency: "0s",
@@ -95,6 +98,7 @@ impl Member {
         if service == "cart" {
             environment.push(("SHOP_REDIS__URL", doors.store("redis", Protocol::Redis, &around.redis).await));
             environment.push(("SHOP_ORDERS__URL", doors.all_of(around, "orders", "order").await));
+            environment.push(("SHOP_ORDERS__RETRIES__ATTEMPTS", around.settings.attempts.to_owned()));
         }
         if matches!(service, "cart" | "order") {
             environment.push(("SHOP_CATALOG__URL", doors.all_of(around, "catalog", "product").await));

@@ -44,8 +44,8 @@ use crate::{
     store::{Begun, Call},
 };
 
-/// The client side of a call gives up after 5 s and the server side after 10 s more at the latest (`shop-mesh`); the rest
-/// is for clocks that differ.
+/// The client side of a call gives up after 10 s at the latest, tries included, and tells the server side so (`shop-mesh`, and the
+/// Shop's rule for `mesh.edges`); the rest is for clocks that differ.
 const CALL_LIFE: Duration = Duration::from_secs(20);
 
 impl Carts {
@@ -103,7 +103,7 @@ impl Carts {
     ) -> Result<Placed, Error> {
         let (carts, caller) = (self.clone(), caller.clone());
         let place = async move { carts.place(&caller, &attempt, call, checkout).await };
-        tokio::spawn(place.in_current_span()).await.map_err(Fault::internal)?
+        tokio::spawn(shop_mesh::with_this_deadline(place.in_current_span())).await.map_err(Fault::internal)?
     }
 
     async fn place(&self, caller: &Caller, attempt: &Attempt, call: Call, checkout: Checkout) -> Result<Placed, Error> {

@@ -1,13 +1,13 @@
 //! One cart service with a buyer in front of it.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use shop_auth::{Role, Verifier};
 use shop_cart::{App, Config};
-use shop_config::{Peer, Url};
+use shop_config::{Peer, Retries, Url};
 use shop_server::Host;
 use shop_testing::{Running, TestBroker, TestTokens, TestWorld, variable};
 use uuid::Uuid;
@@ -46,18 +46,28 @@ pub type Answer = (u16, Value);
 impl Shop {
     /// Starts all of it.
     pub async fn open() -> Self {
+        Self::open_with(|_| ()).await
+    }
+
+    /// The same, with other settings.
+    pub async fn open_with(change: impl FnOnce(&mut Config)) -> Self {
         let (broker, tokens) = (TestBroker::create().await, TestTokens::create());
         let neighbours = Neighbours::new(Verifier::from_config(&tokens.config()).expect("our own keys"));
         let catalog = neighbours::Running::catalog(&neighbours).await;
         let orders = neighbours::Running::orders(&neighbours).await;
-        let config = Config {
+        let mut config = Config {
             auth: tokens.config(),
             redis: Url { url: SecretString::from(variable("SHOP_TEST_REDIS_URL")) },
             amqp: broker.config.clone(),
-            catalog: Peer { url: catalog.url.clone() },
-            orders: Peer { url: orders.url.clone() },
+            catalog: Peer::at(&catalog.url),
+            // One try, so that an unlucky call fails as it does when all its tries are unlucky.
+            orders: Peer {
+                retries: Retries { attempts: NonZeroU32::MIN, ..Retries::default() },
+                ..Peer::at(&orders.url)
+            },
             currency: "USD".parse().expect("a currency"),
         };
+        change(&mut config);
         let world = Arc::new(TestWorld::new(Uuid::new_v4().as_u64_pair().0));
         let cart = serve(&config, &world).await;
         Self { neighbours, catalog, world, broker, config, tokens, cart, _orders: orders }

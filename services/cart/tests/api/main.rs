@@ -8,3 +8,4 @@ mod idempotency;
 mod limits;
 mod matrix;
 mod neighbours;
+mod resilience;

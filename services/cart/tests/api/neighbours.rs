@@ -23,7 +23,10 @@ use shop_proto::{
         order_service_server::{OrderService, OrderServiceServer},
     },
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, service::Routes, transport::Server};
@@ -41,6 +44,8 @@ pub struct Neighbours {
     /// The order id of every `CreateOrder` that arrived.
     calls: Mutex<Vec<String>>,
     verifier: Verifier,
+    /// While it is, the catalog answers nobody.
+    pub silent: watch::Sender<bool>,
     /// The next order is made, and its reply never arrives.
     pub lose_next_reply: AtomicBool,
     /// The next order is not made, and the caller learns nothing.
@@ -64,6 +69,7 @@ impl Neighbours {
             keys: Mutex::default(),
             calls: Mutex::default(),
             verifier,
+            silent: watch::Sender::new(false),
             lose_next_reply: AtomicBool::default(),
             fail_next: AtomicBool::default(),
             pause_next: AtomicBool::default(),
@@ -179,6 +185,7 @@ impl CatalogService for Neighbours {
         &self,
         request: Request<GetProductsRequest>,
     ) -> Result<Response<GetProductsResponse>, Status> {
+        let _ = self.silent.subscribe().wait_for(|silent| !silent).await;
         let products = lock(&self.products);
         let ids = request.into_inner().product_ids;
         let products = ids.iter().filter_map(|id| products.get(id).cloned()).collect();

@@ -8,12 +8,13 @@ use std::{
 
 use shop_auth::Verifier;
 use shop_core::{Fault, FieldError};
-use shop_mesh::to_status;
+use shop_mesh::{ServerMetrics, to_status};
 use shop_proto::catalog::{
     GetProductsRequest, GetProductsResponse, PricedLine, Product, ReservationLine, ReserveStockRequest,
     ReserveStockResponse,
     catalog_service_server::{CatalogService, CatalogServiceServer},
 };
+use shop_telemetry::metrics::Metrics;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, service::Routes};
@@ -41,7 +42,7 @@ impl TestCatalog {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let routes = Routes::new(CatalogServiceServer::new(catalog.clone()));
         tokio::spawn(
-            shop_mesh::server(None, shop_mesh::Refusals::default())
+            shop_mesh::server(None, ServerMetrics::register(&Metrics::default()))
                 .add_routes(routes)
                 .serve_with_incoming(TcpListenerStream::new(listener)),
         );

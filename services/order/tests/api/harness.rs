@@ -63,7 +63,7 @@ impl Shop {
             auth: tokens.config(),
             postgres: database.config.clone(),
             amqp: broker.config.clone(),
-            catalog: PeerConfig { url },
+            catalog: PeerConfig::at(url),
             currency: "USD".parse().unwrap(),
             unpaid_expiry: Span(EXPIRY),
         };
@@ -226,8 +226,8 @@ impl Shop {
 
 async fn serve(config: &Config, world: &Arc<TestWorld>) -> (Running, OrderServiceClient<Peer>) {
     let service = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
-    let grpc = service.addresses.grpc.expect("the service has gRPC");
-    (service, OrderServiceClient::new(shop_mesh::connect(&format!("http://{grpc}"), None).unwrap()))
+    let orders = OrderServiceClient::new(service.peer("cart", "order"));
+    (service, orders)
 }
 
 /// A checkout of `lines`, product and quantity. Its price is a lie.

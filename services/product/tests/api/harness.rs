@@ -214,9 +214,8 @@ impl Shop {
 async fn serve(config: &Config, world: &Arc<TestWorld>) -> (Running, CatalogServiceClient<Peer>) {
     let service = Running::start::<App>(config.clone(), Host::new(Arc::clone(world) as _)).await;
     service.ready().await;
-    let address = service.addresses.grpc.expect("the service has gRPC");
-    let peer = shop_mesh::connect(&format!("http://{address}"), None).expect("a good address");
-    (service, CatalogServiceClient::new(peer))
+    let catalog = CatalogServiceClient::new(service.peer("order", "product"));
+    (service, catalog)
 }
 
 pub async fn answer(request: RequestBuilder) -> (u16, Value) {
