@@ -212,3 +212,12 @@ fn every_panel_says_what_it_shows_and_in_which_unit() {
         assert!(titles.insert((dashboard.clone(), title.clone())), "{dashboard} has two panels {title}");
     }
 }
+
+#[test]
+fn every_metric_of_the_services_is_on_a_dashboard() {
+    let queries: Vec<Value> = panels().iter().flat_map(|(_, panel)| items(&panel["queries"])).cloned().collect();
+    let shown: BTreeSet<String> = queries.iter().flat_map(|query| named(text(&query["expr"])).metrics).collect();
+    for (name, metric) in yaml("crates/telemetry/schema.yaml")["metrics"].as_object().expect("metrics by name") {
+        assert!(samples(name, text(&metric["type"])).any(|sample| shown.contains(&sample)), "no panel shows {name}");
+    }
+}
