@@ -23,7 +23,7 @@ pub enum Command {
     Trace(trace::Trace),
     /// Messages that a service gave up on: list them, read them, send them back.
     Dlq(dlq::Dlq),
-    /// Replace every generated credential of a Shop while it runs.
+    /// Replace the generated passwords and keys of a Shop while it runs.
     Rotate(rotate::Rotate),
     /// Stop services and stores, and keep the data.
     Hibernate(hibernate::Lifecycle),

@@ -105,12 +105,14 @@ pub async fn ensure(
 
 impl Credentials {
     /// The values that are there, and dummies for those that will be made.
-    pub fn foreseen(found: Option<&Secret>) -> Result<Self, serde_json::Error> {
+    pub fn foreseen(found: Option<&Secret>) -> Result<Self, Error> {
         let dummy = Self::dummy();
         let Some(found) = found else { return Ok(dummy) };
-        let there = read(found)?;
-        let values = dummy.values.into_iter().chain(there.values).collect();
-        Ok(Self { values, ..there })
+        let mut foreseen = read(found)?;
+        for (key, value) in dummy.values {
+            foreseen.values.entry(key).or_insert(value);
+        }
+        Ok(foreseen)
     }
 }
 

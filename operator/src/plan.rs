@@ -82,6 +82,9 @@ pub enum Error {
     /// The Shop is not valid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// The credentials that are there cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
     /// There are no certificates.
     #[error(transparent)]
     Identities(#[from] identities::Error),

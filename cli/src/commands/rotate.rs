@@ -61,9 +61,10 @@ impl View for Requested {
         let Self { shop, requested_at, paused } = self;
         let mut text = format!(
             "{} of {shop} at {requested_at}\n\
-             The operator makes new passwords, keys and certificates, lets old and new ones work side by side until every pod\n\
-             has the new ones, and then ends the old ones. Requests go on meanwhile. Volumes and data stay as they are.\n\
-             Follow it with: kubectl shopkeeper status {shop}\n",
+             The operator makes new passwords and keys beside the old ones, rolls what uses them, and then ends the old ones.\n\
+             Requests go on meanwhile; RabbitMQ starts anew twice, and events wait in their outboxes. It takes about half an hour.\n\
+             The first admin, PostgreSQL's superuser and MongoDB's root user keep their passwords.\n\
+             Wait for its end with: kubectl wait shop/{shop} --for=condition=CredentialsSettled --timeout=1h\n",
             styled("Rotation requested", GOOD)
         );
         if *paused {
