@@ -31,6 +31,9 @@ pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
 /// example the time.
 pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";
 
+/// Component of the pods that tell Redis other passwords.
+pub const REDIS_USERS: &str = "redis-users";
+
 /// Component of objects that belong to the Shop as a whole.
 pub const SHOP_COMPONENT: &str = "shop";
 

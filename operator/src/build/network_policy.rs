@@ -10,8 +10,9 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::secret::passwords_key;
 use super::{component_name, meta, strings};
-use crate::catalog::{SERVICES, STORES, Service, TRACES, store_port};
+use crate::catalog::{REDIS, SERVICES, STORES, Service, TRACES, store_port};
 use crate::names::{self, COMPONENT_LABEL, SHOP_COMPONENT};
 use crate::validate::{Policy, Traces, ValidShop};
 
@@ -30,7 +31,8 @@ pub(super) fn build(shop: &ValidShop) -> Vec<NetworkPolicy> {
     let services = SERVICES.iter().map(|service| of_service(shop, policy, service));
     let stores = STORES.iter().map(|store| of_store(shop, store));
     let traces = has_traces(shop).then(|| of_traces(shop));
-    [deny_all(shop)].into_iter().chain(services).chain(stores).chain(traces).collect()
+    let keeper = tells_redis(shop).then(|| of_redis_users(shop));
+    [deny_all(shop)].into_iter().chain(services).chain(stores).chain(traces).chain(keeper).collect()
 }
 
 /// Every pod with the Shop's labels, also one that no other policy knows.
@@ -84,9 +86,21 @@ fn service_egress(shop: &ValidShop, policy: &Policy, service: &Service) -> Vec<N
 /// A store answers the services that use it, and asks nobody.
 fn of_store(shop: &ValidShop, store: &str) -> NetworkPolicy {
     let users = SERVICES.iter().filter(|service| service.uses(store));
-    let ingress =
-        vec![from(users.flat_map(|service| with_migration_peers(shop, service)).collect(), store_port(store))];
+    let keeper = (store == REDIS && tells_redis(shop)).then(|| component(shop, names::REDIS_USERS));
+    let peers = users.flat_map(|service| with_migration_peers(shop, service)).chain(keeper);
+    let ingress = vec![from(peers.collect(), store_port(store))];
     network_policy(shop, store, component_name(shop, store), meta::selector(shop, store), ingress, Vec::new())
+}
+
+/// The Job that tells Redis other passwords, while there is one.
+fn of_redis_users(shop: &ValidShop) -> NetworkPolicy {
+    let (name, selector) = (component_name(shop, names::REDIS_USERS), meta::selector(shop, names::REDIS_USERS));
+    let egress = vec![dns(), to(vec![component(shop, REDIS)], &[store_port(REDIS)])];
+    network_policy(shop, REDIS, name, selector, Vec::new(), egress)
+}
+
+fn tells_redis(shop: &ValidShop) -> bool {
+    passwords_key(shop).is_some()
 }
 
 fn of_traces(shop: &ValidShop) -> NetworkPolicy {

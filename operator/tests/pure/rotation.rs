@@ -93,6 +93,8 @@ fn redis_is_told_its_passwords_while_it_runs() {
     };
     assert_eq!(WAY.map(passwords), [1, 2, 2, 1, 1]);
     assert_eq!(WAY.map(|stage| jobs(&at(stage), "acorn-redis-users-").len()), [0, 1, 1, 1, 0]);
+    let policies = |stage| at(stage).network_policies.iter().any(|policy| policy.name_any() == "acorn-redis-users");
+    assert_eq!(WAY.map(policies), [false, true, true, true, false]);
     let commands = &secret(&at(WAY[1]), "acorn-redis")["passwords.0.Publishing"];
     assert!(commands.lines().all(|line| line.starts_with("ACL SETUSER ") && line.matches('#').count() == 2));
     let starts = WAY.map(|stage| inputs(&at(stage), "acorn-redis"));

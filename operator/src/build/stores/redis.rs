@@ -106,7 +106,7 @@ redis-cli -h "$HOST" --no-auth-warning --user "$KEEPER" $line </dev/null | grep 
     );
     // The Service of the store selects its pods by these labels.
     if let Some(labels) = template.metadata.as_mut().and_then(|metadata| metadata.labels.as_mut()) {
-        labels.insert(names::COMPONENT_LABEL.to_owned(), format!("{REDIS}-users"));
+        labels.insert(names::COMPONENT_LABEL.to_owned(), names::REDIS_USERS.to_owned());
     }
     let identity = serde_json::to_vec(&template.spec).unwrap_or_default();
     Some(Job {
