@@ -9,6 +9,7 @@ mod edges;
 mod mesh;
 mod network;
 mod orders;
+mod products;
 mod providers;
 mod services;
 mod status;
@@ -23,6 +24,7 @@ pub use self::edges::{EdgeSpec, FaultCode, FaultsSpec, RetriesSpec};
 pub use self::mesh::{MeshSpec, Mtls};
 pub use self::network::NetworkPolicySpec;
 pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, TelemetrySpec};
+pub use self::products::{ProductImagesSpec, ProductsSpec, S3Spec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, Autoscaling, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
 pub use self::status::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
@@ -139,6 +141,10 @@ pub struct ShopSpec {
     /// Accounts and log-in.
     #[serde(default)]
     pub users: UsersSpec,
+
+    /// Products and their pictures.
+    #[serde(default)]
+    pub products: ProductsSpec,
 
     /// Orders and the stock they reserve.
     #[serde(default)]

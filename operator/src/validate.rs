@@ -11,8 +11,8 @@ use kube::{Resource, ResourceExt};
 
 use crate::catalog::{SERVICES, Service};
 use crate::crd::{
-    Amounts, DataOnDelete, EdgeSpec, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, Shop,
-    StoreSpec, UsersSpec,
+    Amounts, DataOnDelete, EdgeSpec, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources,
+    S3Spec, Shop, StoreSpec, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
 use crate::scaling::Replicas;
@@ -64,6 +64,8 @@ pub struct ValidShop {
     pub sampling: String,
     /// Proxies and rate limits.
     pub users: UsersSpec,
+    /// The bucket of uploaded pictures; without one they are in PostgreSQL.
+    pub images: Option<S3Spec>,
     /// How long an order waits for its payment.
     pub unpaid_expiry: String,
     /// How long stock is reserved.
@@ -216,6 +218,7 @@ pub fn validate(
         traces: traces(shop, settings),
         sampling: spec.telemetry.sampling.to_string(),
         users: spec.users.clone(),
+        images: spec.products.images.s3.clone(),
         unpaid_expiry: spec.orders.unpaid_expiry.clone(),
         reservation: spec.orders.reservation.clone(),
         payment: mock_provider("payment", &spec.payment)?,

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::EnvVar;
 use super::component_name;
 use super::pod::{field_variable, optional_secret_variable, secret_variable, variable};
 use crate::catalog::{Peer, SERVICES, TRACES, Tokens};
+use crate::crd::S3Spec;
 use crate::names;
 use crate::validate::{MockProvider, Traces, ValidService, ValidShop};
 
@@ -106,7 +107,7 @@ fn particular(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
     let currency = || variable("SHOP_CURRENCY", &shop.currency);
     match service.service.name {
         "user" => user(shop),
-        "product" => vec![currency(), variable("SHOP_RESERVATION", &shop.reservation)],
+        "product" => [currency()].into_iter().chain(product(shop)).collect(),
         "cart" => vec![currency()],
         "order" => vec![currency(), variable("SHOP_UNPAID_EXPIRY", &shop.unpaid_expiry)],
         "payment" => [currency()].into_iter().chain(provider(&shop.payment)).collect(),
@@ -114,6 +115,20 @@ fn particular(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
         "docs" => vec![variable("SHOP_UPSTREAMS", upstreams(shop))],
         _ => Vec::new(),
     }
+}
+
+fn product(shop: &ValidShop) -> Vec<EnvVar> {
+    let mut env = vec![variable("SHOP_RESERVATION", &shop.reservation)];
+    if let Some(S3Spec { bucket, endpoint, region, secret_name }) = &shop.images {
+        let key = |name: &str, key: &str| secret_variable(name, secret_name.clone(), key);
+        env.extend([variable("SHOP_IMAGES__BUCKET", bucket), variable("SHOP_IMAGES__REGION", region)]);
+        env.extend(endpoint.as_ref().map(|endpoint| variable("SHOP_IMAGES__ENDPOINT", endpoint)));
+        env.extend([
+            key("SHOP_IMAGES__ACCESS_KEY_ID", "accessKeyId"),
+            key("SHOP_IMAGES__SECRET_ACCESS_KEY", "secretAccessKey"),
+        ]);
+    }
+    env
 }
 
 fn provider(mock: &MockProvider) -> impl Iterator<Item = EnvVar> {

@@ -23,6 +23,13 @@ fn edge(name: &str, edge: &Value) -> Value {
     json!({"mesh": {"edges": {name: edge}}})
 }
 
+/// A Shop with a bucket that is good but for `wrong`.
+fn bucket(wrong: &Value) -> Value {
+    let mut s3 = json!({"bucket": "pictures", "secretName": "s3"});
+    s3.as_object_mut().expect("an object").extend(wrong.as_object().expect("an object").clone());
+    json!({"products": {"images": {"s3": s3}}})
+}
+
 async fn check_new(scene: &Scene, spec: Value, help: &str) {
     check(scene.create_named(SHOP, &spec, true).await, &spec, help);
 }
@@ -76,6 +83,10 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
                 json!({"users": {"mail": {"smtp": {"secretName": "mail", "from": "a@b.test\r\nBcc: c@d.test"}}}}),
                 "from is an",
             ),
+            (bucket(&json!({"bucket": "Pictures"})), "bucket is the name of a bucket"),
+            (bucket(&json!({"endpoint": "s3.test/pictures"})), "endpoint is scheme and host"),
+            (bucket(&json!({"region": "EU West"})), "region is the short name"),
+            (bucket(&json!({"secretName": ""})), "secretName"),
             (json!({"orders": {"unpaidExpiry": "soon"}}), "a whole number with a unit"),
             (json!({"orders": {"unpaidExpiry": "1h"}}), "orders.reservation must be longer"),
             (json!({"payment": {}}), "name the provider"),

@@ -21,12 +21,14 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{domain::stock::Inventory, error::Error};
+use crate::{domain::stock::Inventory, error::Error, store::images::Images};
 
 /// The catalog's use cases and what they work with.
 pub struct Catalog {
     /// The database.
     pub pool: PgPool,
+    /// Uploaded pictures.
+    pub images: Images,
     /// Where events are written.
     pub outbox: Outbox,
     /// Time, ids and randomness.

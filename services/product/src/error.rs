@@ -3,7 +3,10 @@
 use shop_core::{Fault, FieldError, money::NotAnAmount};
 use shop_db::DbError;
 
-use crate::domain::{picture::BadPicture, stock::Shortage};
+use crate::{
+    domain::{picture::BadPicture, stock::Shortage},
+    store::bucket::BucketError,
+};
 
 /// Why a use case did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The bucket of pictures.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     /// What a constraint or a neighbour said.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -103,6 +109,7 @@ impl From<Error> for Fault {
             }
             Error::ForeignOrder => Self::conflict("order_id_taken", "This order id belongs to another order"),
             Error::Database(error) => error.into(),
+            Error::Bucket(error) => Self::unavailable("The picture store").caused_by(error),
             Error::Fault(fault) => fault,
         }
     }

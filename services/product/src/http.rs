@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::app::Catalog;
 
-/// Uploads that are read at once: each may be 8 MiB in memory.
+/// Uploads that are worked on at once: each may be 8 MiB in memory.
 const UPLOADS_AT_ONCE: usize = 2;
 
 /// What handlers work with.

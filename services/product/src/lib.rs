@@ -1,7 +1,7 @@
 //! The product service: the catalog, its pictures, its stock, and the reservations that keep stock from being sold twice.
 //!
 //! ```text
-//!   HTTP   (sellers, buyers) ─┐                        ┌─> store ──> PostgreSQL
+//!   HTTP   (sellers, buyers) ─┐                        ┌─> store ──> PostgreSQL, and S3 for pictures
 //!   gRPC   (cart, order)     ─┼──> app (use cases) ────┤
 //!   events (order.*)         ─┤      │                 └─> outbox ─> RabbitMQ: product.*, inventory.*
 //!   expiry (time)            ─┘      └─> domain (rules)
@@ -29,7 +29,7 @@ use shop_server::{Edge, Host, Service};
 use sqlx::migrate::Migrator;
 use tokio::sync::Semaphore;
 
-use crate::{app::Catalog, config::Config};
+use crate::{app::Catalog, config::Config, store::images::Images};
 
 /// The product service.
 pub struct App;
@@ -48,6 +48,7 @@ impl Service for App {
         shop_db::count_connections(&pool, &host.metrics);
         let catalog = Arc::new(Catalog {
             pool: pool.clone(),
+            images: Images::open(pool.clone(), config.images.as_ref())?,
             outbox: Outbox::default(),
             world: Arc::clone(&host.world),
             currency: config.currency,

@@ -1,5 +1,6 @@
 //! Statements: one function a query, no rules.
 
+pub mod bucket;
 pub mod categories;
 pub mod images;
 pub mod inventory;

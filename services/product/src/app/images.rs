@@ -1,24 +1,22 @@
 //! Uploaded pictures.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use shop_core::Fault;
 use sqlx::PgConnection;
 
 use super::Catalog;
 use crate::{
     domain::{
-        picture::{self, Encoded},
+        picture::{self, Encoded, Key},
         product::Image,
     },
     error::Error,
-    store::{self, images::Stored},
 };
 
 /// Where uploaded pictures are served.
 const UPLOADS: &str = "/uploads";
-/// Nobody guesses 16 random bytes, so the picture of a draft stays its seller's.
-const KEY_BYTES: usize = 16;
 
 impl Catalog {
     /// Encodes an upload anew, off the async executor and one at a time.
@@ -34,30 +32,29 @@ impl Catalog {
     }
 
     /// The picture under `key`.
-    pub async fn picture(&self, key: &str) -> Result<Option<Stored>, Error> {
-        let is_key = key.len() < 64 && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-        if is_key { Ok(store::images::find(&self.pool, key).await?) } else { Ok(None) }
+    pub async fn picture(&self, key: &Key) -> Result<Option<Bytes>, Error> {
+        self.images.find(key).await
     }
 
-    /// Keeps an uploaded picture, and says where a product's picture is to be had.
-    pub(super) async fn keep(&self, tx: &mut PgConnection, image: &Image) -> Result<Option<String>, Error> {
-        let picture = match image {
-            Image::None => return Ok(None),
-            Image::Elsewhere(url) => return Ok(Some(url.clone())),
-            Image::Uploaded(picture) => picture,
-        };
-        let key = self.key(picture.extension);
-        store::images::insert(tx, &key, picture, self.world.now()).await?;
-        Ok(Some(format!("{UPLOADS}/{key}")))
+    /// Where a product's picture is to be had. One that was uploaded is in the bucket from now on, where the Shop has one: before
+    /// the transaction of the product, so that what is committed is there. A picture whose product is then refused stays. It
+    /// costs its bytes and nothing else, and cannot be told from one that a cart or an order still shows.
+    pub(super) async fn upload(&self, image: &Image) -> Result<Option<String>, Error> {
+        match image {
+            Image::None => Ok(None),
+            Image::Elsewhere(url) => Ok(Some(url.clone())),
+            Image::Uploaded(picture) => {
+                self.images.upload(picture).await?;
+                Ok(Some(format!("{UPLOADS}/{}", picture.key)))
+            }
+        }
     }
 
-    fn key(&self, extension: &str) -> String {
-        let mut key = self.world.random()[..KEY_BYTES].iter().fold(String::new(), |mut key, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(key, "{byte:02x}");
-            key
-        });
-        key.push('.');
-        key + extension
+    /// Keeps an uploaded picture in the database, where the Shop has no bucket.
+    pub(super) async fn keep(&self, tx: &mut PgConnection, image: &Image) -> Result<(), Error> {
+        match image {
+            Image::Uploaded(picture) => Ok(self.images.insert(tx, picture, self.world.now()).await?),
+            Image::None | Image::Elsewhere(_) => Ok(()),
+        }
     }
 }

@@ -56,8 +56,9 @@ impl Catalog {
     ) -> Result<String, Error> {
         let NewProduct { name, description, price, status, image, attributes, category_ids } = new;
         let now = self.now();
+        let image_url = self.upload(&image).await?;
         let mut tx = self.pool.begin().await?;
-        let image_url = self.keep(&mut tx, &image).await?;
+        self.keep(&mut tx, &image).await?;
         let id = self.world.id();
         let product = Product {
             id,
@@ -87,6 +88,10 @@ impl Catalog {
 
     /// Changes what `change` names.
     pub async fn update_product(&self, caller: &Caller, id: Uuid, change: Change) -> Result<(), Error> {
+        let image_url = match &change.image {
+            Some(image) => Some(self.upload(image).await?),
+            None => None,
+        };
         let mut tx = self.pool.begin().await?;
         let mut product = self.lock_for(&mut tx, caller, id).await?;
         if change.is_empty() {
@@ -94,8 +99,9 @@ impl Catalog {
         }
         let status_before = product.status;
         product.apply(&change);
-        if let Some(image) = &change.image {
-            product.image_url = self.keep(&mut tx, image).await?;
+        if let (Some(image), Some(image_url)) = (&change.image, image_url) {
+            self.keep(&mut tx, image).await?;
+            product.image_url = image_url;
         }
         product.updated_at = self.world.now();
         store::products::update(&mut tx, &product).await?;

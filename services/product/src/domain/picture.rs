@@ -2,12 +2,17 @@
 //!
 //! The bounds are the container's memory: one decode at a time may take about 100 MiB.
 
-use std::io::Cursor;
+use std::{
+    fmt::{self, Write as _},
+    io::Cursor,
+};
 
+use bytes::Bytes;
 use image::{
     DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder,
     metadata::Orientation,
 };
+use sha2::{Digest as _, Sha256};
 
 /// Longest side, in pixels.
 pub const MAX_SIDE: u32 = 4096;
@@ -25,11 +30,54 @@ const JPEG_QUALITY: u8 = 85;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The file.
-    pub bytes: Vec<u8>,
-    /// `image/jpeg` or `image/png`.
-    pub content_type: &'static str,
-    /// `jpg` or `png`.
-    pub extension: &'static str,
+    pub bytes: Bytes,
+    /// Its name.
+    pub key: Key,
+}
+
+/// The name of a picture: a digest of the file, and what kind of file it is. So a name never gets another picture, and nobody
+/// guesses that of a draft without having the picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    fn of(bytes: &[u8], extension: &str) -> Self {
+        let mut key = Sha256::digest(bytes).iter().fold(String::new(), |mut key, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(key, "{byte:02x}");
+            key
+        });
+        key.push('.');
+        Self(key + extension)
+    }
+
+    /// A name as a client sends it, if it can be one of ours. Older pictures have shorter ones.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (digest, extension) = text.split_once('.')?;
+        let is_ours = matches!(digest.len(), 32 | 64)
+            && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && matches!(extension, "jpg" | "png");
+        is_ours.then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The media type of the file.
+    #[must_use]
+    pub fn content_type(&self) -> &'static str {
+        if self.0.ends_with("png") { "image/png" } else { "image/jpeg" }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Why an upload is no picture for us.
@@ -86,10 +134,14 @@ fn encode(picture: &DynamicImage, format: ImageFormat) -> Result<Encoded, ImageE
     // Only PNG holds an alpha channel; for a photograph it is the larger one by far.
     if format == ImageFormat::Jpeg || (format == ImageFormat::WebP && !picture.color().has_alpha()) {
         picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY))?;
-        return Ok(Encoded { bytes: bytes.into_inner(), content_type: "image/jpeg", extension: "jpg" });
+        return Ok(named(bytes.into_inner(), "jpg"));
     }
     picture.write_to(&mut bytes, ImageFormat::Png)?;
-    Ok(Encoded { bytes: bytes.into_inner(), content_type: "image/png", extension: "png" })
+    Ok(named(bytes.into_inner(), "png"))
+}
+
+fn named(bytes: Vec<u8>, extension: &str) -> Encoded {
+    Encoded { key: Key::of(&bytes, extension), bytes: bytes.into() }
 }
 
 const fn refuse(error: &ImageError) -> BadPicture {
@@ -132,11 +184,28 @@ mod tests {
         let mut upload = file(40, 30, ImageFormat::Png);
         upload.extend(b"<script>alert(1)</script>");
         let encoded = reencode(upload).unwrap();
-        assert_eq!((encoded.content_type, encoded.extension), ("image/png", "png"));
+        assert_eq!(
+            (encoded.key.content_type(), Key::parse(encoded.key.as_str())),
+            ("image/png", Some(encoded.key.clone()))
+        );
         assert!(!encoded.bytes.windows(6).any(|window| window == b"script"));
         let picture = image::load_from_memory(&encoded.bytes).unwrap();
         assert_eq!((picture.width(), picture.height()), (40, 30));
-        assert_eq!(reencode(file(40, 30, ImageFormat::Jpeg)).unwrap().content_type, "image/jpeg");
+        assert_eq!(reencode(file(40, 30, ImageFormat::Jpeg)).unwrap().key.content_type(), "image/jpeg");
+    }
+
+    #[test]
+    fn a_name_is_that_of_its_file_and_nothing_else_is_a_name() {
+        let [small, large] = [8, 9].map(|side| reencode(file(side, side, ImageFormat::Png)).unwrap());
+        assert_ne!(small.key, large.key);
+        assert_eq!(small.key, reencode(small.bytes.to_vec()).unwrap().key);
+        let digest = "0123456789abcdef".repeat(2);
+        assert!(Key::parse(&format!("{digest}.jpg")).is_some());
+        for other in ["", ".", ".jpg", "../.jpg", "..", &digest, &format!("{digest}.gif"), &format!("{digest}.jpg/..")]
+        {
+            assert_eq!(Key::parse(other), None, "{other}");
+        }
+        assert_eq!(Key::parse(&format!("{}.jpg", digest.to_uppercase())), None);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shop_core::{Fault, FieldError, Kind, RequestKey};
 use shop_server::http::{Keyed, Problem, parse, request_key};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use std::time::Duration;
 
@@ -22,31 +25,33 @@ const FIELD_LIMIT: usize = 64 * 1024;
 const UPLOAD_TIME: Duration = Duration::from_mins(1);
 
 /// A checked body and the picture beside it.
-pub struct Body<T> {
+pub struct Body<'a, T> {
     /// What the fields say.
     pub fields: T,
     /// The picture as it was uploaded.
     pub image: Option<Vec<u8>>,
     /// The request's idempotency key. Of a form counts what is in it: its boundary differs each time it is sent.
     pub key: Option<RequestKey>,
+    /// Of a form, to be kept until it was worked on: whatever is done with the picture, few are in memory.
+    pub turn: Option<SemaphorePermit<'a>>,
 }
 
 /// Reads JSON or a form.
-pub async fn read<T>(request: Request, uploads: &Semaphore) -> Result<Body<T>, Problem>
+pub async fn read<T>(request: Request, uploads: &Semaphore) -> Result<Body<'_, T>, Problem>
 where
     T: DeserializeOwned + Validate<Context: Default>,
 {
     if !is_form(&request) {
         let Keyed { body, key } = Keyed::<T>::from_request(request, &()).await?;
-        return Ok(Body { fields: body, image: None, key });
+        return Ok(Body { fields: body, image: None, key, turn: None });
     }
     let headers = request.headers().clone();
-    let _turn = uploads.acquire().await.map_err(Fault::internal)?;
+    let turn = uploads.acquire().await.map_err(Fault::internal)?;
     let form = timeout(UPLOAD_TIME, read_form(request));
     let (fields, image) = form.await.map_err(|_| Fault::invalid("The upload took more than a minute"))??;
     let json = serde_json::to_vec(&fields).map_err(Fault::internal)?;
     let key = request_key(&headers, &[&json, image.as_deref().unwrap_or_default()])?;
-    Ok(Body { fields: parse(&json)?, image, key })
+    Ok(Body { fields: parse(&json)?, image, key, turn: Some(turn) })
 }
 
 fn is_form(request: &Request) -> bool {

@@ -217,7 +217,7 @@ pub async fn create(
     request: Request,
 ) -> Result<Created, Problem> {
     caller.require(Role::Seller)?;
-    let body::Body { fields, image, key } = body::read::<NewProductBody>(request, &uploads).await?;
+    let body::Body { fields, image, key, turn: _turn } = body::read::<NewProductBody>(request, &uploads).await?;
     if let Some(before) = catalog.created_before(&caller, key.as_ref()).await? {
         return Ok(Created(before));
     }
@@ -267,7 +267,7 @@ pub async fn update(
     request: Request,
 ) -> Result<Json<Message>, Problem> {
     catalog.product(Some(&caller), id).await?.product.require_editor(&caller)?;
-    let body::Body { fields, image, key: _ } = body::read::<ChangeBody>(request, &uploads).await?;
+    let body::Body { fields, image, key: _, turn: _turn } = body::read::<ChangeBody>(request, &uploads).await?;
     let change = change(&catalog, fields, image).await?;
     catalog.update_product(&caller, id, change).await?;
     Ok(Json(Message { message: "Product updated" }))

@@ -10,7 +10,7 @@ use axum::{
 use shop_core::Fault;
 use shop_server::http::{Problem, ProblemBody};
 
-use crate::{app::Catalog, store::images::Stored};
+use crate::{app::Catalog, domain::picture::Key};
 
 /// A key is never given to another picture.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -29,11 +29,12 @@ pub async fn read(
 ) -> Result<impl IntoResponse, Problem> {
     let missing = || Fault::not_found("Picture");
     let Path(key) = key.map_err(|_| missing())?;
-    let Stored { content_type, bytes } = catalog.picture(&key).await?.ok_or_else(missing)?;
+    let key = Key::parse(&key).ok_or_else(missing)?;
+    let bytes = catalog.picture(&key).await?.ok_or_else(missing)?;
     let headers = [
-        (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, FOR_EVER.to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::CONTENT_TYPE, key.content_type()),
+        (header::CACHE_CONTROL, FOR_EVER),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((headers, bytes))
 }

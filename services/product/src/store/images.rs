@@ -1,33 +1,63 @@
-//! Uploaded pictures.
+//! Uploaded pictures: in a bucket, where the Shop names one, else in PostgreSQL. They are found in both, so that naming a bucket
+//! loses nothing.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
-use crate::domain::picture::Encoded;
+use super::bucket::{Bucket, BucketError};
+use crate::{
+    config,
+    domain::picture::{Encoded, Key},
+    error::Error,
+};
 
-/// A picture as it is served.
-#[derive(FromRow)]
-pub struct Stored {
-    /// `image/jpeg` or `image/png`.
-    pub content_type: String,
-    /// The file.
-    pub bytes: Vec<u8>,
+/// Where pictures are.
+pub struct Images {
+    pool: PgPool,
+    bucket: Option<Bucket>,
 }
 
-/// Keeps a picture under `key`.
-pub async fn insert(tx: &mut PgConnection, key: &str, picture: &Encoded, now: Timestamp) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO images (key, content_type, bytes, created_at) VALUES ($1, $2, $3, $4)")
-        .bind(key)
-        .bind(picture.content_type)
-        .bind(&picture.bytes)
-        .bind(now.to_sqlx())
-        .execute(tx)
-        .await
-        .map(|_| ())
-}
+impl Images {
+    /// Connects when the first picture needs it.
+    pub fn open(pool: PgPool, bucket: Option<&config::Bucket>) -> Result<Self, BucketError> {
+        Ok(Self { pool, bucket: bucket.map(Bucket::open).transpose()? })
+    }
 
-/// The picture of `key`.
-pub async fn find(pool: &PgPool, key: &str) -> sqlx::Result<Option<Stored>> {
-    sqlx::query_as("SELECT content_type, bytes FROM images WHERE key = $1").bind(key).fetch_optional(pool).await
+    /// Puts a picture into the bucket.
+    pub async fn upload(&self, picture: &Encoded) -> Result<(), BucketError> {
+        match &self.bucket {
+            Some(bucket) => bucket.put(picture).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a picture into the database, unless there is a bucket or the same file is there.
+    pub async fn insert(&self, tx: &mut PgConnection, picture: &Encoded, now: Timestamp) -> sqlx::Result<()> {
+        if self.bucket.is_some() {
+            return Ok(());
+        }
+        let insert = "INSERT INTO images (key, content_type, bytes, created_at) VALUES ($1, $2, $3, $4)
+                      ON CONFLICT (key) DO NOTHING";
+        sqlx::query(insert)
+            .bind(picture.key.as_str())
+            .bind(picture.key.content_type())
+            .bind(picture.bytes.as_ref())
+            .bind(now.to_sqlx())
+            .execute(tx)
+            .await
+            .map(|_| ())
+    }
+
+    /// The picture of `key`. The database is asked first: what it has must not depend on the bucket.
+    pub async fn find(&self, key: &Key) -> Result<Option<Bytes>, Error> {
+        let select = sqlx::query_scalar("SELECT bytes FROM images WHERE key = $1").bind(key.as_str());
+        let kept: Option<Vec<u8>> = select.fetch_optional(&self.pool).await?;
+        match (kept, &self.bucket) {
+            (Some(bytes), _) => Ok(Some(bytes.into())),
+            (None, Some(bucket)) => Ok(bucket.get(key).await?),
+            (None, None) => Ok(None),
+        }
+    }
 }

@@ -17,7 +17,11 @@ use shop_auth::Role;
 use shop_config::Span;
 use shop_core::{Fault, World as _};
 use shop_mesh::{Peer, for_caller, from_status};
-use shop_product::{App, config::Config, migrations};
+use shop_product::{
+    App,
+    config::{Bucket, Config},
+    migrations,
+};
 use shop_proto::{
     catalog::{
         ReservationLine, ReserveStockRequest, ReserveStockResponse, catalog_service_client::CatalogServiceClient,
@@ -55,11 +59,16 @@ pub struct Person {
 
 impl Shop {
     pub async fn start() -> Self {
-        // The future of a whole service is large, and every test would carry it.
-        Box::pin(Self::start_all()).await
+        Self::start_with(None).await
     }
 
-    async fn start_all() -> Self {
+    /// A shop that keeps its pictures in a bucket.
+    pub async fn start_with(images: Option<Bucket>) -> Self {
+        // The future of a whole service is large, and every test would carry it.
+        Box::pin(Self::start_all(images)).await
+    }
+
+    async fn start_all(images: Option<Bucket>) -> Self {
         let (database, broker, tokens) =
             (TestDatabase::create(&migrations()).await, TestBroker::create().await, TestTokens::create());
         let world = Arc::new(TestWorld::new(1));
@@ -70,6 +79,7 @@ impl Shop {
             amqp: broker.config.clone(),
             currency: "USD".parse().expect("a currency"),
             reservation: Span(RESERVATION),
+            images,
         };
         let (service, catalog) = serve(&config, &world).await;
         let heard = Mutex::new(heard);
@@ -89,9 +99,16 @@ impl Shop {
 
     /// The same shop with a new process.
     pub async fn restart(self) -> Self {
+        let images = self.config.images.clone();
+        self.restart_with(images).await
+    }
+
+    /// The same shop with a new process and another place for its pictures.
+    pub async fn restart_with(self, images: Option<Bucket>) -> Self {
         self.service.stop().await;
-        let (service, catalog) = Box::pin(serve(&self.config, &self.world)).await;
-        Self { service, catalog, ..self }
+        let config = Config { images, ..self.config };
+        let (service, catalog) = Box::pin(serve(&config, &self.world)).await;
+        Self { service, catalog, config, ..self }
     }
 
     /// Another replica, started now, with a clock of its own or the same.

@@ -1,5 +1,6 @@
 //! The product service on a real PostgreSQL and a real RabbitMQ, seen from outside: HTTP, gRPC, events.
 
+mod bucket;
 mod categories;
 mod events;
 mod harness;
@@ -9,4 +10,5 @@ mod limits;
 mod matrix;
 mod products;
 mod reservations;
+mod s3;
 mod search;
