@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
 use shopkeeper_operator::crd::Shop;
 
