@@ -124,7 +124,7 @@ impl Relay {
         let mut singly = 0;
         while !shutdown.is_cancelled() {
             let limit = if singly > 0 { 1 } else { BATCH };
-            let batch = match shop_db::within(BATCH_TIMEOUT, self.publish_batch(&channel, limit)).await {
+            let batch = match shop_db::within(BATCH_TIMEOUT, Box::pin(self.publish_batch(&channel, limit))).await {
                 // The connection to the broker is as good as before.
                 Err(BrokerError::Database(error)) => {
                     tracing::warn!(error.cause = %error, "the outbox cannot be read or marked, trying again");
@@ -160,7 +160,7 @@ impl Relay {
         }
         if !connection.status().blocked() {
             // What was committed while the last request ended still goes out.
-            shop_db::within(BATCH_TIMEOUT, self.publish_batch(&channel, BATCH)).await?;
+            shop_db::within(BATCH_TIMEOUT, Box::pin(self.publish_batch(&channel, BATCH))).await?;
         }
         broker::close(connection).await;
         Ok(())
