@@ -19,7 +19,16 @@ pub struct ConfigError(#[from] config::ConfigError);
 
 /// Reads a service's settings.
 pub fn load<T: DeserializeOwned>() -> Result<T, ConfigError> {
-    from_source(config::Environment::with_prefix("SHOP").prefix_separator("_").separator("__"))
+    from_source(environment())
+}
+
+/// Reads a service's settings from `variables` instead of the environment.
+pub fn load_from<T: DeserializeOwned>(variables: impl IntoIterator<Item = (String, String)>) -> Result<T, ConfigError> {
+    from_source(environment().source(Some(variables.into_iter().collect())))
+}
+
+fn environment() -> config::Environment {
+    config::Environment::with_prefix("SHOP").prefix_separator("_").separator("__")
 }
 
 fn from_source<T: DeserializeOwned>(source: config::Environment) -> Result<T, ConfigError> {
@@ -125,20 +134,19 @@ mod tests {
         expiry: Span,
     }
 
-    fn environment(pairs: &[(&str, &str)]) -> config::Environment {
-        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        config::Environment::with_prefix("SHOP").prefix_separator("_").separator("__").source(Some(pairs))
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn sections_and_lengths_of_time_are_read_from_the_environment() {
-        let source = environment(&[
+        let set = variables(&[
             ("SHOP_POSTGRES__URL", "postgres://u:123@h/d"),
             ("SHOP_EXPIRY", "10m"),
             ("SHOP_LISTEN_HTTP", "127.0.0.1:1"),
         ]);
-        let sample: Sample = from_source(source.clone()).unwrap();
-        let listeners: Listeners = from_source(source).unwrap();
+        let sample: Sample = load_from(set.clone()).unwrap();
+        let listeners: Listeners = load_from(set).unwrap();
         assert_eq!(sample.postgres.url.expose_secret(), "postgres://u:123@h/d");
         assert_eq!(sample.expiry, Span(Duration::from_mins(10)));
         assert_eq!(listeners.listen_http.port(), 1);
@@ -147,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_setting_that_cannot_be_read_is_named_with_what_to_write() {
-        let source = environment(&[("SHOP_POSTGRES__URL", "postgres://u@h/d"), ("SHOP_EXPIRY", "soon")]);
-        let error = from_source::<Sample>(source).err().unwrap().to_string();
+        let set = variables(&[("SHOP_POSTGRES__URL", "postgres://u@h/d"), ("SHOP_EXPIRY", "soon")]);
+        let error = load_from::<Sample>(set).err().unwrap().to_string();
         assert!(error.contains("`soon` is not a length of time: write for instance 30s"), "{error}");
     }
 

@@ -78,7 +78,7 @@ impl Incoming {
     }
 
     /// Reads what the broker delivered.
-    pub(crate) fn read(properties: &BasicProperties, payload: impl Into<Bytes>) -> Result<Self, Fault> {
+    pub fn read(properties: &BasicProperties, payload: impl Into<Bytes>) -> Result<Self, Fault> {
         let none = FieldTable::default();
         let headers = properties.headers().as_ref().unwrap_or(&none);
         let missing = |name: &str| Fault::invalid(format!("the message has no usable header {name}"));

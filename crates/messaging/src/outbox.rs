@@ -20,8 +20,9 @@ impl Outbox {
     pub async fn push<E: Event>(&self, tx: &mut PgConnection, event: &E, world: &dyn World) -> sqlx::Result<()> {
         let route = E::ROUTE;
         sqlx::query(
+            // Available whatever the time is: a clock that jumps back must not hold up what was written before.
             "INSERT INTO outbox (id, exchange, routing_key, mandatory, payload, trace, occurred_at, available_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, '-infinity')",
         )
         .bind(world.id())
         .bind(route.exchange)

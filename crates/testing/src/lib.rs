@@ -6,6 +6,7 @@ mod database;
 pub mod forgeries;
 pub mod limits;
 pub mod matrix;
+mod mongo;
 mod neighbours;
 mod tokens;
 mod world;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 pub use broker::TestBroker;
 pub use database::TestDatabase;
+pub use mongo::TestMongo;
 pub use neighbours::{Neighbours, Seen};
 pub use tokens::TestTokens;
 pub use world::TestWorld;

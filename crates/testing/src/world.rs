@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use shop_core::World;
 
 /// Starts at the real time, with random numbers from a seed.
 pub struct TestWorld {
-    offset: Mutex<Duration>,
+    offset: Mutex<SignedDuration>,
     random: Mutex<StdRng>,
 }
 
@@ -24,6 +24,11 @@ impl TestWorld {
 
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
+        self.jump(SignedDuration::try_from(by).expect("a length of time that fits"));
+    }
+
+    /// Lets the clock jump, also backwards.
+    pub fn jump(&self, by: SignedDuration) {
         *self.offset.lock().unwrap_or_else(PoisonError::into_inner) += by;
     }
 }

@@ -6,6 +6,7 @@ mod cache;
 mod cluster;
 mod conformance;
 mod diagnosis;
+mod fuzz;
 mod images;
 mod install;
 mod kind;

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::RUST_TARGET;
 use crate::conformance;
+use crate::fuzz;
 use crate::install;
 use crate::manifest;
 use crate::paths::Paths;
@@ -101,7 +102,14 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         stores.stop()?;
         Ok(Outcome::Done)
     })?;
-    tested
+    tested?;
+    if options.deep {
+        steps.run("fuzz", "the log names a file with the input; give it to the target alone", |step| {
+            fuzz::run(step, paths)?;
+            Ok(Outcome::Done)
+        })?;
+    }
+    Ok(())
 }
 
 /// What other people's tools say to files that no compiler reads. Charts are left to the operator's tests, which find their

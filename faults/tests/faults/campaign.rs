@@ -97,8 +97,8 @@ async fn no_invariant_breaks_while_everything_fails_around_many_orders() {
     let count = |status: &str| books.orders.iter().filter(|order| order.status == status).count();
     let (delivered, canceled) = (count("DELIVERED"), count("CANCELED"));
     println!(
-        "{} checkouts, {faults} faults: {} acknowledged, {delivered} delivered, {canceled} canceled, {} events",
-        orders,
+        "{orders} checkouts, {} faults {faults:?}: {} acknowledged, {delivered} delivered, {canceled} canceled, {} events",
+        faults.values().sum::<usize>(),
         made.load(Ordering::Relaxed),
         books.events.len(),
     );

@@ -2,6 +2,7 @@
 
 pub mod buyer;
 pub mod chaos;
+pub mod inside;
 pub mod link;
 pub mod member;
 pub mod process;

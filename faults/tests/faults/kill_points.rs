@@ -18,19 +18,22 @@ use crate::harness::{
 
 /// How many in the normal run, beside [`KNOWN`].
 const CHOICE: usize = 10;
-/// The same step of one order that is told apart.
-const REPEATS: usize = 3;
+/// The same step of one order that is told apart: an order hears of five events in its life.
+const REPEATS: usize = 5;
 /// How long an order is watched before the next begins. One whose worker died waits for its lease in the background.
 const WATCH: Duration = Duration::from_millis(1500);
 
 /// Where outboxes, relays and captures are lost in other shops.
-const KNOWN: [(&str, &str, &str, Moment); 8] = [
+const KNOWN: [(&str, &str, &str, Moment); 11] = [
     ("order", "postgres", "COMMIT after INSERT INTO outbox", Moment::AnswerLost),
     ("order", "rabbitmq", "publish order.created", Moment::Before),
     ("order", "rabbitmq", "publish order.created", Moment::AnswerLost),
     ("payment", "postgres", "INSERT INTO mock_charges", Moment::Before),
     ("payment", "postgres", "INSERT INTO mock_charges", Moment::AnswerLost),
     ("payment", "rabbitmq", "ack", Moment::Before),
+    ("delivery", "postgres", "INSERT INTO mock_parcels", Moment::Before),
+    ("delivery", "postgres", "INSERT INTO mock_parcels", Moment::AnswerLost),
+    ("product", "rabbitmq", "ack", Moment::AnswerLost),
     ("cart", "orders", "call", Moment::AnswerLost),
     ("order", "catalog", "call", Moment::AnswerLost),
 ];

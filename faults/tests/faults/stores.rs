@@ -70,7 +70,8 @@ async fn a_locked_row_holds_up_its_own_product_and_nothing_else() {
 
     let refused = shop.check_out_once(&waiting, "London").await;
     assert_eq!(refused, Some(503));
-    shop.order(free, "London").await;
+    let (buyer, order) = shop.order(free, "London").await;
+    shop.becomes(&buyer, order, "DELIVERED").await;
     let (status, _) = shop.surely("product", Method::GET, "/api/v1/products", &waiting, None).await;
     assert_eq!(status, 200);
 
@@ -99,6 +100,32 @@ async fn a_full_disk_is_a_503_without_half_an_order_and_recovers_by_itself() {
 
     sqlx::raw_sql("DROP FUNCTION no_space CASCADE").execute(shop.database("order")).await.unwrap();
     assert!(matches!(shop.check_out(&buyer, "London").await, Outcome::Ordered(_)));
+    shop.settles().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_where_orders_are_paid_and_shipped_holds_them_up_and_loses_none() {
+    let shop = Shop::open(Settings::default()).await;
+    let product = shop.product("Kettle", 1999, 10).await;
+    for service in ["payment", "delivery"] {
+        // A sequence counts on although what counts it is taken back.
+        let full = "CREATE SEQUENCE refused;
+                    CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                        PERFORM nextval('refused');
+                        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+                    END $$;
+                    CREATE TRIGGER no_space BEFORE INSERT ON outbox EXECUTE FUNCTION no_space()";
+        let database = shop.database(service);
+        sqlx::raw_sql(full).execute(database).await.unwrap();
+        let (buyer, order) = shop.order(product, "London").await;
+        shop_testing::eventually("something was refused", || async {
+            let refused: bool = sqlx::query_scalar("SELECT is_called FROM refused").fetch_one(database).await.unwrap();
+            if refused { Ok(()) } else { Err("nothing".to_owned()) }
+        })
+        .await;
+        sqlx::raw_sql("DROP FUNCTION no_space CASCADE").execute(database).await.unwrap();
+        shop.becomes(&buyer, order, "DELIVERED").await;
+    }
     shop.settles().await;
 }
 

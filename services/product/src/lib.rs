@@ -12,7 +12,7 @@
 
 mod app;
 pub mod config;
-mod domain;
+pub mod domain;
 mod error;
 mod events;
 mod expiry;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use jiff::SignedDuration;
 use shop_proto::events::{OrderCanceled, OrderCreated, OrderPaid};
 use shop_testing::{TestBroker, eventually};
 
@@ -32,6 +33,20 @@ async fn two_relays_send_every_event_once() {
     for relay in relays {
         relay.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_was_written_before_the_clock_jumped_back_is_sent_all_the_same() {
+    let (broker, publisher) = (TestBroker::create().await, Publisher::create().await);
+    let client = Client::of(&broker).await;
+    let mut arriving = client.listen("order.created").await;
+    publisher.commit(orders(1)).await;
+    publisher.world.jump(-SignedDuration::from_hours(1));
+
+    let relay = publisher.relaying(&broker.config);
+    next(&mut arriving, 1).await;
+    publisher.all_sent("order.created").await;
+    relay.stop().await;
 }
 
 #[tokio::test]

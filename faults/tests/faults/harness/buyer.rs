@@ -42,8 +42,13 @@ impl Shop {
     /// Somebody new.
     pub fn person(&self, roles: &[Role]) -> Person {
         let id = Uuid::now_v7();
+        self.holder(id, self.tokens.mint(id, roles))
+    }
+
+    /// Whoever holds this token.
+    pub fn holder(&self, id: Uuid, token: String) -> Person {
         self.witness().accounts.push(Account { user_id: id, ..Account::default() });
-        Person { id, token: self.tokens.mint(id, roles) }
+        Person { id, token }
     }
 
     /// Somebody new who buys.
@@ -242,6 +247,6 @@ fn code(body: &Value) -> String {
     kind.rsplit(':').next().unwrap_or_default().to_owned()
 }
 
-fn read_id(value: &Value) -> Uuid {
+pub fn read_id(value: &Value) -> Uuid {
     value.as_str().and_then(|id| id.parse().ok()).unwrap_or_else(|| panic!("no id: {value}"))
 }

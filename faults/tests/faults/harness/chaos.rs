@@ -1,6 +1,7 @@
 //! Faults in an order that follows from a seed.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -31,37 +32,45 @@ pub fn random(test: &str) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// Lets one thing after the other fail until `over`, then heals all. Says how many did.
-pub async fn torment(shop: &Shop, mut random: StdRng, over: &AtomicBool) -> usize {
-    let mut faults = 0;
+/// Lets one thing after the other fail until `over`, then heals all. Says how often each kind of thing did.
+pub async fn torment(shop: &Shop, mut random: StdRng, over: &AtomicBool) -> BTreeMap<&'static str, usize> {
+    let mut faults = BTreeMap::new();
     while !over.load(Ordering::Acquire) {
-        one_fault(shop, &mut random).await;
-        faults += 1;
+        *faults.entry(one_fault(shop, &mut random).await).or_default() += 1;
         pause(&mut random, 50..400).await;
     }
     shop.heal().await;
     faults
 }
 
-async fn one_fault(shop: &Shop, random: &mut StdRng) {
+/// What it was.
+async fn one_fault(shop: &Shop, random: &mut StdRng) -> &'static str {
     match random.random_range(0..10) {
         0..4 => {
             let member = shop.members.choose(random).expect("a shop has processes");
             member.kill();
             pause(random, 10..500).await;
             member.start();
+            "killed"
         }
-        4 => shop.links(random_need(random)).for_each(Link::reset),
-        5 => during(Mode::Cut, shop.links(Some("rabbitmq")).collect(), random).await,
+        4 => {
+            shop.links(random_need(random)).for_each(Link::reset);
+            "all connections reset"
+        }
+        5 => {
+            during(Mode::Cut, shop.links(Some("rabbitmq")).collect(), random).await;
+            "broker cut"
+        }
         kind => {
             let links: Vec<_> = shop.links(None).collect();
             let link = *links.choose(random).expect("a shop has links");
-            let mode = match kind {
-                6 => Mode::Cut,
-                7 => Mode::Stalled,
-                _ => Mode::Slow(Duration::from_millis(random.random_range(10..200))),
+            let (mode, name) = match kind {
+                6 => (Mode::Cut, "link cut"),
+                7 => (Mode::Stalled, "link stalled"),
+                _ => (Mode::Slow(Duration::from_millis(random.random_range(10..200))), "link slowed"),
             };
             during(mode, vec![link], random).await;
+            name
         }
     }
 }

@@ -5,7 +5,9 @@ use std::{collections::HashMap, net::Ipv4Addr, net::SocketAddr, path::PathBuf, s
 use reqwest::Client;
 use secrecy::ExposeSecret as _;
 use shop_config::{Auth, Postgres};
+use shop_testing::TestWorld;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::{
     link::Link,
@@ -17,6 +19,10 @@ use super::{
 const HTTP: u16 = 7080;
 const ADMIN: u16 = 7081;
 const GRPC: u16 = 7090;
+/// In the order they are started.
+pub const SERVICES: [&str; 6] = ["product", "order", "payment", "delivery", "cart", "user"];
+/// Where the key that signs tokens is, in the shop's folder.
+pub const SIGNING: &str = "signing";
 
 /// What differs between shops.
 #[derive(Clone, Debug)]
@@ -31,6 +37,10 @@ pub struct Settings {
     pub payment_outcomes: &'static str,
     pub delivery_latency: &'static str,
     pub delivery_outcomes: &'static str,
+    /// Whether there is a user service too; else tokens come out of nowhere.
+    pub accounts: bool,
+    /// Whether each service has a clock that the test moves; it then runs inside the test.
+    pub own_clocks: bool,
 }
 
 impl Settings {
@@ -49,6 +59,8 @@ impl Default for Settings {
             payment_outcomes: "[]",
             delivery_latency: "0s",
             delivery_outcomes: "[]",
+            accounts: false,
+            own_clocks: false,
         }
     }
 }
@@ -58,8 +70,10 @@ pub struct Neighbourhood {
     pub databases: HashMap<&'static str, Postgres>,
     pub amqp: String,
     pub redis: String,
+    /// Where accounts are, if there are any.
+    pub mongodb: Option<String>,
     pub auth: Auth,
-    /// For logs.
+    /// For logs, and for the key that signs tokens.
     pub folder: PathBuf,
     /// Second and third part of the loopback addresses: a shop has ports that nobody else takes.
     pub network: [u8; 2],
@@ -68,8 +82,8 @@ pub struct Neighbourhood {
 
 impl Neighbourhood {
     fn address(&self, service: &str, replica: usize) -> Ipv4Addr {
-        let place = ["product", "order", "payment", "delivery", "cart"].iter().position(|name| *name == service);
-        let last = 16 * (place.expect("one of the five") + 1) + replica;
+        let place = SERVICES.iter().position(|name| *name == service);
+        let last = 16 * (place.expect("one of them") + 1) + replica;
         Ipv4Addr::new(127, self.network[0], self.network[1], u8::try_from(last).expect("few replicas"))
     }
 }
@@ -90,13 +104,21 @@ impl Member {
         let mut doors = Doors { process: Arc::clone(&process), links: Vec::new() };
         let address = around.address(service, replica);
         let mut environment = common(around, service, address);
-        environment.push(("SHOP_AMQP__URL", doors.store("rabbitmq", Protocol::Amqp, &around.amqp).await));
+        if service == "user" {
+            let mongodb = around.mongodb.as_deref().expect("a shop with accounts");
+            environment.push(("SHOP_MONGODB__URL", doors.store("mongodb", Protocol::Mongodb, mongodb).await));
+            environment.push(("SHOP_SIGNING__FOLDER", around.folder.join(SIGNING).display().to_string()));
+        } else {
+            environment.push(("SHOP_AMQP__URL", doors.store("rabbitmq", Protocol::Amqp, &around.amqp).await));
+        }
         if let Some(database) = around.databases.get(service) {
             let url = doors.store("postgres", Protocol::Postgres, database.url.expose_secret()).await;
             environment.push(("SHOP_POSTGRES__URL", url));
         }
-        if service == "cart" {
+        if matches!(service, "cart" | "user") {
             environment.push(("SHOP_REDIS__URL", doors.store("redis", Protocol::Redis, &around.redis).await));
+        }
+        if service == "cart" {
             environment.push(("SHOP_ORDERS__URL", doors.all_of(around, "orders", "order").await));
             environment.push(("SHOP_ORDERS__RETRIES__ATTEMPTS", around.settings.attempts.to_owned()));
         }
@@ -105,7 +127,9 @@ impl Member {
         }
         let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let log = around.folder.join(format!("{service}-{replica}.log"));
-        let program = Program { binary: binary(service), environment, log };
+        let (seed, _) = Uuid::new_v4().as_u64_pair();
+        let clock = around.settings.own_clocks.then(|| Arc::new(TestWorld::new(seed)));
+        let program = Program { service, binary: binary(service), environment, log, clock };
         Self { service, links: doors.links, address, process, program }
     }
 
@@ -150,6 +174,25 @@ impl Member {
         self.links.iter().find(|link| link.to == to).unwrap_or_else(|| panic!("{} does not use {to}", self.service))
     }
 
+    /// Its clock, in a shop whose services have their own.
+    pub fn clock(&self) -> &TestWorld {
+        self.program.clock.as_deref().expect("Settings::own_clocks")
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.program.log).expect("a process has a log")
+    }
+
+    /// The value of a metric; `name` with its labels. What was never counted is zero.
+    pub async fn metric(&self, client: &Client, name: &str) -> u64 {
+        let url = format!("http://{}:{ADMIN}/metrics", self.address);
+        let text = client.get(url).send().await.expect("the admin port answers").text().await.expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = line.and_then(|line| line.split(' ').next());
+        value.map_or(0, |value| value.parse().expect("a count"))
+    }
+
     /// A URL of its public API.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}:{HTTP}{path}", self.address)
@@ -175,6 +218,10 @@ fn common(around: &Neighbourhood, service: &str, address: Ipv4Addr) -> Vec<(&'st
         ("SHOP_UNPAID_EXPIRY", settings.unpaid_expiry.to_owned()),
         ("SHOP_RESERVATION", settings.reservation.to_owned()),
     ];
+    if service == "user" {
+        environment.push(("SHOP_PUBLIC_URL", "http://shop.example".to_owned()));
+        environment.push(("SHOP_MAIL__KIND", "log".to_owned()));
+    }
     // Only those two know the section, and read it differently.
     if matches!(service, "payment" | "delivery") {
         environment.push(("SHOP_PROVIDER__LATENCY", latency.to_owned()));

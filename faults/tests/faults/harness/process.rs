@@ -1,39 +1,59 @@
-//! A service's own binary as a child process.
+//! A service's own binary as a child process, or the service inside this one.
 
 use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The child, or none while it is dead.
+use shop_testing::TestWorld;
+
+use super::inside::Inside;
+
+/// What runs the service; nothing while it is dead.
 #[derive(Default)]
-pub struct Process(Mutex<Option<Child>>);
+pub struct Process(Mutex<Option<Life>>);
+
+enum Life {
+    Child(Child),
+    Inside(Inside),
+}
 
 impl Process {
     /// Starts the program, once more after it was killed.
     pub fn start(&self, program: &Program) {
-        let child =
-            program.command("serve").spawn().unwrap_or_else(|error| panic!("{}: {error}", program.binary.display()));
-        *self.child() = Some(child);
+        let life = match &program.clock {
+            Some(clock) => Life::Inside(Inside::start(program.service, &program.environment, Arc::clone(clock))),
+            None => Life::Child(
+                program
+                    .command("serve")
+                    .spawn()
+                    .unwrap_or_else(|error| panic!("{}: {error}", program.binary.display())),
+            ),
+        };
+        *self.life() = Some(life);
     }
 
-    /// SIGKILL; returns when the process is gone. One that is dead stays so.
+    /// SIGKILL; returns when the process is gone. One that is dead stays so, and one inside this process only ends.
     pub fn kill(&self) {
-        if let Some(mut child) = self.child().take() {
-            // One that has just ended by itself cannot be killed, and is gone too.
-            let _ = child.kill();
-            let _ = child.wait();
+        match self.life().take() {
+            Some(Life::Child(mut child)) => {
+                // One that has just ended by itself cannot be killed, and is gone too.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            Some(Life::Inside(inside)) => inside.end(),
+            None => {}
         }
     }
 
     /// Whether nobody killed it.
     pub fn is_started(&self) -> bool {
-        self.child().is_some()
+        self.life().is_some()
     }
 
-    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+    fn life(&self) -> MutexGuard<'_, Option<Life>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -46,10 +66,13 @@ impl Drop for Process {
 
 /// What a process is started with.
 pub struct Program {
+    pub service: &'static str,
     pub binary: PathBuf,
     pub environment: Vec<(String, String)>,
     /// Standard output and error are appended here.
     pub log: PathBuf,
+    /// With a clock of its own it runs inside this process.
+    pub clock: Option<Arc<TestWorld>>,
 }
 
 impl Program {

@@ -12,6 +12,7 @@ pub enum Protocol {
     Amqp,
     Redis,
     Grpc,
+    Mongodb,
 }
 
 /// The least that is forwarded at once: what the other side acts on as a whole.
@@ -48,6 +49,7 @@ impl Steps {
             Protocol::Amqp => self.amqp()?,
             Protocol::Redis => self.redis()?,
             Protocol::Grpc => self.grpc()?,
+            Protocol::Mongodb => self.mongodb()?,
         };
         Some(Step { bytes: self.buffer.drain(..length).collect(), name })
     }
@@ -145,6 +147,13 @@ impl Steps {
             Some(word) => Some(word.to_owned()),
         };
         Some((at, name))
+    }
+
+    /// Messages. They have no names: nobody dies at one of them.
+    fn mongodb(&self) -> Option<(usize, Option<String>)> {
+        let length: [u8; 4] = self.buffer.get(..4)?.try_into().ok()?;
+        let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
+        self.buffer.get(..length).map(|_| (length, None))
     }
 
     /// The number after the mark at `at`, and where the next line begins.

@@ -1,7 +1,7 @@
 //! A user service of its own for each test: its database, its mailbox, its clock, its client address.
 
 mod keys;
-mod stores;
+mod mailbox;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shop_config::Url;
 use shop_core::World as _;
 use shop_server::{Host, Service as _};
-use shop_testing::{Running, TestTokens, TestWorld, eventually, variable};
+use shop_testing::{Running, TestMongo, TestTokens, TestWorld, eventually, variable};
 use shop_user::{
     App,
     config::{Config, FirstAdmin, MailSettings, RateLimits, Signing, Smtp},
@@ -21,7 +21,7 @@ use shop_user::{
 use uuid::Uuid;
 
 pub use keys::{KeyPair, Keys};
-pub use stores::{Mailbox, TestMongo};
+pub use mailbox::Mailbox;
 
 pub const PASSWORD: &str = "a perfectly fine passphrase";
 pub const ADMIN_PASSWORD: &str = "the first admin's passphrase";

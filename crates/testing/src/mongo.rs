@@ -1,54 +1,26 @@
-//! Where a test finds what the service wrote: its mailbox and its database.
-
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-};
+//! A MongoDB database for one test.
 
 use bson::{Document, doc};
-use serde_json::Value;
-use shop_testing::variable;
-use uuid::Uuid;
 
-/// The lines of the log mailer.
-#[derive(Clone, Default)]
-pub struct Mailbox(Arc<Mutex<Vec<u8>>>);
+use crate::{unique_name, variable};
 
-impl Mailbox {
-    pub fn to(&self, email: &str) -> Vec<Value> {
-        let bytes = self.0.lock().expect("no test panics with the mailbox").clone();
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        let mails = lines.map(|line| serde_json::from_slice::<Value>(line).expect("a mail is a line of JSON"));
-        mails.filter(|mail| mail["to"] == email).collect()
-    }
-}
-
-impl Write for Mailbox {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no test panics with the mailbox").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A database for one test, dropped afterwards.
+/// Dropped with the value.
 pub struct TestMongo {
+    /// Where it is, with user and password.
     pub url: String,
     name: String,
 }
 
 impl TestMongo {
+    /// A database that comes into being with its first document.
+    #[must_use]
     pub fn create() -> Self {
         let server = variable("SHOP_TEST_MONGODB_URL");
         let (host, options) = server.split_once("/?").unwrap_or((server.trim_end_matches('/'), ""));
-        let name = format!("t{}", Uuid::new_v4().simple());
+        let name = unique_name();
         Self { url: format!("{host}/{name}?{options}"), name }
     }
-}
 
-impl TestMongo {
     /// How many documents a collection has.
     pub async fn documents(&self, collection: &str) -> u64 {
         let client = mongodb::Client::with_uri_str(&self.url).await.expect("a MongoDB URL");
@@ -64,7 +36,7 @@ impl Drop for TestMongo {
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let drop = async move { mongodb::Client::with_uri_str(&url).await?.database(&name).drop().await };
-            runtime.block_on(drop).map_err(io::Error::other)
+            runtime.block_on(drop).map_err(std::io::Error::other)
         });
         if let Ok(Err(error)) = dropped.join() {
             eprintln!("the test database {} stays: {error}", self.name);
