@@ -6,6 +6,7 @@ mod chance;
 mod convergence;
 mod deletion;
 mod faults;
+mod fields;
 mod leadership;
 mod refusals;
 mod scene;
