@@ -22,6 +22,7 @@ use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, pred
 use kube::{Api, Client, CustomResourceExt, Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::crd::{Phase, Shop, ShopStatus};
 use crate::credentials::Credentials;
@@ -41,6 +42,8 @@ const LEFTOVER_REQUEUE: Duration = Duration::from_secs(2);
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 /// A rollout changes many objects at once; one reconcile answers them all.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// A reconcile that takes longer waits for an answer that will not come, and is given up.
+const DEADLINE: Duration = Duration::from_mins(1);
 /// Reconciles that run at the same time.
 const CONCURRENCY: u16 = 4;
 
@@ -102,6 +105,9 @@ pub enum Error {
     /// The status could not be written.
     #[error("writing the status: {0}")]
     Status(#[source] kube::Error),
+    /// The API server left a request unanswered.
+    #[error("not done within {DEADLINE:?}: the API server does not answer")]
+    Late,
 }
 
 impl Error {
@@ -114,6 +120,7 @@ impl Error {
             Self::Apply(apply::Error::Foreign { .. }) => "NameTaken",
             Self::Apply(_) => "ApplyFailed",
             Self::Status(_) => "StatusFailed",
+            Self::Late => "Late",
         }
     }
 }
@@ -318,7 +325,7 @@ fn shop_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Shop>> {
 #[tracing::instrument(name = "reconcile", skip_all, fields(k8s.namespace.name = shop.namespace(), shop = shop.name_any()))]
 async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Action, Error> {
     let start = Instant::now();
-    let outcome = reconcile(&context, &shop).await;
+    let outcome = timeout(DEADLINE, reconcile(&context, &shop)).await.unwrap_or(Err(Error::Late));
     context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
     if outcome.is_ok() {
         context.forget_failures(&shop);

@@ -112,7 +112,7 @@ pub struct SmtpSpec {
     #[x_kube(validation = Rule::new(
         "self.matches('^([^<>[:cntrl:]]*<[^<>@[:space:]]+@[^<>@[:space:]]+>|[^<>@[:space:]]+@[^<>@[:space:]]+)$')"
     ).message(
-        "from is an e-mail address, with or without a name before it: shop@example.com or Shop <shop@example.com>"
+        "from is an e-mail address, with or without a name before it, for example shop@example.com or Shop <shop@example.com>"
     ))]
     pub from: String,
 }

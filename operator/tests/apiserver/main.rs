@@ -2,8 +2,11 @@
 //!
 //! All tests share one API server, which they start themselves; every test has a namespace of its own.
 
+mod chance;
 mod convergence;
 mod deletion;
+mod faults;
+mod fields;
 mod leadership;
 mod refusals;
 mod scene;

@@ -1,0 +1,18 @@
+//! What is left to chance, and how to get the same again.
+
+use rand::{SeedableRng, rngs::StdRng};
+
+/// Whether there is time for all of it.
+pub fn is_deep() -> bool {
+    std::env::var_os("SHOP_TEST_DEEP").is_some()
+}
+
+/// Choices that follow from a printed seed; `SHOP_TEST_SEED` makes the same ones again.
+pub fn random() -> StdRng {
+    let seed = match std::env::var("SHOP_TEST_SEED") {
+        Ok(text) => text.parse().expect("SHOP_TEST_SEED is a number"),
+        Err(_) => rand::random(),
+    };
+    println!("SHOP_TEST_SEED={seed} makes the same choices again");
+    StdRng::seed_from_u64(seed)
+}

@@ -1,0 +1,77 @@
+//! A Shop gets where it should whatever happens to the operator on the way, and to what it hears from the API server.
+//!
+//! A reference run is recorded first. Every plan then is one thing that goes wrong at one point of that record: at a write,
+//! or at an event of a watch. Where the run ends must be where the reference ended.
+
+mod door;
+mod plan;
+mod run;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use futures::{StreamExt, stream};
+use kube::Config;
+use rand::RngExt;
+use rand::seq::SliceRandom;
+
+use self::plan::{Plan, Trace};
+use self::run::{End, run};
+use crate::chance::{is_deep, random};
+use crate::scene::config;
+use crate::snapshot::differences;
+
+/// Plans that run at the same time, mostly waiting for each other's controllers.
+const AT_ONCE: usize = 6;
+/// Plans of a normal run.
+const SAMPLE: usize = 8;
+/// Plans of a deep run that are drawn, beside the kill points, which are all taken.
+const DRAWN: usize = 80;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_ends_as_it_should_whatever_goes_wrong_on_the_way() {
+    let config = config().await;
+    let (reference, trace) = run(config.clone(), None).await;
+    assert!(trace.writes.len() > 60, "the reference run wrote {:?}", trace.writes);
+    let plans = plans(&trace);
+    let (count, start) = (plans.len(), Instant::now());
+    let runs = plans.into_iter().map(|plan| check(config.clone(), &reference, plan));
+    let complaints: Vec<String> = stream::iter(runs).buffer_unordered(AT_ONCE).concat().await;
+    println!("{count} plans in {:?}", start.elapsed());
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// What is tried, in the order of a seed.
+fn plans(trace: &Trace) -> Vec<Plan> {
+    let mut random = random();
+    let mut kills = Plan::kill_points(trace);
+    kills.shuffle(&mut random);
+    let mut drawn = || {
+        let choice = random.random();
+        Plan::drawn(trace, &mut random, choice)
+    };
+    if is_deep() {
+        kills.extend(std::iter::repeat_with(&mut drawn).take(DRAWN));
+    } else {
+        kills.truncate(SAMPLE / 2);
+        kills.extend(std::iter::repeat_with(&mut drawn).take(SAMPLE / 2));
+    }
+    kills
+}
+
+/// Runs a plan and says what is not as in the reference.
+async fn check(config: Config, reference: &End, plan: Plan) -> Vec<String> {
+    let title = plan.to_string();
+    let complain = |what: String| format!("{title}: {what}");
+    // A task of its own: a panic is a complaint about this plan and lets the others go on.
+    let end = match tokio::spawn(run(config, Some(plan))).await {
+        Ok((end, _)) => end,
+        Err(panic) => return vec![complain(panic.to_string())],
+    };
+    let mut complaints = differences(&reference.objects, &end.objects);
+    let extra: BTreeSet<_> = end.changes.difference(&reference.changes).collect();
+    complaints.extend(extra.into_iter().map(|change| format!("changed what the reference did not: {change}")));
+    complaints.extend(end.complaints);
+    complaints.into_iter().map(complain).collect()
+}

@@ -1,0 +1,120 @@
+//! The events of a watch on their way to the operator.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::plan::EventFault;
+
+/// An event waits this long for one that overtakes it.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// What happens to which event of a watch.
+#[derive(Clone, Copy)]
+pub struct Trouble {
+    /// Events that pass before.
+    pub after: usize,
+    /// What happens to the next.
+    pub fault: EventFault,
+}
+
+/// Counts the events that pass, and lets one of them go wrong.
+pub fn pass(body: Body, count: Arc<AtomicUsize>, trouble: Option<Trouble>) -> Body {
+    let lines = Lines { bytes: body.into_data_stream(), rest: Vec::new() };
+    let events = Events { lines, count, trouble, next: None, over: false };
+    Body::from_stream(stream::unfold(events, async |mut events| {
+        let event = events.next().await?;
+        Some((event, events))
+    }))
+}
+
+struct Events {
+    lines: Lines,
+    count: Arc<AtomicUsize>,
+    trouble: Option<Trouble>,
+    /// An event that was overtaken.
+    next: Option<Bytes>,
+    over: bool,
+}
+
+impl Events {
+    async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
+        if let Some(overtaken) = self.next.take() {
+            return Some(Ok(overtaken));
+        }
+        if self.over {
+            return None;
+        }
+        let event = match self.lines.next().await? {
+            Ok(event) => event,
+            error => return Some(error),
+        };
+        let number = self.count.fetch_add(1, Ordering::SeqCst);
+        match self.trouble.take_if(|trouble| number >= trouble.after).map(|trouble| trouble.fault) {
+            None => Some(Ok(event)),
+            Some(EventFault::Gone) => {
+                self.over = true;
+                Some(Ok(gone()))
+            }
+            Some(fault) => self.hold(event, fault).await,
+        }
+    }
+
+    async fn hold(&mut self, event: Bytes, fault: EventFault) -> Option<Result<Bytes, axum::Error>> {
+        let Ok(following) = timeout(HOLD, self.lines.next()).await else { return Some(Ok(event)) };
+        let Some(Ok(following)) = following else {
+            self.over = true;
+            return Some(Ok(event));
+        };
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let overwritten = object(&event) == object(&following);
+        let (first, second) = match (fault, overwritten) {
+            (EventFault::Overwritten, true) => (following, None),
+            (EventFault::Late, false) => (following, Some(event)),
+            // The events of one object never overtake each other.
+            _ => (event, Some(following)),
+        };
+        self.next = second;
+        Some(Ok(first))
+    }
+}
+
+/// What the API server says of a version that it has forgotten.
+fn gone() -> Bytes {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
+        "message": "too old resource version",
+    });
+    format!("{}\n", json!({"type": "ERROR", "object": status})).into()
+}
+
+fn object(event: &[u8]) -> Value {
+    let event: Value = serde_json::from_slice(event).unwrap_or_default();
+    event["object"]["metadata"]["uid"].clone()
+}
+
+/// The lines of a body.
+struct Lines {
+    bytes: BodyDataStream,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let rest = self.rest.split_off(end + 1);
+                return Some(Ok(std::mem::replace(&mut self.rest, rest).into()));
+            }
+            match self.bytes.next().await? {
+                Ok(bytes) => self.rest.extend_from_slice(&bytes),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
