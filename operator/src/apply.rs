@@ -64,6 +64,8 @@ pub async fn apply(
         config_maps,
         services,
         stateful_sets,
+        postgres_clusters,
+        rabbitmq_clusters,
         jobs,
         deployments,
         horizontal_pod_autoscalers,
@@ -86,6 +88,8 @@ pub async fn apply(
         // Before the pods they are about, which need their stores from the first moment.
         network_policies: writer.converge(live.network_policies, network_policies).await?,
         stateful_sets: writer.converge(live.stateful_sets, stateful_sets).await?,
+        postgres_clusters: writer.converge(live.postgres_clusters, postgres_clusters).await?,
+        rabbitmq_clusters: writer.converge(live.rabbitmq_clusters, rabbitmq_clusters).await?,
         jobs: writer.converge(live.jobs, jobs).await?,
         deployments: writer.converge(live.deployments, deployments).await?,
         horizontal_pod_autoscalers: writer

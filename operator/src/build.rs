@@ -3,6 +3,7 @@
 mod autoscaler;
 mod config_map;
 mod deployment;
+mod elsewhere;
 mod env;
 mod ingress;
 mod meta;
@@ -45,7 +46,9 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
     Objects {
         service_accounts: meta::service_accounts(shop),
         stateful_sets: stores::stateful_sets(&inputs),
-        jobs: jobs(shop),
+        postgres_clusters: stores::cloud_native_pg::cluster(shop).into_iter().collect(),
+        rabbitmq_clusters: stores::rabbitmq_cluster::cluster(&inputs).into_iter().collect(),
+        jobs: jobs(&inputs),
         deployments: services.map(|s| deployment::build(&inputs, s)).chain(stores::traces::deployment(shop)).collect(),
         horizontal_pod_autoscalers: shop.services.iter().filter_map(|s| autoscaler::build(shop, s)).collect(),
         services: service::build(shop),
@@ -58,9 +61,10 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
     }
 }
 
-fn jobs(shop: &ValidShop) -> Vec<Job> {
-    let migrating = shop.services.iter().filter(|service| service.service.migrates);
-    migrating.flat_map(|service| migration::jobs(shop, service)).chain(stores::redis::users_job(shop)).collect()
+fn jobs(inputs: &Inputs<'_>) -> Vec<Job> {
+    let shop = inputs.shop;
+    let migrating = shop.services.iter().filter(|service| shop.has_migration(service.service));
+    migrating.flat_map(|service| migration::jobs(inputs, service)).chain(stores::redis::users_job(shop)).collect()
 }
 
 impl Inputs<'_> {

@@ -24,18 +24,21 @@ use ring::rand::SystemRandom;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::crd::{Phase, Shop, ShopStatus};
+use crate::crd::{Phase, Shop, ShopStatus, StoreMode};
 use crate::credentials::Credentials;
 use crate::metrics::Metrics;
 use crate::rollback::Choice;
 use crate::rotation::Wish;
 use crate::settings::Settings;
+use crate::validate::ValidShop;
 use crate::{apply, credentials, identities, names, observe, rollback, rollout, status, validate};
 
 /// A Shop that nothing happened to is looked at this often: Secrets are not watched.
 const REQUEUE: Duration = Duration::from_mins(5);
 /// What is blocked is looked at this often: what unblocks it may not be watched.
 const BLOCKED_REQUEUE: Duration = Duration::from_secs(20);
+/// A store that others run is looked at this often: neither their Secrets nor their kinds are watched.
+const ELSEWHERE_REQUEUE: Duration = Duration::from_secs(30);
 /// A predecessor is usually collected within seconds.
 const LEFTOVER_REQUEUE: Duration = Duration::from_secs(2);
 /// Longest pause after errors.
@@ -159,7 +162,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         identities::renew(credentials.mesh_authorities(), shop, &observed.objects.secrets, now, &context.random);
     let credentials = credentials.with(identities.map_err(credentials::Error::from)?);
     let others: Vec<Arc<Shop>> = context.shops.iter().flat_map(Store::state).collect();
-    let valid = match validate::validate(shop, &others, &context.settings, credentials) {
+    let valid = match validate::validate(shop, &others, &context.settings, credentials, &observed.stores) {
         Ok(valid) => valid,
         Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
     };
@@ -178,7 +181,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         previous: shop.status.as_ref(),
         now,
     });
-    let requeue = if status.phase == Some(Phase::Blocked) { BLOCKED_REQUEUE } else { REQUEUE };
+    let requeue = if status.phase == Some(Phase::Blocked) { BLOCKED_REQUEUE } else { requeue(&valid) };
     let rotated = rotate(context, shop, &valid.credentials, status.phase, now).await?; // IO
     Ok((status, requeue.min(rotated)))
 }
@@ -200,6 +203,11 @@ async fn rotate(
     // What is due and was not done waits for the Shop to be ready, which is an event of its own.
     let left = rotation.due(&wish).filter(|due| *due > now).map(|due| due.duration_since(now));
     Ok(left.and_then(|left| left.try_into().ok()).unwrap_or(REQUEUE))
+}
+
+fn requeue(shop: &ValidShop) -> Duration {
+    let elsewhere = shop.stores().iter().any(|(_, store)| store.mode() != StoreMode::Embedded);
+    if elsewhere { ELSEWHERE_REQUEUE } else { REQUEUE }
 }
 
 fn blocked(shop: &Shop, reason: &str, message: &str) -> ShopStatus {

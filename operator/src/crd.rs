@@ -28,7 +28,10 @@ pub use self::products::{ProductImagesSpec, ProductsSpec, S3Spec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, Autoscaling, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
 pub use self::status::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
-pub use self::stores::{EmbeddedStore, StoreSpec};
+pub use self::stores::{
+    CloudNativePgStore, ClusterOperatorStore, EmbeddedStore, ExternalStore, MongodbSpec, PostgresSpec, RabbitmqSpec,
+    RedisSpec, StoreMode,
+};
 pub use self::traffic::{IngressSpec, MailSpec, RateLimits, SmtpSpec, TlsSpec, UsersSpec};
 
 /// What a marker object such as `embedded: {}` holds: nothing, its presence is the meaning.
@@ -124,19 +127,19 @@ pub struct ShopSpec {
 
     /// PostgreSQL, which keeps products, orders, payments and deliveries.
     #[serde(default)]
-    pub postgres: StoreSpec,
+    pub postgres: PostgresSpec,
 
     /// MongoDB, which keeps the users.
     #[serde(default)]
-    pub mongodb: StoreSpec,
+    pub mongodb: MongodbSpec,
 
     /// Redis, which keeps carts and rate limits.
     #[serde(default)]
-    pub redis: StoreSpec,
+    pub redis: RedisSpec,
 
     /// RabbitMQ, which carries events between the services.
     #[serde(default)]
-    pub rabbitmq: StoreSpec,
+    pub rabbitmq: RabbitmqSpec,
 
     /// Accounts and log-in.
     #[serde(default)]

@@ -3,7 +3,7 @@
 //! A reconcile is a pipeline, and the modules are its steps in reading order:
 //!
 //! ```text
-//! Shop -> observe (IO) -> credentials (IO), identities -> validate -> rollback, build -> rollout -> apply (IO) -> status -> write (IO)
+//! Shop -> observe (IO) -> credentials (IO), identities, stores -> validate -> rollback, build -> rollout -> apply (IO) -> status -> write (IO)
 //! ```
 //!
 //! `plan` goes the same way without the steps that write, for people who want to know before.
@@ -14,6 +14,7 @@
 
 pub mod catalog;
 pub mod crd;
+pub mod kinds;
 pub mod names;
 pub mod settings;
 
@@ -31,6 +32,7 @@ pub mod rollout;
 pub mod rotation;
 pub mod scaling;
 pub mod status;
+pub mod stores;
 pub mod validate;
 
 pub mod check;

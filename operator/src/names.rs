@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::build::short_hash;
 use crate::catalog::{SERVICES, STORES};
 
 /// Field manager of everything the operator applies, and value of the `managed-by` label.
@@ -114,6 +115,30 @@ pub fn identity(shop: &str, service: &str) -> String {
 #[must_use]
 pub fn jwks(shop: &str) -> String {
     format!("{shop}-jwt-keys")
+}
+
+/// Name of the `ConfigMap` with the authorities of stores that others run.
+#[must_use]
+pub fn store_authorities(shop: &str) -> String {
+    format!("{shop}-store-authorities")
+}
+
+/// Name of a service's role and database on a server that other Shops may use too. PostgreSQL takes 63 characters.
+#[must_use]
+pub fn on_shared_server(namespace: &str, shop: &str, service: &str) -> String {
+    format!("{shop}-{service}-{}", short_hash(format!("{namespace}/{shop}").as_bytes()))
+}
+
+/// Name of the Secret with which CloudNativePG lets the superuser in.
+#[must_use]
+pub fn superuser(cluster: &str) -> String {
+    format!("{cluster}-superuser")
+}
+
+/// Name of the Secret in which CloudNativePG keeps the authority of its certificates.
+#[must_use]
+pub fn cluster_authority(cluster: &str) -> String {
+    format!("{cluster}-ca")
 }
 
 /// Names of the Secrets made from the credentials. They are fetched by name, because listing Secrets would need the

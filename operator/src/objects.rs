@@ -9,6 +9,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use crate::kinds::{PostgresCluster, RabbitmqCluster};
+
 /// Objects as they should be, made by builders.
 #[derive(Debug, Default)]
 pub struct Desired;
@@ -34,6 +36,10 @@ pub struct Objects<Stage> {
     pub services: Vec<Service>,
     /// Stores.
     pub stateful_sets: Vec<StatefulSet>,
+    /// Stores that CloudNativePG runs.
+    pub postgres_clusters: Vec<PostgresCluster>,
+    /// Stores that the RabbitMQ cluster operator runs.
+    pub rabbitmq_clusters: Vec<RabbitmqCluster>,
     /// Migrations.
     pub jobs: Vec<Job>,
     /// Services, and the trace store.

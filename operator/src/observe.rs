@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::crd::Shop;
 use crate::names;
 use crate::objects::{Live, Objects};
+use crate::stores::{self, Found};
 
 /// Requests for single Secrets that run at the same time.
 const SECRETS_AT_ONCE: usize = 4;
@@ -44,6 +45,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// The cluster's ingress classes.
     pub ingress_classes: Vec<IngressClass>,
+    /// What is known about stores that are not embedded.
+    pub stores: Found,
     /// The volumes of the Shop's stores.
     pub volume_claims: Vec<PersistentVolumeClaim>,
 }
@@ -67,11 +70,22 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         futures::try_join!(reader.list(), reader.list(), reader.list())?;
     let (pod_disruption_budgets, network_policies, ingresses) =
         futures::try_join!(reader.list(), reader.list(), reader.list())?;
+    let spec = &shop.spec;
+    let (postgres_clusters, rabbitmq_clusters, store_secrets) = futures::try_join!(
+        reader.list_if_known(spec.postgres.cloud_native_pg.is_some()),
+        reader.list_if_known(spec.rabbitmq.cluster_operator.is_some()),
+        reader.secrets(stores::secret_names(shop)),
+    )?;
+    let stores = Found {
+        cloud_native_pg: postgres_clusters.is_some(),
+        cluster_operator: rabbitmq_clusters.is_some(),
+        secrets: store_secrets.into_iter().map(|secret| (secret.name_any(), secret)).collect(),
+    };
     let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
         reader.list(),
         reader.volume_claims(),
         reader.ingress_classes(),
-        reader.secrets(),
+        reader.secrets(names::derived_secrets(&reader.shop)),
         reader.secret(names::credentials(&reader.shop)),
     )?;
     Ok(Observed {
@@ -81,6 +95,8 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
             config_maps,
             services,
             stateful_sets,
+            postgres_clusters: postgres_clusters.unwrap_or_default(),
+            rabbitmq_clusters: rabbitmq_clusters.unwrap_or_default(),
             jobs,
             deployments,
             horizontal_pod_autoscalers,
@@ -92,6 +108,7 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         credentials,
         pods,
         ingress_classes,
+        stores,
         volume_claims,
     })
 }
@@ -128,8 +145,18 @@ impl Reader<'_> {
         list.map(|list| list.items).map_err(|source| Error { what: "ingressclasses".to_owned(), source })
     }
 
-    async fn secrets(&self) -> Result<Vec<Secret>, Error> {
-        let names = names::derived_secrets(&self.shop);
+    /// Objects of a kind that only another operator knows; `None` where it is asked for and the cluster does not know it.
+    async fn list_if_known<K: Child>(&self, asked: bool) -> Result<Option<Vec<K>>, Error> {
+        if !asked {
+            return Ok(Some(Vec::new()));
+        }
+        match self.list().await {
+            Err(Error { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(None),
+            outcome => outcome.map(Some),
+        }
+    }
+
+    async fn secrets(&self, names: Vec<String>) -> Result<Vec<Secret>, Error> {
         let found = stream::iter(names).map(|name| self.secret(name)).buffered(SECRETS_AT_ONCE);
         found.try_filter_map(|secret| async { Ok(secret) }).try_collect().await
     }
@@ -156,6 +183,8 @@ impl Observed {
             config_maps,
             services,
             stateful_sets,
+            postgres_clusters,
+            rabbitmq_clusters,
             jobs,
             deployments,
             horizontal_pod_autoscalers,
@@ -169,6 +198,8 @@ impl Observed {
             .or_else(|| first_of_another(config_maps, &uid))
             .or_else(|| first_of_another(services, &uid))
             .or_else(|| first_of_another(stateful_sets, &uid))
+            .or_else(|| first_of_another(postgres_clusters, &uid))
+            .or_else(|| first_of_another(rabbitmq_clusters, &uid))
             .or_else(|| first_of_another(jobs, &uid))
             .or_else(|| first_of_another(deployments, &uid))
             .or_else(|| first_of_another(horizontal_pod_autoscalers, &uid))

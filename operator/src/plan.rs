@@ -26,7 +26,7 @@ use crate::validate::{Invalid, ValidShop, validate};
 use crate::{identities, names};
 
 /// Kinds that may have to wait.
-const WAITING: [&str; 3] = ["StatefulSet", "Job", "Deployment"];
+const WAITING: [&str; 5] = ["StatefulSet", "Cluster", "RabbitmqCluster", "Job", "Deployment"];
 
 /// What a plan is made from.
 pub struct Facts<'a, S> {
@@ -101,7 +101,7 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     if let Some(leftover) = observed.leftover(facts.shop) {
         return Err(Error::Leaving(leftover));
     }
-    let Observed { objects: live, credentials, pods, .. } = observed;
+    let Observed { objects: live, credentials, pods, stores, .. } = observed;
     let found = credentials::judge(credentials, facts.shop);
     let found = found.map_err(|credentials::Leaving| Error::Leaving("its credentials".to_owned()))?;
     let mut credentials = Credentials::foreseen(found.as_ref())?;
@@ -110,7 +110,7 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
         let identities = identities::renew(authorities, facts.shop, &live.secrets, facts.now, facts.random)?;
         credentials = credentials.with(identities);
     }
-    let valid = |shop| validate(shop, facts.others, facts.settings, credentials.clone());
+    let valid = |shop| validate(shop, facts.others, facts.settings, credentials.clone(), &stores);
     // A Shop that was stored before a rule existed is no reason not to plan the one that keeps it.
     let before = facts.before.and_then(|before| valid(before).ok()).map(|before| build(&before));
     let Choice { shop, objects, .. } = rollback::choose(valid(facts.shop)?, facts.shop, &live, facts.now);
@@ -143,6 +143,8 @@ impl Changes<'_> {
             config_maps,
             services,
             stateful_sets,
+            postgres_clusters,
+            rabbitmq_clusters,
             jobs,
             deployments,
             horizontal_pod_autoscalers,
@@ -158,6 +160,8 @@ impl Changes<'_> {
         self.compare(&live.services, &before.services, &services)?;
         self.compare(&live.network_policies, &before.network_policies, &network_policies)?;
         self.compare(&live.stateful_sets, &before.stateful_sets, &stateful_sets)?;
+        self.compare(&live.postgres_clusters, &before.postgres_clusters, &postgres_clusters)?;
+        self.compare(&live.rabbitmq_clusters, &before.rabbitmq_clusters, &rabbitmq_clusters)?;
         self.compare(&live.jobs, &before.jobs, &jobs)?;
         self.compare(&live.deployments, &before.deployments, &deployments)?;
         self.compare(
@@ -167,7 +171,7 @@ impl Changes<'_> {
         )?;
         self.compare(&live.pod_disruption_budgets, &before.pod_disruption_budgets, &pod_disruption_budgets)?;
         self.compare(&live.ingresses, &before.ingresses, &ingresses)?;
-        // Secrets are never pruned.
+        // Secrets are never pruned, nor are clusters of other operators.
         self.prune(&live.service_accounts, &service_accounts);
         self.prune(&live.config_maps, &config_maps);
         self.prune(&live.services, &services);

@@ -12,6 +12,7 @@ use crate::credentials::Credentials;
 use crate::objects::Objects;
 use crate::observe::Child;
 use crate::settings::Settings;
+use crate::stores::Found;
 use crate::validate::{Invalid, validate};
 
 /// One object.
@@ -48,13 +49,16 @@ pub fn parse(yaml: &str) -> Result<Shop, Error> {
 
 /// Renders everything that would be applied for a Shop, with dummy credentials.
 pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> {
-    let valid = validate(shop, &Vec::<std::sync::Arc<Shop>>::new(), settings, Credentials::dummy())?;
+    let valid =
+        validate(shop, &Vec::<std::sync::Arc<Shop>>::new(), settings, Credentials::dummy(), &Found::dummy(shop))?;
     let Objects {
         service_accounts,
         secrets,
         config_maps,
         services,
         stateful_sets,
+        postgres_clusters,
+        rabbitmq_clusters,
         jobs,
         deployments,
         horizontal_pod_autoscalers,
@@ -69,6 +73,8 @@ pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> 
     add(&mut rendered, &config_maps)?;
     add(&mut rendered, &services)?;
     add(&mut rendered, &stateful_sets)?;
+    add(&mut rendered, &postgres_clusters)?;
+    add(&mut rendered, &rabbitmq_clusters)?;
     add(&mut rendered, &jobs)?;
     add(&mut rendered, &deployments)?;
     add(&mut rendered, &horizontal_pod_autoscalers)?;

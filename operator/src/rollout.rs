@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use crate::catalog::{STORES, TRACES};
-use crate::names::COMPONENT_LABEL;
+use crate::kinds::Cluster;
+use crate::names::{self, COMPONENT_LABEL};
 use crate::objects::{Desired, Live, Objects};
 use crate::scaling;
 use crate::validate::ValidShop;
@@ -56,14 +57,23 @@ pub fn plan(
         let found = live.stateful_sets.iter().find(|found| found.name_any() == wanted.name_any());
         found.is_some_and(store_ready)
     });
-    if !stores_ready {
+    if shop.stores().iter().any(|(_, store)| store.trouble().is_some()) {
+        // What pods would be given is not known, so they stay, and so does what was migrated for them.
+        held.extend(live.jobs.iter().map(ResourceExt::name_any));
+        hold(&mut desired.jobs, &mut held, |_| true);
+        hold(&mut desired.deployments, &mut held, is_service);
+        hold(&mut desired.network_policies, &mut held, |_| true);
+        let authorities = names::store_authorities(&shop.name);
+        desired.config_maps.retain(|map| map.name_any() != authorities);
+        held.insert(authorities);
+    }
+    if !(stores_ready && clusters_ready(&desired, live)) {
         // A migration that has been started keeps its Job: without it the next reconcile would not know its outcome.
         hold(&mut desired.jobs, &mut held, |wanted| job(&wanted.name_any()).is_none());
     }
     // Neither wanted nor held: it is pruned, and its end brings the operator back to make it again.
     desired.jobs.retain(|wanted| !job(&wanted.name_any()).is_some_and(|found| failed_since(found, now - RETRY_AFTER)));
     if !migrations.iter().all(|name| job(name).is_some_and(complete)) {
-        let is_service = |wanted: &Deployment| wanted.labels().get(COMPONENT_LABEL).is_none_or(|name| name != TRACES);
         hold(&mut desired.deployments, &mut held, is_service);
     }
     // An autoscaler and its Deployment have one name, and come together: what was handed over must not be left out later.
@@ -71,6 +81,20 @@ pub fn plan(
     let mut handovers = scaling::handovers(shop, live);
     handovers.retain(|name, _| !held.contains(name));
     Rollout { objects: desired, held, handovers, migrations }
+}
+
+fn is_service(wanted: &Deployment) -> bool {
+    wanted.labels().get(COMPONENT_LABEL).is_none_or(|name| name != TRACES)
+}
+
+/// Whether the clusters that other operators run take connections.
+fn clusters_ready(desired: &Objects<Desired>, live: &Objects<Live>) -> bool {
+    all_ready(&desired.postgres_clusters, &live.postgres_clusters)
+        && all_ready(&desired.rabbitmq_clusters, &live.rabbitmq_clusters)
+}
+
+fn all_ready<K: Cluster>(desired: &[K], live: &[K]) -> bool {
+    desired.iter().all(|wanted| live.iter().any(|found| found.name_any() == wanted.name_any() && found.ready()))
 }
 
 /// Services first: they finish what they have begun, and for that they need their stores.
@@ -81,6 +105,8 @@ fn falling_asleep(mut desired: Objects<Desired>, live: &Objects<Live>, pods: &[P
     // Pods and not what Deployments report: those no longer count a pod that is finishing its work.
     if pods.iter().any(|pod| runs(pod) && !is_store(pod)) {
         hold(&mut desired.stateful_sets, &mut held, |_| true);
+        hold(&mut desired.postgres_clusters, &mut held, |_| true);
+        hold(&mut desired.rabbitmq_clusters, &mut held, |_| true);
     }
     Rollout { objects: desired, held, handovers: BTreeMap::new(), migrations: Vec::new() }
 }

@@ -7,6 +7,7 @@ mod conditions;
 mod news;
 mod pods;
 mod route;
+mod stores;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -17,14 +18,12 @@ use kube::ResourceExt;
 use self::conditions::Verdict;
 pub use self::news::{News, news};
 use self::pods::Problem;
-use crate::catalog::TRACES;
-use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
+use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus};
 use crate::names;
 use crate::objects::{Applied, Objects};
 use crate::rollback;
-use crate::rollout;
 use crate::scaling::Replicas;
-use crate::validate::{Traces, ValidShop};
+use crate::validate::ValidShop;
 
 /// What a status is computed from.
 pub struct Facts<'a> {
@@ -53,7 +52,7 @@ pub struct Facts<'a> {
 pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     let problems = pods::problems(facts.pods);
     let services = services(facts);
-    let stores = stores(facts);
+    let stores = stores::reports(facts, &problems);
     let route = route::verdict(facts.shop, facts.ingress_classes);
     let parts = conditions::Parts {
         dependencies: conditions::dependencies(&stores, &problems),
@@ -82,7 +81,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         services_ready: Some(format!("{ready}/{}", services.len())),
         conditions: stamp(verdicts, facts.generation, facts.previous, facts.now),
         services,
-        stores,
+        stores: stores.into_iter().map(|report| report.status).collect(),
     }
 }
 
@@ -140,17 +139,6 @@ fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
         }
     };
     facts.shop.services.iter().map(|service| of(service.service.name, service.replicas)).collect()
-}
-
-fn stores(facts: &Facts<'_>) -> Vec<StoreStatus> {
-    let sets = facts.applied.stateful_sets.iter().map(|set| (component(set), rollout::store_ready(set)));
-    let traces = matches!(facts.shop.traces, Traces::Embedded { .. }).then(|| {
-        let object = names::component(&facts.shop.name, TRACES);
-        let found = facts.applied.deployments.iter().find(|found| found.name_any() == object);
-        let ready = found.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0) >= 1;
-        (TRACES.to_owned(), ready)
-    });
-    sets.chain(traces).map(|(name, ready)| StoreStatus { name, ready }).collect()
 }
 
 /// The version that every service runs, as long as there is one.

@@ -3,20 +3,23 @@
 //! The API server has checked the spec against the rules of the CRD. What is left is what those rules cannot know: the
 //! settings of the operator, the other Shops, and objects that were stored before a rule existed.
 
+mod stores;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, OwnerReference};
 use kube::{Resource, ResourceExt};
 
-use crate::catalog::{SERVICES, Service};
+use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, SERVICES, Service};
 use crate::crd::{
-    Amounts, DataOnDelete, EdgeSpec, EmbeddedStore, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources,
-    S3Spec, Shop, StoreSpec, UsersSpec,
+    Amounts, DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, S3Spec, Shop,
+    StoreMode, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
 use crate::scaling::Replicas;
 use crate::settings::Settings;
+use crate::stores::{Found, Store};
 
 /// A Shop of which every question is answered.
 pub struct ValidShop {
@@ -125,15 +128,6 @@ pub struct Quantities {
     pub limits: BTreeMap<String, String>,
 }
 
-/// One store.
-#[derive(Debug)]
-pub struct Store {
-    /// The full image reference.
-    pub image: String,
-    /// Size and class of its volume.
-    pub volume: EmbeddedStore,
-}
-
 /// Where traces go.
 #[derive(Debug, PartialEq)]
 pub enum Traces {
@@ -181,12 +175,45 @@ pub struct Invalid {
     pub message: String,
 }
 
+impl ValidShop {
+    /// The stores, in the order in which status lists them.
+    #[must_use]
+    pub fn stores(&self) -> [(&'static str, &Store); 4] {
+        [(POSTGRES, &self.postgres), (MONGODB, &self.mongodb), (REDIS, &self.redis), (RABBITMQ, &self.rabbitmq)]
+    }
+
+    /// Names of the stores that this operator runs.
+    #[must_use]
+    pub fn embedded_stores(&self) -> Vec<&'static str> {
+        let embedded = self.stores().into_iter().filter(|(_, store)| store.mode() == StoreMode::Embedded);
+        embedded.map(|(name, _)| name).collect()
+    }
+
+    /// The stores of one service.
+    pub fn stores_of(&self, service: &Service) -> impl Iterator<Item = (&'static str, &Store)> {
+        self.stores().into_iter().filter(move |(store, _)| service.uses(store))
+    }
+
+    /// Whether there is something to migrate, or a store to try: one that somebody else runs is only known by connecting.
+    #[must_use]
+    pub fn has_migration(&self, service: &Service) -> bool {
+        service.migrates || self.asks_others(service)
+    }
+
+    /// Whether a service uses a store that neither this operator runs nor another one.
+    #[must_use]
+    pub fn asks_others(&self, service: &Service) -> bool {
+        self.stores_of(service).any(|(_, store)| matches!(store, Store::External(_)))
+    }
+}
+
 /// Answers every question about a Shop.
 pub fn validate(
     shop: &Shop,
     others: &[impl AsRef<Shop>],
     settings: &Settings,
     credentials: Credentials,
+    found: &Found,
 ) -> Result<ValidShop, Invalid> {
     let spec = &shop.spec;
     let missing = |field: &str| Invalid { field: field.to_owned(), message: "is not set".to_owned() };
@@ -208,10 +235,10 @@ pub fn validate(
         pull_secrets: spec.image.pull_secrets.clone(),
         services: SERVICES.iter().map(|service| valid_service(service, shop, settings, &version)).collect(),
         version,
-        postgres: store("postgres", &spec.postgres, &settings.postgres_image)?,
-        mongodb: store("mongodb", &spec.mongodb, &settings.mongodb_image)?,
-        redis: store("redis", &spec.redis, &settings.redis_image)?,
-        rabbitmq: store("rabbitmq", &spec.rabbitmq, &settings.rabbitmq_image)?,
+        postgres: stores::postgres(shop, &settings.postgres_image, found)?,
+        mongodb: stores::mongodb(shop, &settings.mongodb_image, found)?,
+        redis: stores::redis(shop, &settings.redis_image, found)?,
+        rabbitmq: stores::rabbitmq(shop, &settings.rabbitmq_image, found)?,
         mtls: spec.mesh.mtls == Mtls::Strict,
         policy: policy(&spec.mesh.network_policy),
         edges: spec.mesh.edges.clone(),
@@ -306,14 +333,6 @@ fn amounts(amounts: Option<Amounts>) -> BTreeMap<String, String> {
         .into_iter()
         .filter_map(|(key, value)| value.map(|value| (key.to_owned(), value)))
         .collect()
-}
-
-fn store(name: &str, spec: &StoreSpec, image: &str) -> Result<Store, Invalid> {
-    let volume = spec
-        .embedded
-        .clone()
-        .ok_or_else(|| Invalid { field: format!("spec.{name}"), message: "write `embedded: {}`".to_owned() })?;
-    Ok(Store { image: image.to_owned(), volume })
 }
 
 fn mock_provider(name: &str, spec: &ProviderSpec) -> Result<MockProvider, Invalid> {

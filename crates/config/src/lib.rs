@@ -5,7 +5,7 @@
 
 mod peer;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fs, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
@@ -97,6 +97,21 @@ fn default_pool() -> u32 {
 pub struct Url {
     /// With user and password.
     pub url: SecretString,
+    /// The authority of the store's certificate, PEM, where it is not a public one.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl From<String> for Url {
+    fn from(url: String) -> Self {
+        Self { url: SecretString::from(url), ca_file: None }
+    }
+}
+
+impl Url {
+    /// The store's own authority, read anew each time: it may have changed.
+    pub fn authority(&self) -> io::Result<Option<String>> {
+        self.ca_file.as_ref().map(fs::read_to_string).transpose()
+    }
 }
 
 /// The service's own certificate and key, and the authority of its neighbours. Without it gRPC is plain text.

@@ -14,7 +14,7 @@ impl From<DbError> for Fault {
 }
 
 /// Whether trying again later can help: the server is gone, restarting, full, or too slow.
-fn is_away(error: &sqlx::Error) -> bool {
+pub(crate) fn is_away(error: &sqlx::Error) -> bool {
     match error {
         // Of a server that goes away while it is greeted, sqlx takes the end of the stream for a wrong answer.
         sqlx::Error::Io(_)

@@ -17,8 +17,12 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
-/// A fresh database server may still be starting.
-const PATIENCE: Duration = Duration::from_mins(2);
+use crate::error::is_away;
+
+/// The operator starts migrations when stores are ready, and starts a failed one again after a minute.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The words by which the operator knows that it is the store that is missing.
+const OUT_OF_REACH: &str = "cannot connect to postgres";
 
 /// Makes role and database when they are missing, then runs `migrations` as the role.
 pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result<()> {
@@ -43,7 +47,7 @@ pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result
         }
         admin.close().await?;
     }
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(target).await?;
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(target).await.context(OUT_OF_REACH)?;
     let mut migrations = Migrator { migrations: migrations.migrations.clone(), ..Migrator::DEFAULT };
     // An earlier version finds those of a later one applied. They only ever add, so it works with them.
     migrations.set_ignore_missing(true);
@@ -57,11 +61,12 @@ async fn connect(options: PgConnectOptions) -> anyhow::Result<PgConnection> {
     loop {
         match options.connect().await {
             Ok(connection) => return Ok(connection),
-            Err(error) if Instant::now() < deadline => {
+            // Waiting makes no password right.
+            Err(error) if is_away(&error) && Instant::now() < deadline => {
                 tracing::info!(error.cause = %error, "waiting for PostgreSQL");
                 sleep(Duration::from_millis(500)).await;
             }
-            Err(error) => return Err(error).context("PostgreSQL did not answer within two minutes"),
+            Err(error) => return Err(error).context(OUT_OF_REACH),
         }
     }
 }
@@ -93,6 +98,7 @@ async fn ensure_database(admin: &mut PgConnection, name: &str) -> sqlx::Result<(
     if query.bind(name).fetch_one(&mut *admin).await? {
         return Ok(());
     }
+    own(admin, name).await?;
     execute(admin, "CREATE DATABASE %1$I OWNER %1$I", &[name]).await?;
     // By default everybody may connect to every database.
     execute(admin, "REVOKE CONNECT ON DATABASE %1$I FROM PUBLIC", &[name]).await
@@ -103,6 +109,13 @@ async fn execute(admin: &mut PgConnection, statement: &str, words: &[&str]) -> s
     let query = sqlx::query_scalar("SELECT format($1, VARIADIC $2::text[])").bind(statement).bind(words);
     let statement: String = query.fetch_one(&mut *admin).await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await.map(|_| ())
+}
+
+/// Who is no superuser can only give a database to a role that it is a member of.
+async fn own(admin: &mut PgConnection, role: &str) -> sqlx::Result<()> {
+    let query = sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user");
+    let superuser: bool = query.fetch_one(&mut *admin).await?;
+    if superuser { Ok(()) } else { execute(admin, "GRANT %1$I TO CURRENT_USER", &[role]).await }
 }
 
 /// The password inside the URL; sqlx keeps it to itself once parsed.

@@ -1,9 +1,10 @@
 //! A connection to RabbitMQ, and the loop that makes a new one whenever it is lost.
 
-use std::{future::Future, net::SocketAddr, time::Duration};
+use std::{future::Future, io, net::SocketAddr, time::Duration};
 
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
-use secrecy::{ExposeSecret as _, SecretString};
+use lapin::{Connection, ConnectionProperties, runtime::default_runtime, tcp::OwnedTLSConfig, uri::AMQPUri};
+use secrecy::ExposeSecret as _;
+use shop_config::Url;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,9 @@ pub enum BrokerError {
     /// Settings that name no broker.
     #[error("the AMQP URL cannot be read: {0}")]
     Url(String),
+    /// The file with the broker's authority is not there.
+    #[error("the authority of RabbitMQ's certificate: {0}")]
+    Authority(#[source] io::Error),
     /// Nobody there, or nobody who speaks AMQP.
     #[error("RabbitMQ did not answer within {CONNECT_TIMEOUT:?}")]
     Timeout,
@@ -41,7 +45,7 @@ pub enum BrokerError {
 }
 
 /// Runs `work` on a fresh connection again and again until `shutdown`. A broker that is away is waited for.
-pub(crate) async fn keep_connected<F, Fut>(url: &SecretString, name: &str, shutdown: &CancellationToken, work: F)
+pub(crate) async fn keep_connected<F, Fut>(broker: &Url, name: &str, shutdown: &CancellationToken, work: F)
 where
     F: Fn(Connection) -> Fut,
     Fut: Future<Output = Result<(), BrokerError>>,
@@ -49,7 +53,7 @@ where
     let mut pause = FIRST_PAUSE;
     while !shutdown.is_cancelled() {
         let started = Instant::now();
-        let outcome = match open(url, None, name).await {
+        let outcome = match open(broker, None, name).await {
             Ok(connection) => work(connection).await,
             Err(error) => Err(error),
         };
@@ -69,8 +73,8 @@ where
 }
 
 /// Connects; `at` is where the broker is reached when that is not the address in the URL.
-pub(crate) async fn open(url: &SecretString, at: Option<SocketAddr>, name: &str) -> Result<Connection, BrokerError> {
-    let mut uri: AMQPUri = url.expose_secret().parse().map_err(BrokerError::Url)?;
+pub(crate) async fn open(broker: &Url, at: Option<SocketAddr>, name: &str) -> Result<Connection, BrokerError> {
+    let mut uri: AMQPUri = broker.url.expose_secret().parse().map_err(BrokerError::Url)?;
     if let Some(address) = at {
         uri.authority.host = address.ip().to_string();
         uri.authority.port = address.port();
@@ -78,7 +82,9 @@ pub(crate) async fn open(url: &SecretString, at: Option<SocketAddr>, name: &str)
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
     uri.query.frame_max = Some(FRAME_BYTES);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(uri, properties);
+    let cert_chain = broker.authority().map_err(BrokerError::Authority)?;
+    let tls = OwnedTLSConfig { identity: None, cert_chain };
+    let connecting = Connection::connect_uri_with_config(uri, properties, tls, default_runtime()?);
     Ok(timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| BrokerError::Timeout)??)
 }
 

@@ -86,7 +86,7 @@ pub async fn consume<H: Handler>(consumer: Consumer<H>, metrics: Metrics, shutdo
         registry.register("dead_letters", "Messages that wait for a person, those of all replicas", dead.clone());
     });
     let run = Arc::new(Run { service, names: Names::of(service), handler, processed, dead });
-    keep_connected(&amqp.url, service, &shutdown, |connection| {
+    keep_connected(&amqp, service, &shutdown, |connection| {
         let run = Arc::clone(&run);
         let (on_ready, shutdown) = (&on_ready, &shutdown);
         async move { run.until_lost(connection, on_ready, shutdown).await }

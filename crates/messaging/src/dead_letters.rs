@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use shop_config::Url;
 
 use crate::{
     broker::{self, BrokerError},
@@ -66,7 +67,8 @@ impl DeadLetters {
     /// Connects with `service`'s own rights, which are enough. `at` is where the broker is reached when that is not the
     /// address in the URL.
     pub async fn open(url: &SecretString, at: Option<SocketAddr>, service: &str) -> Result<Self, BrokerError> {
-        let connection = broker::open(url, at, &format!("{service} dead letters")).await?;
+        let broker = Url { url: url.clone(), ca_file: None };
+        let connection = broker::open(&broker, at, &format!("{service} dead letters")).await?;
         Ok(Self { connection, names: Names::of(service) })
     }
 

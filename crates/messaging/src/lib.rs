@@ -23,6 +23,7 @@ pub use consumer::{Consumer, Handler, consume};
 pub use event::{FORGET_AFTER, Incoming};
 pub use outbox::Outbox;
 pub use relay::relay;
+pub use topology::declare;
 
 /// This crate's tables, followed by a service's own migrations. Versions below 1000 are ours.
 #[must_use]

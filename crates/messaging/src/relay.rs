@@ -56,7 +56,7 @@ pub async fn relay(
     let sweep = shop_db::sweep(&rows::SERVED, pool.clone(), Arc::clone(&world), shutdown.clone());
     let relay = Relay { service, pool, outbox, world, numbers: Numbers::register(&metrics) };
     tokio::join!(
-        keep_connected(&amqp.url, &name, &shutdown, |connection| relay.run(connection, &shutdown)),
+        keep_connected(&amqp, &name, &shutdown, |connection| relay.run(connection, &shutdown)),
         shop_db::repeat("measuring the outbox", MEASURE_EVERY, &shutdown, || relay.measure()),
         sweep,
     );

@@ -10,7 +10,10 @@ use lapin::{
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
+use shop_config::Url;
 use shop_proto::events::{ORDER_EVENTS, PRODUCT_EVENTS, consumed_by};
+
+use crate::{BrokerError, broker};
 
 /// Times between attempts: the last is repeated until [`MAX_ATTEMPTS`].
 pub const BACK_OFF: [Duration; 4] =
@@ -54,6 +57,15 @@ impl Names {
         let step = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX).min(BACK_OFF.len() - 1);
         format!("{}.retry.{}s", self.queue, BACK_OFF[step].as_secs())
     }
+}
+
+/// Connects to the broker and declares what `service` publishes to and consumes from. A second time changes nothing.
+pub async fn declare(amqp: &Url, service: &str) -> Result<(), BrokerError> {
+    let connection = broker::open(amqp, None, service).await?;
+    let channel = connection.create_channel().await?;
+    declare_consumer(&channel, service, &Names::of(service)).await?;
+    broker::close(connection).await;
+    Ok(())
 }
 
 /// Declares the two topic exchanges every event goes through.

@@ -5,11 +5,13 @@ pub mod health;
 pub mod host;
 pub mod http;
 pub mod limits;
+mod reach;
 mod run;
 
 pub use health::Health;
 pub use host::Host;
 pub use limits::Limits;
+pub use reach::reach;
 pub use run::{Addresses, Edge, Service, main, start};
 
 /// musl's allocator takes one lock for everything; this one does not.

@@ -1,6 +1,6 @@
 //! From `main` to the end of the process: serve until a signal, drain, flush.
 
-use std::{future::Future, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{fs::OpenOptions, future::Future, io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use axum::Router;
 use prometheus_client::metrics::counter::Counter;
@@ -19,6 +19,9 @@ use crate::{Host, http};
 /// In-flight work gets this long after the signal; Kubernetes kills after 30 s, of which preStop takes 3.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// Where Kubernetes looks for a container's last word.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
 /// One of the shop's services.
 pub trait Service: 'static {
     /// Its name: in traces, logs, and queues.
@@ -26,7 +29,8 @@ pub trait Service: 'static {
     /// Its settings.
     type Config: DeserializeOwned + Send;
 
-    /// Creates or upgrades what the service stores. Runs in a Job before the rollout, and may run twice.
+    /// Connects to every store ([`crate::reach`]), then creates or upgrades what the service keeps there. Runs in a Job before
+    /// the rollout, and may run twice.
     fn migrate(config: Self::Config, host: &Host) -> impl Future<Output = anyhow::Result<()>> + Send;
 
     /// Wires the service together. Does not wait for stores: readiness does.
@@ -69,13 +73,23 @@ pub fn main<S: Service>() -> ExitCode {
                 Some(other) => Err(anyhow::anyhow!("unknown command `{other}`: write `serve` or `migrate`")),
             };
             if let Err(error) = &outcome {
-                tracing::error!(error.cause = format!("{error:#}"), "the service ends");
+                let cause = format!("{error:#}");
+                tell_kubelet(&cause);
+                tracing::error!(error.cause = cause, "the service ends");
             }
             telemetry.shutdown();
             outcome
         })
     });
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Leaves a last word in the pod's status, from where it gets into the Shop's. The file is only there in a pod.
+fn tell_kubelet(cause: &str) {
+    if let Ok(mut file) = OpenOptions::new().write(true).open(TERMINATION_LOG) {
+        // The same stands in the log.
+        let _ = file.write_all(cause.as_bytes());
+    }
 }
 
 async fn migrate<S: Service>() -> anyhow::Result<()> {

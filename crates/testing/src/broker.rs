@@ -1,7 +1,6 @@
 //! A virtual host for one test, made and removed through RabbitMQ's management API.
 
 use reqwest::Method;
-use secrecy::SecretString;
 use shop_config::Url;
 
 use crate::{unique_name, variable};
@@ -26,7 +25,7 @@ impl TestBroker {
     pub fn away() -> Self {
         let vhost = unique_name();
         let url = format!("{}/{vhost}", variable("SHOP_TEST_AMQP_URL").trim_end_matches('/'));
-        Self { config: Url { url: SecretString::from(url) }, vhost }
+        Self { config: Url::from(url), vhost }
     }
 
     /// Makes the virtual host of a broker that was away.

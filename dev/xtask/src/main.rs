@@ -5,6 +5,7 @@ mod bench;
 mod cache;
 mod cluster;
 mod conformance;
+mod definitions;
 mod diagnosis;
 mod fuzz;
 mod images;

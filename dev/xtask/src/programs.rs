@@ -246,14 +246,19 @@ impl Mend {
 fn copy_module(step: &Step, module: &str, copy: &Path) -> Result<()> {
     let sources = copy.parent().context("the copy has a folder")?;
     fs::create_dir_all(sources)?;
-    step.run(Command::new("go").args(["mod", "download", module]).current_dir(sources))?;
-    let described = shell::output(Command::new("go").args(["mod", "download", "-json", module]).current_dir(sources))?;
-    let described: serde_json::Value = serde_json::from_str(&described)?;
-    let archive = described["Dir"].as_str().context("go names no folder for the module")?;
+    let archive = download_module(step, module, sources)?;
     if copy.exists() {
         fs::remove_dir_all(copy)?;
     }
-    shell::run(Command::new("cp").args(["--recursive", "--no-preserve=mode", archive]).arg(copy))
+    shell::run(Command::new("cp").args(["--recursive", "--no-preserve=mode"]).arg(archive).arg(copy))
+}
+
+/// Downloads a module and says where it is. `anywhere` is a folder that belongs to no module.
+pub fn download_module(step: &Step, module: &str, anywhere: &Path) -> Result<PathBuf> {
+    step.run(Command::new("go").args(["mod", "download", module]).current_dir(anywhere))?;
+    let described = shell::output(Command::new("go").args(["mod", "download", "-json", module]).current_dir(anywhere))?;
+    let described: serde_json::Value = serde_json::from_str(&described)?;
+    Ok(described["Dir"].as_str().context("go names no folder for the module")?.into())
 }
 
 impl Wheel {

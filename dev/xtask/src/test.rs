@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::RUST_TARGET;
 use crate::conformance;
+use crate::definitions;
 use crate::fuzz;
 use crate::install;
 use crate::manifest;
@@ -89,6 +90,7 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     steps.run("conformance", "read the report above; it names the requests", |_| conformance::run(paths, &target))?;
     // The operator's tests start an API server of their own, also where the cluster is kind.
     steps.run("go kubebox", up::NETWORK, |step| programs::KUBEBOX.build(step, paths))?;
+    steps.run("definitions", up::NETWORK, |step| definitions::download(step, paths))?;
     let stores = TestStores::new(paths, &target);
     steps.run("test stores", "read the reason above", |_| {
         stores.start()?;
@@ -154,6 +156,7 @@ fn workspace(
     cargo.envs(target.environment(paths)).envs(stores.environment()?);
     cargo.env("SHOP_TEST_CYCLONUS", paths.bin.join("cyclonus"));
     cargo.env(programs::KUBEBOX_VARIABLE, paths.bin.join(programs::KUBEBOX.name));
+    cargo.env(definitions::VARIABLE, definitions::folder(paths));
     if options.deep {
         cargo.env("SHOP_TEST_DEEP", "1").env("PROPTEST_CASES", "20000");
     }

@@ -5,24 +5,32 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ConfigMap;
 
 use super::stores::{rabbitmq, redis};
-use super::{component_name, env, meta};
+use super::{component_name, elsewhere, env, meta};
 use crate::catalog::{RABBITMQ, REDIS};
+use crate::crd::StoreMode;
 use crate::names;
 use crate::validate::ValidShop;
 
 pub(super) fn build(shop: &ValidShop) -> Vec<ConfigMap> {
-    let redis_conf = BTreeMap::from([(redis::CONFIG_FILE, redis::config())]);
-    let rabbitmq_conf = BTreeMap::from([(rabbitmq::CONFIG_FILE, rabbitmq::config())]);
-    vec![
-        config_map(
-            shop,
-            "user",
-            names::jwks(&shop.name),
-            BTreeMap::from([(env::JWKS_FILE, shop.token_keys.published.clone())]),
-        ),
-        config_map(shop, REDIS, component_name(shop, REDIS), redis_conf),
-        config_map(shop, RABBITMQ, component_name(shop, RABBITMQ), rabbitmq_conf),
-    ]
+    let mut maps = vec![config_map(
+        shop,
+        "user",
+        names::jwks(&shop.name),
+        BTreeMap::from([(env::JWKS_FILE, shop.token_keys.published.clone())]),
+    )];
+    if shop.redis.mode() == StoreMode::Embedded {
+        let files = BTreeMap::from([(redis::CONFIG_FILE, redis::config())]);
+        maps.push(config_map(shop, REDIS, component_name(shop, REDIS), files));
+    }
+    if shop.rabbitmq.mode() == StoreMode::Embedded {
+        let files = BTreeMap::from([(rabbitmq::CONFIG_FILE, rabbitmq::config())]);
+        maps.push(config_map(shop, RABBITMQ, component_name(shop, RABBITMQ), files));
+    }
+    let authorities: BTreeMap<&str, String> = elsewhere::authorities(shop).into_iter().collect();
+    if !authorities.is_empty() {
+        maps.push(config_map(shop, names::SHOP_COMPONENT, names::store_authorities(&shop.name), authorities));
+    }
+    maps
 }
 
 fn config_map(shop: &ValidShop, component: &str, name: String, files: BTreeMap<&str, String>) -> ConfigMap {

@@ -9,7 +9,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod::{self, Pod};
-use super::{Inputs, component_name, env, meta, strings};
+use super::{Inputs, component_name, elsewhere, env, meta, strings};
 use crate::catalog::Tokens;
 use crate::names;
 use crate::validate::{ValidService, ValidShop};
@@ -128,7 +128,8 @@ pub(super) fn secret_env(shop: &ValidShop, service: &ValidService) -> Option<Vec
 /// Secrets that the pod reads once, at its start. The keys of tokens are not among them: services follow their files.
 pub(super) fn reads(shop: &ValidShop, service: &ValidService) -> Vec<String> {
     let admin = (service.service.tokens == Tokens::Signs).then(|| names::admin(&shop.name));
-    [component_name(shop, service.service.name)].into_iter().chain(admin).collect()
+    let authorities = elsewhere::checks(shop, service.service).then(|| names::store_authorities(&shop.name));
+    [component_name(shop, service.service.name)].into_iter().chain(admin).chain(authorities).collect()
 }
 
 /// The key files of a service and where they appear.
@@ -151,6 +152,11 @@ pub(super) fn volumes(shop: &ValidShop, service: &ValidService) -> (Vec<Volume>,
         let source = SecretVolumeSource { secret_name, ..SecretVolumeSource::default() };
         volumes.push(Volume { name: "identity".to_owned(), secret: Some(source), ..Volume::default() });
         mounts.push(pod::read_only_mount("identity", env::IDENTITY_FOLDER));
+    }
+    if elsewhere::checks(shop, service.service) {
+        let (volume, mount) = elsewhere::volume(shop);
+        volumes.push(volume);
+        mounts.push(mount);
     }
     (volumes, mounts)
 }

@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::EnvVar;
 
-use super::component_name;
 use super::pod::{field_variable, optional_secret_variable, secret_variable, variable};
+use super::{component_name, elsewhere};
 use crate::catalog::{Peer, SERVICES, TRACES, Tokens};
 use crate::crd::S3Spec;
 use crate::names;
@@ -38,6 +38,7 @@ pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
     if meets_neighbours(shop, service) {
         env.push(variable("SHOP_MESH_IDENTITY", IDENTITY_FOLDER));
     }
+    env.extend(elsewhere::env(shop, service.service));
     env.extend(particular(shop, service));
     env
 }

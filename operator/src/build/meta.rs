@@ -4,7 +4,8 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::component_name;
-use crate::catalog::{STORES, TRACES};
+use crate::catalog::TRACES;
+use crate::crd::DataOnDelete;
 use crate::names;
 use crate::validate::{Traces, ValidShop};
 
@@ -24,6 +25,13 @@ pub(super) fn versioned(shop: &ValidShop, component: &str, name: String, version
     }
 }
 
+/// Metadata of what another operator keeps data in: deleting it deletes the data, so with `Retain` it is nobody's.
+pub(super) fn of_data(shop: &ValidShop, component: &str, name: String) -> ObjectMeta {
+    let mut metadata = metadata(shop, component, name);
+    metadata.owner_references = metadata.owner_references.filter(|_| shop.data_on_delete == DataOnDelete::Delete);
+    metadata
+}
+
 /// Finds the pods of one component.
 pub(super) fn selector(shop: &ValidShop, component: &str) -> LabelSelector {
     LabelSelector { match_labels: Some(names::selector(&shop.name, component)), ..LabelSelector::default() }
@@ -33,7 +41,7 @@ pub(super) fn selector(shop: &ValidShop, component: &str) -> LabelSelector {
 pub(super) fn service_accounts(shop: &ValidShop) -> Vec<ServiceAccount> {
     let services = shop.services.iter().map(|service| service.service.name);
     let traces = matches!(shop.traces, Traces::Embedded { .. }).then_some(TRACES);
-    let components = services.chain(STORES).chain(traces);
+    let components = services.chain(shop.embedded_stores()).chain(traces);
     components
         .map(|component| ServiceAccount {
             metadata: metadata(shop, component, component_name(shop, component)),

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodTemplateSpec};
 
 use super::pod::{self, Pod, secret_variable, variable};
 use super::secret::login_key;
-use super::{component_name, deployment, env, meta, short_hash, strings};
+use super::{Inputs, component_name, deployment, elsewhere, env, meta, short_hash, strings};
 use crate::catalog::POSTGRES;
 use crate::credentials::Login;
 use crate::names;
@@ -16,21 +16,27 @@ const RETRIES: i32 = 2;
 
 /// The Jobs of a service: one for each log-in that its database has to learn, the one in use and the next. The database is brought to the version by
 /// each of them, which does no harm.
-pub(super) fn jobs(shop: &ValidShop, service: &ValidService) -> Vec<Job> {
+pub(super) fn jobs(inputs: &Inputs<'_>, service: &ValidService) -> Vec<Job> {
+    let shop = inputs.shop;
     let name = service.service.name;
     if !service.service.uses(POSTGRES) {
-        return vec![job(shop, service, Vec::new())];
+        return vec![job(inputs, service, Vec::new())];
     }
     let in_use = shop.credentials.rotation().generation;
     let logins = shop.credentials.logins(POSTGRES, name).into_iter().filter(|login| login.generation >= in_use);
-    logins.map(|login| job(shop, service, of_postgres(shop, name, &login))).collect()
+    logins.map(|login| job(inputs, service, of_postgres(shop, name, &login))).collect()
 }
 
-fn job(shop: &ValidShop, service: &ValidService, variables: Vec<EnvVar>) -> Job {
+fn job(inputs: &Inputs<'_>, service: &ValidService, variables: Vec<EnvVar>) -> Job {
+    let shop = inputs.shop;
     let component = service.service.name;
     let template = template(shop, service, variables);
     // A Job cannot be changed, so whatever changes it names another one: the image above all.
-    let identity = serde_json::to_vec(&template.spec).unwrap_or_default();
+    let mut identity = serde_json::to_vec(&template.spec).unwrap_or_default();
+    // Who we are at somebody else's store is tried again when it changes.
+    if shop.asks_others(service.service) {
+        identity.extend(inputs.hash(&deployment::reads(shop, service)).into_bytes());
+    }
     let name = format!("{}-migrate-{}", component_name(shop, component), &short_hash(&identity)[..8]);
     Job {
         metadata: meta::versioned(shop, component, name, &service.version),
@@ -46,7 +52,8 @@ fn of_postgres(shop: &ValidShop, service: &str, login: &Login<'_>) -> Vec<EnvVar
     let key = login_key(service, login.generation);
     let later =
         (login.generation > 0).then(|| secret_variable("SHOP_POSTGRES__URL", names::postgres_logins(&shop.name), &key));
-    let retired = shop.credentials.retired(service).map(|user| variable("SHOP_POSTGRES__RETIRED", user));
+    let retired = shop.credentials.retired(service);
+    let retired = retired.map(|user| variable("SHOP_POSTGRES__RETIRED", elsewhere::role(shop, service, user.as_ref())));
     [superuser].into_iter().chain(later).chain(retired).collect()
 }
 

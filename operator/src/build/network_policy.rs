@@ -12,8 +12,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::secret::passwords_key;
 use super::{component_name, meta, strings};
-use crate::catalog::{REDIS, SERVICES, STORES, Service, TRACES, store_port};
+use crate::catalog::{REDIS, SERVICES, Service, TRACES, store_port};
+use crate::crd::StoreMode;
 use crate::names::{self, COMPONENT_LABEL, SHOP_COMPONENT};
+use crate::stores::Store;
 use crate::validate::{Policy, Traces, ValidShop};
 
 const HTTP: i32 = 8080;
@@ -29,7 +31,8 @@ const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
 pub(super) fn build(shop: &ValidShop) -> Vec<NetworkPolicy> {
     let Some(policy) = &shop.policy else { return Vec::new() };
     let services = SERVICES.iter().map(|service| of_service(shop, policy, service));
-    let stores = STORES.iter().map(|store| of_store(shop, store));
+    let embedded = shop.embedded_stores();
+    let stores = embedded.iter().map(|store| of_store(shop, store));
     let traces = has_traces(shop).then(|| of_traces(shop));
     let keeper = tells_redis(shop).then(|| of_redis_users(shop));
     [deny_all(shop)].into_iter().chain(services).chain(stores).chain(traces).chain(keeper).collect()
@@ -62,7 +65,7 @@ fn of_service(shop: &ValidShop, policy: &Policy, service: &Service) -> NetworkPo
 
 fn service_egress(shop: &ValidShop, policy: &Policy, service: &Service) -> Vec<NetworkPolicyEgressRule> {
     let mut egress = vec![dns()];
-    egress.extend(service.stores.iter().map(|store| to(vec![component(shop, store)], &[store_port(store)])));
+    egress.extend(shop.stores_of(service).map(|(name, store)| to_store(shop, name, store)));
     egress.extend(service.peers.iter().map(|peer| to(vec![component(shop, peer.service)], &[GRPC])));
     if service.name == "docs" {
         let documented = SERVICES.iter().filter(|other| !other.routes.is_empty() && other.name != service.name);
@@ -83,6 +86,27 @@ fn service_egress(shop: &ValidShop, policy: &Policy, service: &Service) -> Vec<N
     egress
 }
 
+fn to_store(shop: &ValidShop, name: &str, store: &Store) -> NetworkPolicyEgressRule {
+    let cluster = component_name(shop, name);
+    let pods = match store {
+        Store::Embedded(_) => vec![component(shop, name)],
+        Store::CloudNativePg { .. } => vec![pods("cnpg.io/cluster", cluster)],
+        Store::ClusterOperator { .. } => vec![pods("app.kubernetes.io/name", cluster)],
+        // Policies know no host names, so a store of somebody else is known by its port.
+        Store::External(_) => Vec::new(),
+    };
+    let ports = match store {
+        Store::External(Ok(login)) => login.ports(store_port(name)),
+        _ => vec![store_port(name)],
+    };
+    to(pods, &ports)
+}
+
+fn pods(label: &str, value: String) -> NetworkPolicyPeer {
+    let labelled = LabelSelector { match_labels: Some([(label.to_owned(), value)].into()), ..LabelSelector::default() };
+    NetworkPolicyPeer { pod_selector: Some(labelled), ..NetworkPolicyPeer::default() }
+}
+
 /// A store answers the services that use it, and asks nobody.
 fn of_store(shop: &ValidShop, store: &str) -> NetworkPolicy {
     let users = SERVICES.iter().filter(|service| service.uses(store));
@@ -100,7 +124,7 @@ fn of_redis_users(shop: &ValidShop) -> NetworkPolicy {
 }
 
 fn tells_redis(shop: &ValidShop) -> bool {
-    passwords_key(shop).is_some()
+    shop.redis.mode() == StoreMode::Embedded && passwords_key(shop).is_some()
 }
 
 fn of_traces(shop: &ValidShop) -> NetworkPolicy {
@@ -115,7 +139,7 @@ fn has_traces(shop: &ValidShop) -> bool {
 
 /// The pods of a service, and those of its migration, which need the same stores.
 fn with_migration(shop: &ValidShop, service: &Service) -> LabelSelector {
-    if !service.migrates {
+    if !shop.has_migration(service) {
         return meta::selector(shop, service.name);
     }
     let mut labels = names::selector(&shop.name, service.name);

@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::stores::mongodb::ROOT_USER;
 use super::stores::redis::{ACL_FILE, KEEPER_PASSWORD, KEEPER_USER, PROBE_USER};
-use super::{component_name, hex, meta};
+use super::{component_name, elsewhere, hex, meta};
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, Service};
+use crate::crd::StoreMode;
 use crate::credentials::Login;
 use crate::names;
 use crate::rotation::Stage;
@@ -27,8 +28,14 @@ pub(super) const DEFINITIONS_FILE: &str = "definitions.json";
 
 pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
     let services = shop.services.iter().map(|service| service.service).filter(|service| !service.stores.is_empty());
-    let mut secrets: Vec<Secret> = services.map(|service| of_service(shop, service)).collect();
-    secrets.extend([postgres(shop), mongodb(shop), redis(shop), rabbitmq(shop), signing(shop)]);
+    // A Secret with addresses that are not known any more stays as it is.
+    let known = services.filter(|service| shop.stores_of(service).all(|(_, store)| store.trouble().is_none()));
+    let mut secrets: Vec<Secret> = known.map(|service| of_service(shop, service)).collect();
+    secrets.push(signing(shop));
+    secrets.extend(postgres(shop));
+    secrets.extend((shop.mongodb.mode() == StoreMode::Embedded).then(|| mongodb(shop)));
+    secrets.extend((shop.redis.mode() == StoreMode::Embedded).then(|| redis(shop)));
+    secrets.extend((shop.rabbitmq.mode() != StoreMode::External).then(|| rabbitmq(shop)));
     secrets.extend(postgres_logins(shop));
     secrets.extend(shop.users.admin_secret_name.is_none().then(|| admin(shop)));
     let identities = shop.credentials.identities();
@@ -50,22 +57,25 @@ fn of_service(shop: &ValidShop, service: &Service) -> Secret {
     if service.uses(MONGODB) {
         let root = shop.credentials.mongodb_root();
         let url = format!("mongodb://{ROOT_USER}:{root}@{}:27017/{name}?authSource=admin", host(MONGODB));
-        data.insert("SHOP_MONGODB__URL", url);
+        data.insert("SHOP_MONGODB__URL", elsewhere::mongodb(shop, name).unwrap_or(url));
     }
     if service.uses(REDIS) {
         let password = login(REDIS).password;
-        data.insert("SHOP_REDIS__URL", format!("redis://{name}:{password}@{}:6379/0", host(REDIS)));
+        let url = format!("redis://{name}:{password}@{}:6379/0", host(REDIS));
+        data.insert("SHOP_REDIS__URL", elsewhere::redis(shop).unwrap_or(url));
     }
     if service.uses(RABBITMQ) {
         let Login { user, password, .. } = login(RABBITMQ);
-        data.insert("SHOP_AMQP__URL", format!("amqp://{user}:{password}@{}:5672/{VHOST}", host(RABBITMQ)));
+        let url = format!("amqp://{user}:{password}@{}:5672/{VHOST}", host(RABBITMQ));
+        data.insert("SHOP_AMQP__URL", elsewhere::amqp(shop).unwrap_or(url));
     }
     secret(shop, name, component_name(shop, name), data)
 }
 
 fn postgres_url(shop: &ValidShop, service: &str, login: &Login<'_>) -> String {
     let Login { user, password, .. } = login;
-    format!("postgres://{user}:{password}@{}:5432/{service}", component_name(shop, POSTGRES))
+    elsewhere::postgres(shop, service, user, password)
+        .unwrap_or_else(|| format!("postgres://{user}:{password}@{}:5432/{service}", component_name(shop, POSTGRES)))
 }
 
 /// Every log-in of a generation that came after the first one, for the migration that makes it known.
@@ -84,11 +94,16 @@ pub(super) fn login_key(service: &str, generation: u32) -> String {
     format!("{service}.{generation}")
 }
 
-fn postgres(shop: &ValidShop) -> Secret {
-    let password = shop.credentials.postgres_superuser();
-    let url = format!("postgres://postgres:{password}@{}:5432/postgres", component_name(shop, POSTGRES));
-    let data = BTreeMap::from([("password", password.to_owned()), ("admin-url", url)]);
-    secret(shop, POSTGRES, component_name(shop, POSTGRES), data)
+/// With what migrations make roles and databases; where the server is ours, its superuser's password too.
+fn postgres(shop: &ValidShop) -> Option<Secret> {
+    let data = if shop.postgres.mode() == StoreMode::Embedded {
+        let password = shop.credentials.postgres_superuser();
+        let url = format!("postgres://postgres:{password}@{}:5432/postgres", component_name(shop, POSTGRES));
+        BTreeMap::from([("password", password.to_owned()), ("admin-url", url)])
+    } else {
+        BTreeMap::from([("admin-url", elsewhere::postgres_admin(shop)?)])
+    };
+    Some(secret(shop, POSTGRES, component_name(shop, POSTGRES), data))
 }
 
 fn mongodb(shop: &ValidShop) -> Secret {
@@ -174,7 +189,13 @@ fn rabbitmq(shop: &ValidShop) -> Secret {
         "policies": [looks],
     });
     let data = BTreeMap::from([(DEFINITIONS_FILE, definitions.to_string())]);
-    secret(shop, RABBITMQ, component_name(shop, RABBITMQ), data)
+    let name = component_name(shop, RABBITMQ);
+    let mut secret = secret(shop, RABBITMQ, name.clone(), data);
+    if shop.rabbitmq.mode() == StoreMode::ClusterOperator {
+        // A cluster that outlives the Shop reads its users again whenever a node starts.
+        secret.metadata = meta::of_data(shop, RABBITMQ, name);
+    }
+    secret
 }
 
 fn rabbitmq_user(name: &str, password_hash: &str) -> Value {

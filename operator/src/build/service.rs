@@ -22,7 +22,8 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Service> {
             services.push(of(shop, service.name, names::grpc(&shop.name, service.name), Some("None"), &ports));
         }
     }
-    for (store, port) in [(POSTGRES, "postgres"), (MONGODB, "mongodb"), (REDIS, "redis"), (RABBITMQ, "amqp")] {
+    let ports = [(POSTGRES, "postgres"), (MONGODB, "mongodb"), (REDIS, "redis"), (RABBITMQ, "amqp")];
+    for (store, port) in ports.into_iter().filter(|(store, _)| shop.embedded_stores().contains(store)) {
         let port = Port(port, store_port(store), "tcp");
         services.push(of(shop, store, component_name(shop, store), Some("None"), &[port]));
     }

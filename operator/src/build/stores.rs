@@ -1,8 +1,11 @@
-//! The embedded stores: one StatefulSet with a volume each, and the trace store. One file per store.
+//! The embedded stores: one StatefulSet with a volume each, and the trace store; and the clusters that other operators are
+//! asked for. One file per store.
 
+pub(super) mod cloud_native_pg;
 pub(super) mod mongodb;
 pub(super) mod postgres;
 pub(super) mod rabbitmq;
+pub(super) mod rabbitmq_cluster;
 pub(super) mod redis;
 pub(super) mod traces;
 
@@ -20,7 +23,8 @@ use super::pod::{self, Pod};
 use super::{Inputs, component_name, meta};
 use crate::crd::DataOnDelete;
 use crate::names;
-use crate::validate::{Store, image_version};
+use crate::stores::Embedded;
+use crate::validate::image_version;
 
 /// Name of the volume that outlives pods.
 const DATA_VOLUME: &str = "data";
@@ -28,18 +32,19 @@ const DATA_VOLUME: &str = "data";
 const STOP_SECONDS: i64 = 60;
 
 pub(super) fn stateful_sets(inputs: &Inputs<'_>) -> Vec<StatefulSet> {
-    vec![
+    let made = [
         postgres::stateful_set(inputs),
         mongodb::stateful_set(inputs),
         redis::stateful_set(inputs),
         rabbitmq::stateful_set(inputs),
-    ]
+    ];
+    made.into_iter().flatten().collect()
 }
 
 /// What differs between stores.
 struct Parts<'a> {
     component: &'static str,
-    store: &'a Store,
+    store: &'a Embedded,
     /// Hash of what the pod reads at its start.
     inputs: String,
     container: Container,
@@ -87,7 +92,7 @@ fn stateful_set(inputs: &Inputs<'_>, parts: Parts<'_>) -> StatefulSet {
 }
 
 /// The template of a volume cannot change, so its labels have no version.
-fn claim(inputs: &Inputs<'_>, component: &str, store: &Store) -> PersistentVolumeClaim {
+fn claim(inputs: &Inputs<'_>, component: &str, store: &Embedded) -> PersistentVolumeClaim {
     let request = BTreeMap::from([("storage".to_owned(), Quantity(store.volume.storage.clone()))]);
     PersistentVolumeClaim {
         metadata: ObjectMeta {

@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::StoreMode;
+
 /// What the operator last saw of a Shop.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -121,6 +123,9 @@ pub struct ServiceStatus {
 pub struct StoreStatus {
     /// Its name, for example `postgres`.
     pub name: String,
-    /// Whether it takes connections.
+    /// Who runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<StoreMode>,
+    /// Whether it takes connections. Of an external one: whether the Jobs that connected to it could.
     pub ready: bool,
 }

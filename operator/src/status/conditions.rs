@@ -10,11 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use super::pods::Problem;
+use super::stores::Report;
 use super::{Facts, detail, rolled_out};
-use crate::crd::{Phase, RolledBack, ServiceStatus, StoreStatus};
+use crate::catalog::STORES;
+use crate::crd::{Phase, RolledBack, ServiceStatus};
 use crate::names;
 use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, runs};
 use crate::rotation::{Rotation, Stage};
+use crate::stores::Trouble;
 use crate::validate::{Traces, ValidShop};
 
 /// A condition before it gets its time.
@@ -134,15 +137,19 @@ pub(super) fn hibernated(pods: &[Pod], parts: Parts) -> Vec<Verdict> {
     ]
 }
 
-pub(super) fn dependencies(stores: &[StoreStatus], problems: &[Problem]) -> Verdict {
+pub(super) fn dependencies(stores: &[Report], problems: &[Problem]) -> Verdict {
     const TYPE: &str = "DependenciesReady";
-    let missing: Vec<&str> = stores.iter().filter(|store| !store.ready).map(|store| store.name.as_str()).collect();
+    let missing: Vec<(&str, &Trouble)> =
+        stores.iter().filter_map(|store| Some((store.status.name.as_str(), store.trouble.as_ref()?))).collect();
     if missing.is_empty() {
         return Verdict::yes(TYPE, "StoresReady", "every store takes connections");
     }
-    let texts: Vec<String> =
-        missing.iter().map(|name| format!("{name} is not ready{}", detail(name, problems))).collect();
-    not_ready(TYPE, "StoreNotReady", texts.join("; "), &missing, problems)
+    let texts: Vec<&str> = missing.iter().map(|(_, trouble)| trouble.message.as_str()).collect();
+    if let Some((_, lasting)) = missing.iter().find(|(_, trouble)| !trouble.passes) {
+        return Verdict::no(TYPE, lasting.reason, texts.join("; "));
+    }
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    not_ready(TYPE, "StoreNotReady", texts.join("; "), &names, problems)
 }
 
 pub(super) fn migrated(jobs: &[Job], wanted: &[String], problems: &[Problem]) -> Verdict {
@@ -255,13 +262,14 @@ pub(super) fn autoscaling(autoscalers: &[HorizontalPodAutoscaler]) -> Option<Ver
 pub(super) fn development(shop: &ValidShop) -> Verdict {
     let traces = matches!(shop.traces, Traces::Embedded { .. }).then_some("the trace store keeps traces in memory");
     let log_mail = shop.users.mail.log.is_some().then_some("mails are written to the log of user");
-    let used = [
-        Some("stores are embedded and have one instance each"),
-        Some("payment and delivery providers are mocks"),
-        log_mail,
-        traces,
-    ];
-    let used: Vec<&str> = used.into_iter().flatten().collect();
+    let embedded = shop.embedded_stores();
+    let stores = match embedded.len() {
+        0 => None,
+        count if count == STORES.len() => Some("stores are embedded and have one instance each".to_owned()),
+        _ => Some(format!("{} embedded, with one instance each", embedded.join(" and "))),
+    };
+    let others = [Some("payment and delivery providers are mocks"), log_mail, traces];
+    let used: Vec<String> = stores.into_iter().chain(others.into_iter().flatten().map(str::to_owned)).collect();
     Verdict::yes("DevelopmentOnly", "DevelopmentSettings", used.join("; "))
 }
 

@@ -20,6 +20,11 @@ pub(super) struct Problem {
 }
 
 impl Problem {
+    /// Whether the pod is one of a service's migration.
+    pub fn is_of_migration(&self, service: &str) -> bool {
+        self.component == names::migration(service)
+    }
+
     pub fn text(&self) -> String {
         if self.message.is_empty() { self.reason.clone() } else { format!("{}: {}", self.reason, self.message) }
     }

@@ -54,7 +54,16 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
             (json!({"ingress": {"tls": {}}}), "ingress.tls needs host"),
             (json!({"image": {"registry": "https://registry.test/"}}), "without scheme or trailing slash"),
             (json!({"image": {"pullPolicy": "Sometimes"}}), "IfNotPresent"),
-            (json!({"postgres": {}}), "say where the store lives"),
+            (json!({"postgres": {}}), "postgres has exactly one of `embedded: {}`"),
+            (json!({"postgres": {"embedded": {}, "external": {"secretName": "sql"}}}), "postgres has exactly one of"),
+            (json!({"postgres": {"embedded": {}, "cloudNativePG": {}}}), "postgres has exactly one of"),
+            (json!({"postgres": {"external": {"secretName": "Not a name"}}}), "secretName is the name of a Secret"),
+            (json!({"postgres": {"cloudNativePG": {"instances": 0}}}), "instances"),
+            (json!({"mongodb": {}}), "mongodb has exactly one of"),
+            (json!({"redis": {"embedded": {}, "external": {"secretName": "cache"}}}), "redis has exactly one of"),
+            (json!({"rabbitmq": {"clusterOperator": {}, "embedded": {}}}), "rabbitmq has exactly one of"),
+            (json!({"rabbitmq": {"clusterOperator": {"replicas": 2}}}), "replicas is 1, 3, 5 or 7"),
+            (json!({"rabbitmq": {"clusterOperator": {"storage": "much"}}}), "for example 10Gi"),
             (json!({"redis": {"embedded": {"storage": "much"}}}), "for example 10Gi"),
             (json!({"services": {"order": {"replicas": 0}}}), "replicas"),
             (
@@ -119,6 +128,39 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
         for name in ["1acorn", "acorn.oak", "a-name-that-has-more-than-36-characters"] {
             check_name(&scene, name).await;
         }
+    })
+    .await;
+}
+
+/// Takes out what is there and puts something else in its place, in one edit.
+async fn check_move(scene: &Scene, store: &str, from: &str, to: Value) {
+    let mut places = to.clone();
+    places[from] = Value::Null;
+    check_edit(scene, json!({ store: places }), "where a store lives cannot change").await;
+}
+
+#[tokio::test]
+async fn a_store_stays_where_it_is_and_grows_where_it_can() {
+    with_scene(async |scene| {
+        let spec = json!({
+            "postgres": {"cloudNativePG": {"storage": "2Gi"}},
+            "redis": {"external": {"secretName": "cache"}},
+            "rabbitmq": {"clusterOperator": {"replicas": 3}},
+        });
+        scene.create(&spec).await.expect("a Shop");
+        check_move(&scene, "postgres", "cloudNativePG", json!({"embedded": {}})).await;
+        check_move(&scene, "postgres", "cloudNativePG", json!({"external": {"secretName": "sql"}})).await;
+        check_move(&scene, "mongodb", "embedded", json!({"external": {"secretName": "documents"}})).await;
+        check_move(&scene, "redis", "external", json!({"embedded": {}})).await;
+        check_move(&scene, "rabbitmq", "clusterOperator", json!({"embedded": {}})).await;
+        check_edit(&scene, json!({"postgres": {"cloudNativePG": {"storage": "1Gi"}}}), "storage can only grow").await;
+        check_edit(&scene, json!({"rabbitmq": {"clusterOperator": {"replicas": 1}}}), "replicas can only grow").await;
+        let growth = json!({
+            "postgres": {"cloudNativePG": {"storage": "2048Mi", "instances": 1}},
+            "redis": {"external": {"secretName": "another-cache"}},
+            "rabbitmq": {"clusterOperator": {"replicas": 5, "storage": "20Gi"}},
+        });
+        scene.edit(&growth).await.expect("what was refused did not keep what is right from being done");
     })
     .await;
 }

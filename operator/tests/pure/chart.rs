@@ -11,10 +11,11 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::Resource;
 use serde::de::DeserializeOwned;
+use shopkeeper_operator::kinds::{PostgresCluster, RabbitmqCluster};
 use shopkeeper_operator::render;
 use shopkeeper_operator::settings::Settings;
 
-use crate::support::{FULL, MINIMAL, SCALED, project, read, shop};
+use crate::support::{FIXTURES, project, read, shop};
 
 struct Kind {
     name: String,
@@ -33,6 +34,8 @@ fn kinds() -> Vec<Kind> {
         kind::<ConfigMap>(),
         kind::<Service>(),
         kind::<StatefulSet>(),
+        kind::<PostgresCluster>(),
+        kind::<RabbitmqCluster>(),
         kind::<Job>(),
         kind::<Deployment>(),
         kind::<HorizontalPodAutoscaler>(),
@@ -64,7 +67,7 @@ fn verbs(kind: &Kind) -> BTreeSet<String> {
 #[test]
 fn every_kind_that_is_built_has_its_rights() {
     let known = kinds();
-    for fixture in [MINIMAL, FULL, SCALED] {
+    for fixture in FIXTURES {
         for object in render::render(&shop(fixture), &Settings::default()).expect("a valid Shop") {
             let kind = known.iter().find(|kind| kind.name == object.kind);
             let kind = kind.unwrap_or_else(|| panic!("{} is not in this test's list", object.kind));
@@ -73,7 +76,8 @@ fn every_kind_that_is_built_has_its_rights() {
                 assert!(verbs.contains(verb), "the chart lets the operator not {verb} {}", kind.plural);
             }
             let collected = ["list", "watch", "delete"].iter().all(|verb| verbs.contains(*verb));
-            assert!(collected || kind.name == "Secret", "{} cannot be found or pruned", kind.plural);
+            let kept = ["Secret", "Cluster", "RabbitmqCluster"].contains(&&*kind.name);
+            assert!(collected || kept, "{} cannot be found or pruned", kind.plural);
         }
     }
 }
@@ -82,6 +86,13 @@ fn every_kind_that_is_built_has_its_rights() {
 fn secrets_are_never_listed_watched_or_deleted() {
     let verbs = verbs(&kind::<Secret>());
     assert_eq!(verbs.iter().map(String::as_str).collect::<Vec<_>>(), ["create", "get", "patch"]);
+}
+
+#[test]
+fn clusters_of_other_operators_are_never_deleted_and_cannot_be_watched() {
+    for verbs in [verbs(&kind::<PostgresCluster>()), verbs(&kind::<RabbitmqCluster>())] {
+        assert_eq!(verbs.iter().map(String::as_str).collect::<Vec<_>>(), ["create", "get", "list", "patch"]);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use shopkeeper_operator::render;
 use shopkeeper_operator::settings::Settings;
 
-use crate::support::{FULL, MINIMAL, SCALED, project, read, shop, tests_folder};
+use crate::support::{EXTERNAL, FULL, MINIMAL, OPERATED, SCALED, project, read, shop, tests_folder};
 
 /// Images and versions of the fixtures do not follow those of a release.
 fn settings() -> Settings {
@@ -62,6 +62,16 @@ fn a_shop_that_scales_becomes_the_objects_on_record() {
 }
 
 #[test]
+fn a_shop_on_external_stores_becomes_the_objects_on_record() {
+    check_golden(EXTERNAL);
+}
+
+#[test]
+fn a_shop_on_stores_of_other_operators_becomes_the_objects_on_record() {
+    check_golden(OPERATED);
+}
+
+#[test]
 fn the_resource_definition_is_fresh_in_both_places() {
     let crd = render::crd().expect("yaml");
     check_file(&project().join("crds/shops.shopkeeper.dev.yaml"), &crd);
@@ -73,7 +83,7 @@ fn the_resource_definition_is_fresh_in_both_places() {
 
 #[test]
 fn the_examples_are_shops() {
-    for example in ["minimal.yaml", "shop.yaml", "mishaps.yaml"] {
+    for example in ["minimal.yaml", "shop.yaml", "mishaps.yaml", "stores.yaml"] {
         let text = read(&project().join("examples").join(example));
         let shop = render::parse(&text).expect("a Shop");
         assert!(!render::render(&shop, &settings()).expect("a valid Shop").is_empty());

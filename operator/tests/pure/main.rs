@@ -9,5 +9,6 @@ mod rollout;
 mod rotation;
 mod scaling;
 mod status;
+mod stores;
 mod support;
 mod validate;

@@ -11,6 +11,7 @@ use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::observe::Observed;
 use shopkeeper_operator::plan::{Action, Change, Facts, plan};
 use shopkeeper_operator::settings::Settings;
+use shopkeeper_operator::stores::Found;
 
 use crate::support::{MINIMAL, done, shop, valid};
 
@@ -38,6 +39,7 @@ fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<
         credentials: None,
         pods: Vec::new(),
         ingress_classes: Vec::new(),
+        stores: Found::default(),
         volume_claims: Vec::new(),
     };
     let mut changes = plan(&facts, observed).expect("a plan");

@@ -9,9 +9,11 @@ use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::credentials::Credentials;
+use shopkeeper_operator::kinds::{PostgresClusterStatus, RabbitmqClusterStatus, RabbitmqCondition};
 use shopkeeper_operator::objects::{Desired, Objects};
 use shopkeeper_operator::render::parse;
 use shopkeeper_operator::settings::Settings;
+use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::{ValidShop, validate};
 
 /// The Shop that says nothing.
@@ -20,6 +22,12 @@ pub const MINIMAL: &str = "acorn";
 pub const FULL: &str = "walnut";
 /// The Shop whose load decides how many pods it has.
 pub const SCALED: &str = "alder";
+/// The Shop whose stores somebody else runs.
+pub const EXTERNAL: &str = "hazel";
+/// The Shop of which other operators run the stores that they can.
+pub const OPERATED: &str = "beech";
+/// All of them.
+pub const FIXTURES: [&str; 5] = [MINIMAL, FULL, SCALED, EXTERNAL, OPERATED];
 
 pub fn tests_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -43,7 +51,12 @@ pub fn valid(shop: &Shop) -> ValidShop {
 }
 
 pub fn valid_with(shop: &Shop, credentials: Credentials) -> ValidShop {
-    validate(shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), credentials).expect("a valid Shop")
+    valid_on(shop, credentials, &Found::dummy(shop))
+}
+
+/// The same with what is found of stores that are not embedded.
+pub fn valid_on(shop: &Shop, credentials: Credentials, found: &Found) -> ValidShop {
+    validate(shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), credentials, found).expect("a valid Shop")
 }
 
 /// The wanted objects as a cluster has them that did all of it.
@@ -51,6 +64,23 @@ pub fn done<Stage>(shop: &ValidShop) -> Objects<Stage> {
     let mut objects = restage(build(shop));
     for set in &mut objects.stateful_sets {
         set.status = Some(StatefulSetStatus { ready_replicas: Some(1), ..StatefulSetStatus::default() });
+    }
+    for cluster in &mut objects.postgres_clusters {
+        let primary = Some("beech-postgres-1".to_owned());
+        cluster.status = Some(PostgresClusterStatus {
+            ready_instances: Some(3),
+            current_primary: primary.clone(),
+            target_primary: primary,
+            ..PostgresClusterStatus::default()
+        });
+    }
+    for cluster in &mut objects.rabbitmq_clusters {
+        let available = RabbitmqCondition {
+            type_: "ClusterAvailable".to_owned(),
+            status: "True".to_owned(),
+            ..RabbitmqCondition::default()
+        };
+        cluster.status = Some(RabbitmqClusterStatus { conditions: vec![available] });
     }
     for job in &mut objects.jobs {
         job.status = Some(job_status("Complete"));
@@ -80,6 +110,8 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         config_maps,
         services,
         stateful_sets,
+        postgres_clusters,
+        rabbitmq_clusters,
         jobs,
         deployments,
         horizontal_pod_autoscalers,
@@ -94,6 +126,8 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         config_maps,
         services,
         stateful_sets,
+        postgres_clusters,
+        rabbitmq_clusters,
         jobs,
         deployments,
         horizontal_pod_autoscalers,

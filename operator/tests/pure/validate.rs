@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use shopkeeper_operator::crd::{Amounts, Resources, ServiceSpec, Shop};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::settings::Settings;
+use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::{Invalid, image_version, validate};
 
 use crate::support::{FULL, MINIMAL, shop, valid};
@@ -21,7 +22,10 @@ fn aged(seconds: i64, uid: &str) -> Shop {
 
 fn taken_by(shop: &Shop, others: &[Shop]) -> Option<String> {
     let others: Vec<Arc<Shop>> = others.iter().cloned().map(Arc::new).collect();
-    validate(shop, &others, &Settings::default(), Credentials::dummy()).expect("a valid Shop").route.taken_by
+    validate(shop, &others, &Settings::default(), Credentials::dummy(), &Found::default())
+        .expect("a valid Shop")
+        .route
+        .taken_by
 }
 
 #[test]
@@ -90,7 +94,8 @@ fn a_limit_that_is_set_alone_is_also_the_request() {
 fn a_store_without_a_place_is_refused_with_what_to_write() {
     let mut shop = shop(MINIMAL);
     shop.spec.redis.embedded = None;
-    let outcome = validate(&shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), Credentials::dummy());
+    let outcome =
+        validate(&shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), Credentials::dummy(), &Found::default());
     let invalid = outcome.err().expect("refused");
     assert_eq!(invalid, Invalid { field: "spec.redis".to_owned(), message: "write `embedded: {}`".to_owned() });
 }

@@ -20,8 +20,8 @@ mod store;
 use std::sync::Arc;
 
 use shop_auth::Verifier;
-use shop_messaging::{Consumer, consume};
-use shop_server::{Edge, Host, Service};
+use shop_messaging::{Consumer, consume, declare};
+use shop_server::{Edge, Host, Service, reach};
 
 pub use config::Config;
 
@@ -39,9 +39,11 @@ impl Service for App {
     const NAME: &'static str = "cart";
     type Config = Config;
 
-    /// Redis has no schema.
-    async fn migrate(_: Config, _: &Host) -> anyhow::Result<()> {
-        Ok(())
+    /// Redis has no schema; what there is to do is the broker's.
+    async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
+        let store = Store::connect(&config.redis)?;
+        reach("redis", || store.ping()).await?;
+        reach("rabbitmq", || declare(&config.amqp, Self::NAME)).await
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {

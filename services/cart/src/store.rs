@@ -14,11 +14,10 @@ use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
 use jiff::Timestamp;
 use redis::{
-    AsyncCommands as _, Client, FromRedisValue, IntoConnectionInfo as _, Script, ScriptInvocation,
+    AsyncCommands as _, FromRedisValue, Script, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
     io::tcp::TcpSettings,
 };
-use secrecy::ExposeSecret as _;
 use shop_config::Url;
 use shop_core::RequestKey;
 use tracing::{Instrument as _, Span};
@@ -110,7 +109,7 @@ impl Store {
     /// Connects when the first command needs it.
     pub fn connect(config: &Url) -> redis::RedisResult<Self> {
         let tcp = TcpSettings::default().set_user_timeout(UNACKNOWLEDGED);
-        let client = Client::open(config.url.expose_secret().into_connection_info()?.set_tcp_settings(tcp))?;
+        let client = shop_redis::client(config, tcp)?;
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(CONNECT_RETRIES)
             .set_connection_timeout(Some(CONNECT_TIMEOUT))

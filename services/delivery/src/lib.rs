@@ -18,8 +18,8 @@ mod store;
 
 use std::sync::Arc;
 
-use shop_messaging::{Consumer, Outbox};
-use shop_server::{Edge, Host, Service};
+use shop_messaging::{Consumer, Outbox, declare};
+use shop_server::{Edge, Host, Service, reach};
 use sqlx::{PgPool, migrate::Migrator};
 
 use crate::{
@@ -36,6 +36,7 @@ impl Service for App {
     type Config = Config;
 
     async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
+        reach("rabbitmq", || declare(&config.amqp, Self::NAME)).await?;
         shop_db::migrate(&config.postgres, &migrations()).await
     }
 

@@ -31,8 +31,8 @@ use config::Config;
 use metrics::OrderMetrics;
 use shop_auth::Verifier;
 use shop_db::idempotency;
-use shop_messaging::{Consumer, Outbox};
-use shop_server::{Edge, Host, Service};
+use shop_messaging::{Consumer, Outbox, declare};
+use shop_server::{Edge, Host, Service, reach};
 use sqlx::{PgPool, migrate::Migrator};
 
 /// The order service.
@@ -43,6 +43,7 @@ impl Service for App {
     type Config = Config;
 
     async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
+        reach("rabbitmq", || declare(&config.amqp, Self::NAME)).await?;
         shop_db::migrate(&config.postgres, &migrations()).await
     }
 

@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use shop_auth::Verifier;
 use shop_db::idempotency;
-use shop_messaging::{Consumer, Outbox, consume, relay};
-use shop_server::{Edge, Host, Service};
+use shop_messaging::{Consumer, Outbox, consume, declare, relay};
+use shop_server::{Edge, Host, Service, reach};
 use sqlx::migrate::Migrator;
 use tokio::sync::Semaphore;
 
@@ -39,6 +39,7 @@ impl Service for App {
     type Config = Config;
 
     async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
+        reach("rabbitmq", || declare(&config.amqp, Self::NAME)).await?;
         shop_db::migrate(&config.postgres, &migrations()).await
     }
 

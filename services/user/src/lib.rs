@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use shop_auth::{Signer, Verifier};
-use shop_server::{Edge, Host, Service};
+use shop_server::{Edge, Host, Service, reach};
 use tokio::sync::Notify;
 
 use crate::{
@@ -42,7 +42,11 @@ impl Service for App {
     type Config = Config;
 
     async fn migrate(config: Config, host: &Host) -> anyhow::Result<()> {
-        migrate::migrate(&Store::open(&config.mongodb).await?, config.admin_user, &*host.world).await
+        let limits = Limits::new(&config.redis, config.rate_limits, Arc::clone(&host.world))?;
+        reach("redis", || limits.ping()).await?;
+        let store = Store::open(&config.mongodb).await?;
+        reach("mongodb", || store.ping()).await?;
+        migrate::migrate(&store, config.admin_user, &*host.world).await
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {

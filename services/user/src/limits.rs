@@ -9,8 +9,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use secrecy::ExposeSecret as _;
+use redis::{
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    io::tcp::TcpSettings,
+};
 use shop_config::Url;
 use shop_core::World;
 use tokio::time::timeout;
@@ -64,9 +66,15 @@ struct Bucket {
 impl Limits {
     /// Does not connect yet.
     pub fn new(config: &Url, settings: RateLimits, world: Arc<dyn World>) -> redis::RedisResult<Self> {
-        let client = redis::Client::open(config.url.expose_secret())?;
+        let client = shop_redis::client(config, TcpSettings::default())?;
         let redis = Mutex::new(connection(&client)?);
         Ok(Self { settings, client, redis, alone: Mutex::default(), world })
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&self) -> redis::RedisResult<()> {
+        let mut redis = lock(&self.redis).clone();
+        redis::cmd("PING").exec_async(&mut redis).await
     }
 
     /// One login, whether the account exists or not.

@@ -1,12 +1,9 @@
 //! The migration Job: indexes, without which nothing is unique, and the first admin, without whom nobody is one.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, ensure};
 use garde::Validate as _;
 use secrecy::ExposeSecret as _;
 use shop_core::World;
-use tokio::time::{Instant, sleep};
 
 use crate::{
     config::FirstAdmin,
@@ -16,32 +13,14 @@ use crate::{
     store::Store,
 };
 
-/// A fresh database server may still be starting.
-const PATIENCE: Duration = Duration::from_mins(2);
-
 /// Makes what is missing.
 pub(crate) async fn migrate(store: &Store, admin: Option<FirstAdmin>, world: &dyn World) -> anyhow::Result<()> {
-    wait(store).await?;
     store.create_indexes().await.context("the indexes cannot be made")?;
     let Some(admin) = admin else {
         tracing::warn!("SHOP_ADMIN_USER__EMAIL is not set: no first admin is made");
         return Ok(());
     };
     make_admin(store, admin, world).await
-}
-
-async fn wait(store: &Store) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match store.ping().await {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() < deadline => {
-                tracing::info!(error.cause = %error, "waiting for MongoDB");
-                sleep(Duration::from_millis(500)).await;
-            }
-            Err(error) => return Err(error).context("MongoDB did not answer within two minutes"),
-        }
-    }
 }
 
 async fn make_admin(store: &Store, admin: FirstAdmin, world: &dyn World) -> anyhow::Result<()> {

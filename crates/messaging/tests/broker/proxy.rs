@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use shop_config::Url;
 use shop_testing::TestBroker;
 use tokio::{
@@ -55,7 +55,7 @@ impl Proxy {
         let (server, vhost) = rest.split_once('/').expect("the URL has a virtual host");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let here = listener.local_addr().expect("an address");
-        let config = Url { url: SecretString::from(format!("{before}@{here}/{vhost}")) };
+        let config = Url::from(format!("{before}@{here}/{vhost}"));
         let state = Arc::new(State::default());
         let accepting = tokio::spawn(accept(listener, server.to_owned(), Arc::clone(&state)));
         Self { config, state, accepting }

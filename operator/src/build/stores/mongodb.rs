@@ -7,16 +7,18 @@ use super::{DATA_VOLUME, Parts};
 use crate::build::pod::{every, mount, scratch, secret_variable, store_resources, tcp_probe};
 use crate::build::{Inputs, component_name};
 use crate::catalog::MONGODB;
+use crate::stores::Store;
 
 /// The user that the image makes at its first start.
 pub(crate) const ROOT_USER: &str = "root";
 
-pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
+pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let shop = inputs.shop;
+    let Store::Embedded(store) = &shop.mongodb else { return None };
     let secret = component_name(shop, MONGODB);
     let container = Container {
         name: MONGODB.to_owned(),
-        image: Some(shop.mongodb.image.clone()),
+        image: Some(store.image.clone()),
         env: Some(vec![
             secret_variable("MONGO_INITDB_ROOT_USERNAME", secret.clone(), "username"),
             secret_variable("MONGO_INITDB_ROOT_PASSWORD", secret, "password"),
@@ -35,14 +37,6 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         ..Container::default()
     };
     let volumes = vec![scratch("config"), scratch("tmp")];
-    super::stateful_set(
-        inputs,
-        Parts {
-            component: MONGODB,
-            store: &shop.mongodb,
-            inputs: inputs.hash(&[component_name(shop, MONGODB)]),
-            container,
-            volumes,
-        },
-    )
+    let reads = inputs.hash(&[component_name(shop, MONGODB)]);
+    Some(super::stateful_set(inputs, Parts { component: MONGODB, store, inputs: reads, container, volumes }))
 }

@@ -7,18 +7,20 @@ use super::{DATA_VOLUME, Parts};
 use crate::build::pod::{every, exec_probe, mount, scratch, secret_variable, store_resources, tcp_probe, variable};
 use crate::build::{Inputs, component_name, strings};
 use crate::catalog::POSTGRES;
+use crate::stores::Store;
 
 const VOLUME_FOLDER: &str = "/var/lib/postgresql/data";
 /// PostgreSQL wants its folder to itself with mode 0700, which the root of a volume with an fsGroup never has.
 const DATA_FOLDER: &str = "/var/lib/postgresql/data/pgdata";
 
-pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
+pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let shop = inputs.shop;
+    let Store::Embedded(store) = &shop.postgres else { return None };
     // Over TCP: while the first start prepares the cluster, the server listens on its socket only.
     let ask = || exec_probe(strings(["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]));
     let container = Container {
         name: POSTGRES.to_owned(),
-        image: Some(shop.postgres.image.clone()),
+        image: Some(store.image.clone()),
         args: Some(strings(["-c", "max_connections=200", "-c", "shared_buffers=64MB"])),
         env: Some(vec![
             variable("PGDATA", DATA_FOLDER),
@@ -37,14 +39,6 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         ..Container::default()
     };
     let volumes = vec![scratch("run"), scratch("tmp")];
-    super::stateful_set(
-        inputs,
-        Parts {
-            component: POSTGRES,
-            store: &shop.postgres,
-            inputs: inputs.hash(&[component_name(shop, POSTGRES)]),
-            container,
-            volumes,
-        },
-    )
+    let reads = inputs.hash(&[component_name(shop, POSTGRES)]);
+    Some(super::stateful_set(inputs, Parts { component: POSTGRES, store, inputs: reads, container, volumes }))
 }

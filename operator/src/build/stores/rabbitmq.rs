@@ -8,17 +8,19 @@ use crate::build::pod::{every, mount, read_only_mount, scratch, store_resources,
 use crate::build::secret::DEFINITIONS_FILE;
 use crate::build::{Inputs, component_name};
 use crate::catalog::RABBITMQ;
+use crate::stores::Store;
 
 /// The configuration file in its `ConfigMap`.
 pub(crate) const CONFIG_FILE: &str = "10-shop.conf";
 
 const CONFIG_FOLDER: &str = "/etc/rabbitmq/conf.d";
-const DEFINITIONS_FOLDER: &str = "/etc/rabbitmq-definitions";
+/// Where the file with users and permissions is.
+pub(super) const DEFINITIONS_FOLDER: &str = "/etc/rabbitmq-definitions";
 /// The Erlang cookie must be readable by its owner alone; on the volume the fsGroup would open it to the group.
 const HOME: &str = "/var/lib/rabbitmq-home";
 
 /// The largest message in bytes: an event has about a thousand, and a consumer holds 64 of them at once.
-const LARGEST_MESSAGE: u32 = 1024 * 1024;
+pub(super) const LARGEST_MESSAGE: u32 = 1024 * 1024;
 
 /// Text of the configuration file.
 pub(crate) fn config() -> String {
@@ -29,12 +31,13 @@ pub(crate) fn config() -> String {
     )
 }
 
-pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
+pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let shop = inputs.shop;
+    let Store::Embedded(store) = &shop.rabbitmq else { return None };
     let name = component_name(shop, RABBITMQ);
     let container = Container {
         name: RABBITMQ.to_owned(),
-        image: Some(shop.rabbitmq.image.clone()),
+        image: Some(store.image.clone()),
         env: Some(vec![variable("HOME", HOME)]),
         ports: Some(vec![super::port("amqp", 5672)]),
         // The listener opens last, after the definitions; rabbitmq-diagnostics would start a second Erlang VM each time.
@@ -61,5 +64,5 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
         config_volume("config", name.clone()),
         secret_volume("definitions", name),
     ];
-    super::stateful_set(inputs, Parts { component: RABBITMQ, store: &shop.rabbitmq, inputs: reads, container, volumes })
+    Some(super::stateful_set(inputs, Parts { component: RABBITMQ, store, inputs: reads, container, volumes }))
 }

@@ -13,6 +13,7 @@ use crate::build::secret::{passwords_key, redis_users_without_passwords};
 use crate::build::{Inputs, component_name, meta, short_hash, strings};
 use crate::catalog::REDIS;
 use crate::names;
+use crate::stores::Store;
 use crate::validate::{ValidShop, image_version};
 
 /// The configuration file in its `ConfigMap`.
@@ -40,15 +41,16 @@ pub(crate) fn config() -> String {
     )
 }
 
-pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
+pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let shop = inputs.shop;
+    let Store::Embedded(store) = &shop.redis else { return None };
     let name = component_name(shop, REDIS);
     // redis-cli ends well even when the server says that it is still loading.
     let question = format!("redis-cli --no-auth-warning --user {PROBE_USER} ping | grep -q PONG");
     let ask = || exec_probe(vec!["sh".to_owned(), "-c".to_owned(), question.clone()]);
     let container = Container {
         name: REDIS.to_owned(),
-        image: Some(shop.redis.image.clone()),
+        image: Some(store.image.clone()),
         args: Some(strings(["redis-server", "/etc/redis/redis.conf"])),
         env: Some(vec![secret_variable("REDISCLI_AUTH", name.clone(), "probe-password")]),
         ports: Some(vec![super::port("redis", 6379)]),
@@ -67,7 +69,7 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
     // Passwords that change are told to the running server, see `users_job`.
     let reads = short_hash(format!("{}{}", config(), redis_users_without_passwords(shop)).as_bytes());
     let volumes = vec![scratch("tmp"), config_volume("config", name.clone()), secret_volume("users", name)];
-    super::stateful_set(inputs, Parts { component: REDIS, store: &shop.redis, inputs: reads, container, volumes })
+    Some(super::stateful_set(inputs, Parts { component: REDIS, store, inputs: reads, container, volumes }))
 }
 
 /// Tells the running server the passwords that its file has by now. A restart would cost carts their server for seconds, and
@@ -75,10 +77,11 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> StatefulSet {
 pub(crate) fn users_job(shop: &ValidShop) -> Option<Job> {
     const SCRIPT: &str = r#"echo "$COMMANDS" | while read -r line; do
 redis-cli -h "$HOST" --no-auth-warning --user "$KEEPER" $line </dev/null | grep -qx OK || exit 1; done"#;
+    let Store::Embedded(store) = &shop.redis else { return None };
     let (key, host) = (passwords_key(shop)?, component_name(shop, REDIS));
     let container = Container {
         name: "users".to_owned(),
-        image: Some(shop.redis.image.clone()),
+        image: Some(store.image.clone()),
         command: Some(vec!["sh".to_owned(), "-c".to_owned(), SCRIPT.to_owned()]),
         env: Some(vec![
             variable("HOST", host.clone()),
@@ -89,7 +92,7 @@ redis-cli -h "$HOST" --no-auth-warning --user "$KEEPER" $line </dev/null | grep 
         resources: Some(store_resources("20m", "16Mi", "64Mi")),
         ..Container::default()
     };
-    let version = image_version(&shop.redis.image);
+    let version = image_version(&store.image);
     let mut template = pod::template(
         shop,
         Pod {

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use reqwest::{Method, RequestBuilder};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shop_auth::{Role, Verifier};
 use shop_cart::{App, Config};
@@ -57,7 +57,7 @@ impl Shop {
         let orders = neighbours::Running::orders(&neighbours).await;
         let mut config = Config {
             auth: tokens.config(),
-            redis: Url { url: SecretString::from(variable("SHOP_TEST_REDIS_URL")) },
+            redis: Url::from(variable("SHOP_TEST_REDIS_URL")),
             amqp: broker.config.clone(),
             catalog: Peer::at(&catalog.url),
             // One try, so that an unlucky call fails as it does when all its tries are unlucky.

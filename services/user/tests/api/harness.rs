@@ -311,7 +311,10 @@ impl Origin {
 
     async fn migrate(&self) {
         let host = Host::new(Arc::clone(&self.world) as _);
-        App::migrate(self.config(), &host).await.expect("the migration runs");
+        // The operator migrates when every store is there.
+        let setting = Setting { redis: Setting::default().redis, ..self.setting.clone() };
+        let config = config(&self.keys, &self.database.url, &setting, &self.admin);
+        App::migrate(config, &host).await.expect("the migration runs");
     }
 
     async fn serve(self) -> Shop {
@@ -331,8 +334,8 @@ impl Origin {
 /// The settings of a service whose accounts are at `mongodb`.
 pub fn config(keys: &Keys, mongodb: &str, setting: &Setting, admin: &str) -> Config {
     Config {
-        mongodb: Url { url: SecretString::from(mongodb.to_owned()) },
-        redis: Url { url: SecretString::from(setting.redis.clone()) },
+        mongodb: Url::from(mongodb.to_owned()),
+        redis: Url::from(setting.redis.clone()),
         auth: keys.config(),
         signing: Signing { folder: keys.folder.join("signing") },
         public_url: PUBLIC_URL.to_owned(),

@@ -1,0 +1,45 @@
+//! Definitions of other operators' kinds, by which tests check what is asked of them. They are in the operators' Go modules;
+//! the operators themselves do not run here.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::cache::Cached;
+use crate::paths::Paths;
+use crate::programs;
+use crate::step::{Outcome, Step};
+
+/// The variable that tells tests where the definitions are.
+pub const VARIABLE: &str = "SHOP_TEST_DEFINITIONS";
+
+/// Module, version, and the file in it.
+const DEFINITIONS: [(&str, &str, &str); 2] = [
+    ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.1", "config/crd/bases/postgresql.cnpg.io_clusters.yaml"),
+    ("github.com/rabbitmq/cluster-operator/v2", "v2.16.0", "config/crd/bases/rabbitmq.com_rabbitmqclusters.yaml"),
+];
+
+/// Where they are kept.
+pub fn folder(paths: &Paths) -> PathBuf {
+    paths.cache.join("definitions")
+}
+
+/// Downloads them.
+pub fn download(step: &Step, paths: &Paths) -> Result<Outcome> {
+    let folder = folder(paths);
+    fs::create_dir_all(&folder)?;
+    let mut outcome = Outcome::Cached;
+    for (module, version, file) in DEFINITIONS {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let cached = Cached::new(folder.join(name), &[module, version]);
+        if cached.is_fresh() {
+            continue;
+        }
+        let source = programs::download_module(step, &format!("{module}@{version}"), &folder)?;
+        fs::copy(source.join(file), cached.part()).with_context(|| format!("{module} has no {file}"))?;
+        cached.keep()?;
+        outcome = Outcome::Built;
+    }
+    Ok(outcome)
+}

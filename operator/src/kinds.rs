@@ -1,0 +1,179 @@
+//! Kinds of other operators, as far as this one writes and reads them. Everything else in them is theirs.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use kube::{CustomResource, ResourceExt};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A store that another operator runs.
+pub trait Cluster: ResourceExt {
+    /// Whether it takes connections.
+    fn ready(&self) -> bool;
+
+    /// What its operator says about it.
+    fn report(&self) -> String;
+}
+
+/// What CloudNativePG is asked for.
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default)]
+#[kube(
+    group = "postgresql.cnpg.io",
+    version = "v1",
+    kind = "Cluster",
+    root = "PostgresCluster",
+    namespaced,
+    schema = "disabled",
+    status = "PostgresClusterStatus"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresClusterSpec {
+    /// Number of instances.
+    pub instances: i32,
+    /// Whether there is a Secret with which the superuser can log in: roles and databases are made with it.
+    pub enable_superuser_access: bool,
+    /// The volumes.
+    pub storage: PostgresStorage,
+    /// The server's settings.
+    pub postgresql: PostgresSettings,
+    /// CPU and memory of each instance.
+    pub resources: ResourceRequirements,
+}
+
+/// Volumes of a PostgreSQL cluster.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct PostgresStorage {
+    /// Size of each.
+    pub size: String,
+    /// Their class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+}
+
+/// Settings of a PostgreSQL server.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub struct PostgresSettings {
+    /// As in `postgresql.conf`. CloudNativePG adds its own.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// What CloudNativePG reports.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PostgresClusterStatus {
+    /// Instances that answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_instances: Option<i32>,
+    /// The instance that takes writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_primary: Option<String>,
+    /// The instance that is to take them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_primary: Option<String>,
+    /// Where the cluster is on its way, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase_reason: Option<String>,
+}
+
+impl Cluster for PostgresCluster {
+    fn ready(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| {
+            let settled = status.current_primary.is_some() && status.current_primary == status.target_primary;
+            settled && status.ready_instances.unwrap_or(0) >= 1
+        })
+    }
+
+    fn report(&self) -> String {
+        let Some(status) = &self.status else { return String::new() };
+        let parts = [&status.phase, &status.phase_reason].into_iter().flatten().filter(|text| !text.is_empty());
+        parts.map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// What the RabbitMQ cluster operator is asked for.
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default)]
+#[kube(
+    group = "rabbitmq.com",
+    version = "v1beta1",
+    kind = "RabbitmqCluster",
+    namespaced,
+    schema = "disabled",
+    status = "RabbitmqClusterStatus"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RabbitmqClusterSpec {
+    /// Number of nodes.
+    pub replicas: i32,
+    /// The volumes.
+    pub persistence: RabbitmqPersistence,
+    /// The broker's settings.
+    pub rabbitmq: RabbitmqSettings,
+    /// What is merged into the objects that the cluster operator makes, in their own words.
+    #[serde(rename = "override")]
+    pub overrides: Value,
+}
+
+/// Volumes of a RabbitMQ cluster.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct RabbitmqPersistence {
+    /// Size of each.
+    pub storage: String,
+    /// Their class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_class_name: Option<String>,
+}
+
+/// Settings of a RabbitMQ broker.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct RabbitmqSettings {
+    /// Lines after those of the cluster operator in `rabbitmq.conf`.
+    pub additional_config: String,
+}
+
+/// What the RabbitMQ cluster operator reports.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+#[serde(default)]
+pub struct RabbitmqClusterStatus {
+    /// Among them `ClusterAvailable`: clients can connect.
+    pub conditions: Vec<RabbitmqCondition>,
+}
+
+/// One condition of a RabbitMQ cluster.
+#[derive(Serialize, Deserialize, Clone, Debug, Default)]
+pub struct RabbitmqCondition {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// A sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Cluster for RabbitmqCluster {
+    fn ready(&self) -> bool {
+        self.conditions().any(|condition| condition.type_ == "ClusterAvailable" && condition.status == "True")
+    }
+
+    fn report(&self) -> String {
+        let failing = self.conditions().filter(|condition| condition.status == "False");
+        failing
+            .filter_map(|condition| condition.message.clone().filter(|text| !text.is_empty()))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+}
+
+impl RabbitmqCluster {
+    fn conditions(&self) -> impl Iterator<Item = &RabbitmqCondition> {
+        self.status.iter().flat_map(|status| &status.conditions)
+    }
+}

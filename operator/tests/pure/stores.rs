@@ -1,0 +1,264 @@
+//! Stores that are not embedded: what services are told, and what happens while that is not known.
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus, Secret};
+use kube::ResourceExt;
+use shopkeeper_operator::build::build;
+use shopkeeper_operator::crd::{DataOnDelete, Phase, Shop, ShopStatus, StoreMode};
+use shopkeeper_operator::credentials::Credentials;
+use shopkeeper_operator::names;
+use shopkeeper_operator::objects::{Applied, Live, Objects};
+use shopkeeper_operator::rollout::{Rollout, plan};
+use shopkeeper_operator::status::{Facts, compute};
+use shopkeeper_operator::stores::Found;
+
+use crate::support::{EXTERNAL, MINIMAL, OPERATED, done, job_status, shop, valid, valid_on};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+/// Plans a Shop on a cluster that did everything, with what is `found` now.
+fn planned(shop: &Shop, found: &Found, change: impl Fn(&mut Objects<Live>)) -> Rollout {
+    let mut live = done(&valid(shop));
+    change(&mut live);
+    let shop = valid_on(shop, Credentials::dummy(), found);
+    plan(&shop, build(&shop), &live, &[], NOW)
+}
+
+/// The status of the same.
+fn status(
+    shop: &Shop,
+    found: &Found,
+    pods: &[Pod],
+    previous: Option<&ShopStatus>,
+    change: impl Fn(&mut Objects<Applied>),
+) -> ShopStatus {
+    let shop = valid_on(shop, Credentials::dummy(), found);
+    let mut applied = done(&shop);
+    let migrations: Vec<String> = applied.jobs.iter().map(ResourceExt::name_any).collect();
+    change(&mut applied);
+    compute(&Facts {
+        shop: &shop,
+        generation: Some(1),
+        applied: &applied,
+        migrations: &migrations,
+        returned: None,
+        pods,
+        ingress_classes: &[],
+        previous,
+        now: NOW,
+    })
+}
+
+#[track_caller]
+fn check(status: &ShopStatus, reason: &str, in_message: &str) {
+    let mut conditions = status.conditions.iter();
+    let condition = conditions.find(|condition| condition.type_ == "DependenciesReady").expect("DependenciesReady");
+    assert_eq!(condition.reason, reason, "{}", condition.message);
+    assert!(condition.message.contains(in_message), "`{in_message}` is not in `{}`", condition.message);
+}
+
+fn set(found: &mut Found, secret: &str, key: &str, value: &str) {
+    let data = found.secrets.get_mut(secret).and_then(|secret| secret.data.as_mut()).expect("a Secret");
+    data.insert(key.to_owned(), ByteString(value.as_bytes().to_vec()));
+}
+
+fn text(secrets: &[Secret], name: &str, key: &str) -> String {
+    let secret = secrets.iter().find(|secret| secret.name_any() == name).unwrap_or_else(|| panic!("no {name}"));
+    String::from_utf8(secret.data.as_ref().expect("data")[key].0.clone()).expect("text")
+}
+
+fn jobs(shop: &Shop, found: &Found) -> Vec<String> {
+    build(&valid_on(shop, Credentials::dummy(), found)).jobs.iter().map(ResourceExt::name_any).collect()
+}
+
+/// A pod of cart's migration that ended with a last word.
+fn ended(message: &str) -> Pod {
+    let mut pod = Pod::default();
+    pod.metadata.name = Some("hazel-cart-migrate-x".to_owned());
+    pod.metadata.labels = Some(names::labels("hazel", "cart-migrate", "1.2.3"));
+    let ended = ContainerStateTerminated {
+        exit_code: 1,
+        message: Some(message.to_owned()),
+        ..ContainerStateTerminated::default()
+    };
+    let state = Some(ContainerState { terminated: Some(ended), ..ContainerState::default() });
+    let container = ContainerStatus { state, ..ContainerStatus::default() };
+    pod.status = Some(PodStatus { container_statuses: Some(vec![container]), ..PodStatus::default() });
+    pod
+}
+
+fn cart_fails(applied: &mut Objects<Applied>) {
+    let cart = applied.jobs.iter_mut().find(|job| job.name_any().contains("-cart-")).expect("cart's Job");
+    cart.status = Some(job_status("Failed"));
+}
+
+#[test]
+fn a_missing_secret_is_a_condition_that_says_what_to_make_and_changes_nothing() {
+    let shop = shop(EXTERNAL);
+    let mut found = Found::dummy(&shop);
+    found.secrets.remove("hazel-cache");
+    let rollout = planned(&shop, &found, |_| ());
+    assert!(rollout.objects.jobs.is_empty() && rollout.objects.deployments.is_empty(), "nothing is rolled");
+    for kept in ["hazel-cart", "hazel-store-authorities"] {
+        assert!(rollout.held.contains(kept), "{kept} would be pruned");
+    }
+    let live_jobs = done::<Live>(&valid(&shop)).jobs;
+    assert!(live_jobs.iter().all(|job| rollout.held.contains(&job.name_any())), "what was migrated stays so");
+    let secrets: Vec<String> = rollout.objects.secrets.iter().map(ResourceExt::name_any).collect();
+    assert!(!secrets.contains(&"hazel-cart".to_owned()) && secrets.contains(&"hazel-cart-identity".to_owned()));
+
+    let status = status(&shop, &found, &[], None, |_| ());
+    check(&status, "StoreSecretMissing", "Secret hazel-cache does not exist");
+    check(&status, "StoreSecretMissing", "kubectl explain shop.spec.redis.external");
+    assert_eq!(status.phase, Some(Phase::Blocked));
+}
+
+#[test]
+fn a_secret_with_a_missing_key_or_of_another_shop_is_refused_without_its_values() {
+    let shop = shop(EXTERNAL);
+    let mut found = Found::dummy(&shop);
+    set(&mut found, "hazel-sql", "port", "dummy-password");
+    let wrong = status(&shop, &found, &[], None, |_| ());
+    check(&wrong, "StoreSecretInvalid", "Secret hazel-sql has a `port` that is no number");
+    assert!(!format!("{wrong:?}").contains("dummy-password"));
+
+    let labels = Some(names::labels("acorn", "user", "1.2.3"));
+    found.secrets.get_mut("hazel-sql").expect("the Secret").metadata.labels = labels;
+    check(&status(&shop, &found, &[], None, |_| ()), "StoreSecretInvalid", "name one of your own");
+}
+
+#[test]
+fn a_changed_secret_is_tried_by_other_jobs_and_then_rolls_what_uses_it() {
+    let shop = shop(EXTERNAL);
+    let (before, mut after) = (Found::dummy(&shop), Found::dummy(&shop));
+    set(&mut after, "hazel-cache", "password", "changed");
+    let (old, new) = (jobs(&shop, &before), jobs(&shop, &after));
+    let changed: Vec<&str> = ["user", "product", "cart", "order", "payment", "delivery"]
+        .into_iter()
+        .zip(old.iter().zip(&new))
+        .filter(|(_, (old, new))| old != new)
+        .map(|(service, _)| service)
+        .collect();
+    assert_eq!(changed, ["user", "cart"], "those that use Redis");
+
+    let rollout = planned(&shop, &after, |_| ());
+    assert!(rollout.objects.deployments.is_empty(), "pods wait until the new password was tried");
+    assert!(text(&rollout.objects.secrets, "hazel-cart", "SHOP_REDIS__URL").contains(":changed@"));
+}
+
+#[test]
+fn shops_that_share_a_server_have_roles_and_databases_of_their_own() {
+    let mut shop = shop(EXTERNAL);
+    let url = |shop: &Shop| text(&build(&valid(shop)).secrets, "hazel-order", "SHOP_POSTGRES__URL");
+    let here = url(&shop);
+    assert!(
+        here.starts_with("postgres://hazel-order-") && here.contains("?sslmode=verify-full&sslrootcert="),
+        "{here}"
+    );
+    shop.metadata.namespace = Some("elsewhere".to_owned());
+    assert_ne!(url(&shop), here);
+    let longest = names::on_shared_server("namespace", &"s".repeat(36), "delivery");
+    assert!(longest.len() <= 63, "PostgreSQL would cut {longest}");
+}
+
+#[test]
+fn a_store_that_cannot_be_reached_is_named_until_it_can() {
+    let shop = shop(EXTERNAL);
+    let found = Found::dummy(&shop);
+    let pods = [ended("cannot connect to redis: WRONGPASS invalid username-password pair")];
+    let before = status(&shop, &found, &[], None, |_| ());
+    let failed = status(&shop, &found, &pods, Some(&before), cart_fails);
+    check(&failed, "StoreUnreachable", "spec.redis.external: cannot connect to redis: WRONGPASS");
+    let ready = |status: &ShopStatus| -> Vec<bool> { status.stores.iter().map(|store| store.ready).collect() };
+    assert_eq!(ready(&failed), [true, true, false, true], "RabbitMQ was not what cart complained of");
+    assert_eq!(failed.phase, Some(Phase::Blocked));
+
+    let again = status(&shop, &found, &[], Some(&failed), cart_fails);
+    check(&again, "StoreUnreachable", "WRONGPASS");
+    let mended = status(&shop, &found, &pods, Some(&again), |_| ());
+    check(&mended, "StoresReady", "");
+    assert_eq!(ready(&mended), [true; 4]);
+
+    let trying = status(&shop, &found, &[], Some(&mended), cart_fails);
+    assert_eq!(ready(&trying), [true; 4], "what was ready is so until a Job says otherwise");
+}
+
+#[test]
+fn a_store_that_was_never_tried_is_not_ready() {
+    let shop = shop(EXTERNAL);
+    let first = status(&shop, &Found::dummy(&shop), &[], None, |applied| applied.jobs.clear());
+    check(&first, "StoreNotReady", "redis has not been tried yet by the Jobs of user, cart");
+    assert_eq!(first.phase, Some(Phase::Preparing));
+}
+
+#[test]
+fn a_missing_operator_is_a_condition_and_its_kind_is_not_applied() {
+    let shop = shop(OPERATED);
+    let found = Found { cloud_native_pg: false, ..Found::dummy(&shop) };
+    let rollout = planned(&shop, &found, |_| ());
+    assert!(rollout.objects.postgres_clusters.is_empty() && !rollout.objects.rabbitmq_clusters.is_empty());
+    check(&status(&shop, &found, &[], None, |_| ()), "CloudNativePGMissing", "install it");
+    let found = Found { cluster_operator: false, ..Found::dummy(&shop) };
+    check(&status(&shop, &found, &[], None, |_| ()), "RabbitMQOperatorMissing", "install it");
+}
+
+#[test]
+fn migrations_wait_for_clusters_of_other_operators() {
+    let shop = shop(OPERATED);
+    let found = Found::dummy(&shop);
+    let starting = |live: &mut Objects<Live>| {
+        live.rabbitmq_clusters[0].status = None;
+        live.jobs.clear();
+    };
+    assert!(planned(&shop, &found, starting).objects.jobs.is_empty());
+    assert_eq!(planned(&shop, &found, |live| live.jobs.clear()).objects.jobs.len(), 5);
+
+    let failing = status(&shop, &found, &[], None, |applied| {
+        let status = applied.postgres_clusters[0].status.as_mut().expect("a status");
+        status.current_primary = None;
+        status.phase = Some("Failing over".to_owned());
+    });
+    check(&failing, "StoreNotReady", "postgres is not ready (Failing over)");
+    let modes: Vec<Option<StoreMode>> = failing.stores.iter().map(|store| store.mode).collect();
+    let wanted =
+        [StoreMode::CloudNativePG, StoreMode::Embedded, StoreMode::Embedded, StoreMode::ClusterOperator].map(Some);
+    assert_eq!(modes, wanted);
+}
+
+#[test]
+fn a_cluster_whose_deletion_would_delete_data_belongs_to_the_shop_only_if_that_is_wanted() {
+    let owners = |policy: DataOnDelete| {
+        let mut shop = shop(OPERATED);
+        shop.spec.lifecycle.data_on_delete = policy;
+        let objects = build(&valid(&shop));
+        let definitions =
+            objects.secrets.iter().find(|secret| secret.name_any() == "beech-rabbitmq").expect("a Secret");
+        [
+            objects.postgres_clusters[0].owner_references().len(),
+            objects.rabbitmq_clusters[0].owner_references().len(),
+            definitions.owner_references().len(),
+        ]
+    };
+    assert_eq!(owners(DataOnDelete::Retain), [0, 0, 0]);
+    assert_eq!(owners(DataOnDelete::Delete), [1, 1, 1]);
+}
+
+#[test]
+fn clusters_sleep_when_the_services_do() {
+    let mut shop = shop(OPERATED);
+    shop.spec.lifecycle.hibernated = true;
+    let found = Found::dummy(&shop);
+    let asleep = planned(&shop, &found, |_| ()).objects;
+    assert_eq!(asleep.postgres_clusters[0].annotations()["cnpg.io/hibernation"], "on");
+    assert_eq!(asleep.rabbitmq_clusters[0].spec.replicas, 0);
+}
+
+#[test]
+fn only_external_stores_make_cart_try_something() {
+    let with_cart = |fixture: &str| {
+        let shop = shop(fixture);
+        jobs(&shop, &Found::dummy(&shop)).iter().any(|job| job.contains("-cart-"))
+    };
+    assert!(with_cart(EXTERNAL) && !with_cart(OPERATED) && !with_cart(MINIMAL));
+}
