@@ -38,6 +38,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A pod that did not answer within a shorter time than this is not to blame: its caller was in a hurry.
 const FAIR: Duration = Duration::from_millis(250);
+/// As precise as timers are.
+const MOMENT: Duration = Duration::from_millis(1);
 /// Longest pause before the second try; doubled for each one after it.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Over this time the retry budget is counted, and so many retries a second are in it anyway.
@@ -222,8 +224,10 @@ impl Edge {
                 Some(status) => status,
             },
             Ok(Err(error)) => broken(error),
-            Err(_) => Status::deadline_exceeded(format!("no answer from {} in time", self.service)),
+            Err(_) => self.late(),
         };
+        // Tonic and the pod look at the same deadline, and may be a moment faster than we are.
+        let status = if until - Instant::now() < MOMENT { self.late() } else { status };
         if fair && attempt.failed(&pods, Instant::now()) {
             self.metrics.ejections.inc();
             let (service, address) = (self.service, pod.address);
@@ -242,6 +246,10 @@ impl Edge {
         timeout_at(until, self.found()).await.map_err(|_| self.nowhere())?;
         let found = Arc::clone(&self.pods.borrow());
         Ok(found)
+    }
+
+    fn late(&self) -> Status {
+        Status::deadline_exceeded(format!("no answer from {} in time", self.service))
     }
 
     fn nowhere(&self) -> Status {
