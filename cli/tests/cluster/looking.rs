@@ -33,7 +33,7 @@ fn the_status_of_a_ready_shop_is_everything_on_one_screen() {
         assert_eq!(service["deadLetters"].is_number(), consumes, "{service}");
     }
     let stores = status["stores"].as_array().expect("stores");
-    assert!(stores.iter().all(|store| store["mode"] == "embedded" && store["volume"].is_string()), "{stores:?}");
+    assert!(stores.iter().all(|store| store["mode"] == "Embedded" && store["volume"].is_string()), "{stores:?}");
     let certificates = status["certificates"].as_array().expect("certificates");
     assert!(!certificates.is_empty());
     for certificate in certificates {

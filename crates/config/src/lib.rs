@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn how_a_neighbour_is_called_is_read_from_its_section() {
-        let source = environment(&[
+        let set = variables(&[
             ("SHOP_CATALOG__URL", "http://walnut-product-grpc:9090"),
             ("SHOP_CATALOG__TIMEOUT", "800ms"),
             ("SHOP_CATALOG__RETRIES__ATTEMPTS", "2"),
@@ -190,7 +190,7 @@ mod tests {
             ("SHOP_CATALOG__FAULTS__PERCENT", "10"),
             ("SHOP_CATALOG__FAULTS__ERROR", "DeadlineExceeded"),
         ]);
-        let Peer { timeout, retries, faults, .. } = from_source::<Calls>(source).unwrap().catalog;
+        let Peer { timeout, retries, faults, .. } = load_from::<Calls>(set).unwrap().catalog;
         assert_eq!(timeout, Some(Span(Duration::from_millis(800))));
         assert_eq!((retries.attempts.get(), retries.budget.get()), (2, 20));
         assert_eq!(retries.per_try_timeout, Some(Span(Duration::from_millis(300))));
@@ -205,8 +205,8 @@ mod tests {
             ("SHOP_CATALOG__RETRIES__BUDGET", "120", "120 is no percentage: write 0 to 100"),
             ("SHOP_CATALOG__RETRIES__ATTEMPTS", "0", "nonzero"),
         ] {
-            let source = environment(&[("SHOP_CATALOG__URL", "http://product:9090"), (variable, value)]);
-            let error = from_source::<Calls>(source).unwrap_err().to_string();
+            let set = variables(&[("SHOP_CATALOG__URL", "http://product:9090"), (variable, value)]);
+            let error = load_from::<Calls>(set).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

@@ -141,7 +141,7 @@ async fn check_move(scene: &Scene, store: &str, from: &str, to: Value) {
 
 #[tokio::test]
 async fn a_store_stays_where_it_is_and_grows_where_it_can() {
-    with_scene(async |scene| {
+    with_scene(async |scene, _| {
         let spec = json!({
             "postgres": {"cloudNativePG": {"storage": "2Gi"}},
             "redis": {"external": {"secretName": "cache"}},

@@ -86,7 +86,11 @@ pub fn done<Stage>(shop: &ValidShop) -> Objects<Stage> {
         job.status = Some(job_status("Complete"));
     }
     for deployment in &mut objects.deployments {
-        let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+        let name = deployment.metadata.name.as_deref().unwrap_or_default();
+        let service = shop.services.iter().find(|service| name == format!("{}-{}", shop.name, service.service.name));
+        // What an autoscaler decides about has as few as it may have.
+        let least = service.map(|service| service.replicas.least());
+        let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).or(least);
         deployment.status = Some(DeploymentStatus {
             replicas,
             ready_replicas: replicas,

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use shopkeeper_operator::{
-    crd::{Phase, Shop, ShopStatus, StoreSpec},
+    crd::{Phase, Shop, ShopStatus, StoreMode},
     identities::CERTIFICATE,
     names,
 };
@@ -237,7 +237,7 @@ pub fn summary(shop: &Shop, mut seen: Seen) -> Summary {
         created: shop.creation_timestamp().map(|time| time.0),
         generation: shop.metadata.generation,
         services: status.services.iter().map(|service| of_service(service, &seen)).collect(),
-        stores: status.stores.iter().map(|store| of_store(store, shop, &seen)).collect(),
+        stores: status.stores.iter().map(|store| of_store(store, &seen)).collect(),
         events: seen.last_events(&shop.name_any()),
         certificates: seen.leaves,
         phase: status.phase,
@@ -265,16 +265,10 @@ fn of_service(service: &shopkeeper_operator::crd::ServiceStatus, seen: &Seen) ->
     }
 }
 
-fn of_store(store: &shopkeeper_operator::crd::StoreStatus, shop: &Shop, seen: &Seen) -> Store {
-    let spec = match store.name.as_str() {
-        "postgres" => &shop.spec.postgres,
-        "mongodb" => &shop.spec.mongodb,
-        "redis" => &shop.spec.redis,
-        _ => &shop.spec.rabbitmq,
-    };
+fn of_store(store: &shopkeeper_operator::crd::StoreStatus, seen: &Seen) -> Store {
     Store {
         name: store.name.clone(),
-        mode: mode(spec),
+        mode: store.mode.map(mode).unwrap_or_default(),
         ready: store.ready,
         volume: seen.volume(&store.name),
         image: seen.container(&store.name).and_then(|container| container.image.clone()),
@@ -282,10 +276,9 @@ fn of_store(store: &shopkeeper_operator::crd::StoreStatus, shop: &Shop, seen: &S
     }
 }
 
-/// The one field that is set says where a store lives.
-fn mode(spec: &StoreSpec) -> String {
-    let value = serde_json::to_value(spec).unwrap_or_default();
-    value.as_object().and_then(|modes| modes.keys().next().cloned()).unwrap_or_default()
+/// As it is written in the status.
+fn mode(mode: StoreMode) -> String {
+    format!("{mode:?}")
 }
 
 /// What is kept free, and the limit where there is another one: `24Mi/32Mi`.
