@@ -8,7 +8,7 @@ use crate::helm::{project, template};
 /// Checks beyond kube-score's own choice.
 const MORE: [&str; 2] = ["container-ports-check", "container-seccomp-profile"];
 /// Checks that ask for something else than what we want, and why.
-const LEFT_OUT: [(&str, &str); 7] = [
+const LEFT_OUT: [(&str, &str); 9] = [
     (
         "container-image-pull-policy",
         "a version is never pushed twice; pulling always would stop pods while a registry is away",
@@ -23,6 +23,11 @@ const LEFT_OUT: [(&str, &str); 7] = [
     ),
     ("container-security-context-user-group-id", "the stores' images have users of their own, below 10000"),
     ("pod-probes-identical", "without a password a store can only be asked whether its port answers"),
+    (
+        "deployment-has-poddisruptionbudget",
+        "a budget for a single pod would stop every drain of its node; from two pods on there is one",
+    ),
+    ("horizontalpodautoscaler-replicas", "one pod is what a service starts with, also one that its load decides about"),
     ("deployment-replicas", "one replica is what a Shop or a release asks for when it asks for nothing"),
     (
         "deployment-has-host-podantiaffinity",

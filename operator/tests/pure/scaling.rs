@@ -11,10 +11,6 @@ use crate::support::{SCALED, done, shop, valid};
 /// Plans the scaled Shop on a cluster that did everything, except for what `change` undoes.
 fn planned(shop: &Shop, change: impl Fn(&mut Objects<Live>)) -> Rollout {
     let mut live = done(&valid(&self::shop(SCALED)));
-    for deployment in &mut live.deployments {
-        // The API server's default, where nobody says anything.
-        deployment.spec.as_mut().expect("a spec").replicas.get_or_insert(3);
-    }
     change(&mut live);
     let shop = valid(shop);
     plan(&shop, build(&shop), &live, &[], jiff::Timestamp::UNIX_EPOCH)
@@ -34,6 +30,7 @@ fn check(rollout: &Rollout, expected: &[(&str, i32)]) {
 fn switching_autoscaling_on_keeps_the_pods_there_are() {
     let rollout = planned(&shop(SCALED), |live| {
         live.horizontal_pod_autoscalers.clear();
+        run(live, "alder-cart", 3);
         run(live, "alder-order", 5);
     });
     check(&rollout, &[("alder-cart", 3), ("alder-order", 5)]);

@@ -91,6 +91,9 @@ pub fn done<Stage>(shop: &ValidShop) -> Objects<Stage> {
         // What an autoscaler decides about has as few as it may have.
         let least = service.map(|service| service.replicas.least());
         let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas).or(least);
+        if let Some(spec) = &mut deployment.spec {
+            spec.replicas = replicas;
+        }
         deployment.status = Some(DeploymentStatus {
             replicas,
             ready_replicas: replicas,
