@@ -131,9 +131,11 @@ async fn parts_that_leave_the_spec_are_pruned_and_what_only_looks_like_them_is_n
         drop(operator);
         let mut gone = differences(&before, &snapshot(&scene).await);
         gone.retain(|line| line.ends_with("is missing"));
-        let traces = ["Deployment", "Service", "ServiceAccount"].map(|kind| format!("{kind} acorn-traces is missing"));
-        let budget = "PodDisruptionBudget acorn-cart is missing".to_owned();
-        assert_eq!(gone, [traces[0].clone(), budget, traces[1].clone(), traces[2].clone()]);
+        let mut parts =
+            ["Deployment", "NetworkPolicy", "Service", "ServiceAccount"].map(|kind| (kind, "traces")).to_vec();
+        parts.insert(2, ("PodDisruptionBudget", "cart"));
+        let expected = parts.iter().map(|(kind, part)| format!("{kind} acorn-{part} is missing"));
+        assert_eq!(gone, expected.collect::<Vec<_>>());
     })
     .await;
 }

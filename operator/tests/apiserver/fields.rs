@@ -23,7 +23,10 @@ use crate::snapshot::{differences_now, snapshot};
 /// A name that no Shop has.
 const NOBODY: &str = "beech";
 /// Fields that change no object, and where they show instead.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("credentials.maxAge", "in the time at which a rotation begins"),
+    ("telemetry.embedded", "in what is there already: it is the choice of a Shop that chooses nothing"),
+    ("users.mail.log", "in what is there already: it is the choice of a Shop that chooses nothing"),
     ("lifecycle.paused", "in the status, and in what is not written any more"),
     ("lifecycle.deletionProtection", "in the chart's admission policy"),
     ("mesh.certificateLifetime", "in the certificates, which snapshots leave out"),
