@@ -38,13 +38,13 @@ impl Command {
     pub async fn run(self, cluster: Cluster) -> anyhow::Result<Shown> {
         match self {
             Self::Status(command) => command.run(&cluster).await,
-            Self::Plan(command) => command.run(cluster).await,
+            Self::Plan(command) => Box::pin(command.run(cluster)).await,
             Self::Trace(command) => command.run(&cluster).await,
             Self::Dlq(command) => command.run(&cluster).await,
             Self::Rotate(command) => command.run(&cluster).await,
             Self::Hibernate(command) => command.run(&cluster, true).await,
             Self::Wake(command) => command.run(&cluster, false).await,
-            Self::Report(command) => command.run(&cluster).await,
+            Self::Report(command) => Box::pin(command.run(&cluster)).await,
         }
     }
 }

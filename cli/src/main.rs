@@ -34,7 +34,7 @@ struct Cli {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    match Box::pin(run(Cli::parse())).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             anstream::eprintln!("{}: {error:#}", output::styled("error", output::BAD));
@@ -47,5 +47,5 @@ async fn run(cli: Cli) -> anyhow::Result<u8> {
     // Already installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::connect(cli.target).await?;
-    cli.command.run(cluster).await?.print()
+    Box::pin(cli.command.run(cluster)).await?.print()
 }

@@ -139,7 +139,8 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
         tell(context, shop, status).await?;
         return Ok(Action::await_change());
     }
-    let outcome = converge(context, shop).await;
+    // It holds all objects of a Shop at once; whoever awaits it need not.
+    let outcome = Box::pin(converge(context, shop)).await;
     let (status, next) = match outcome {
         Ok((status, requeue)) => (status, Ok(Action::requeue(requeue))),
         Err(error) => (blocked(shop, error.reason(), &error.to_string()), Err(error)),

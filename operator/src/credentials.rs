@@ -126,7 +126,7 @@ pub async fn turn(
     next: &Rotation,
 ) -> Result<(), Error> {
     let coming = rotated_keys().filter(|_| next.stage == Stage::Publishing);
-    let changes = credentials.turned(next, generate(shop, coming, now, random)?)?;
+    let changes = credentials.turned(next, &generate(shop, coming, now, random)?)?;
     let data: BTreeMap<String, Option<ByteString>> =
         changes.into_iter().map(|(key, value)| (key, value.map(|value| ByteString(value.into_bytes())))).collect();
     let change = json!({"metadata": {"resourceVersion": credentials.resource_version}, "data": data});

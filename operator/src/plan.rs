@@ -119,7 +119,7 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     if found.is_none() {
         changes.add("Secret", names::credentials(&shop.name), Action::Create);
     }
-    changes.collect(live, before, build(&shop))?;
+    changes.collect(&live, before, build(&shop))?;
     Ok(changes.all)
 }
 
@@ -133,7 +133,7 @@ impl Changes<'_> {
     /// Kind by kind, as `apply` goes through them.
     fn collect<Live>(
         &mut self,
-        live: Objects<Live>,
+        live: &Objects<Live>,
         before: Option<Objects<Desired>>,
         wanted: Objects<Desired>,
     ) -> Result<(), Error> {

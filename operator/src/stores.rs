@@ -192,6 +192,6 @@ impl Found {
     pub fn superuser(&self, cluster: &str) -> Option<Login> {
         let secret = self.secrets.get(&names::superuser(cluster))?;
         let authority = self.secrets.get(&names::cluster_authority(cluster))?;
-        login::of_superuser(format!("{cluster}-rw"), secret, authority)
+        login::of_superuser(&format!("{cluster}-rw"), secret, authority)
     }
 }

@@ -131,7 +131,7 @@ impl View for Done {
 mod tests {
     use super::*;
 
-    fn shop(status: Value) -> Shop {
+    fn shop(status: &Value) -> Shop {
         serde_json::from_value(json!({
             "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn"}, "spec": {},
             "status": status,
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn it_sleeps_when_nothing_is_stopping_any_more() {
         let at = |progressing: &str, generation: i64| {
-            shop(json!({"observedGeneration": generation, "phase": "Hibernated",
+            shop(&json!({"observedGeneration": generation, "phase": "Hibernated",
                         "conditions": conditions("False", progressing)}))
         };
         assert!(!arrived(&at("True", 2), Some(2), true), "pods are left");
@@ -161,11 +161,11 @@ mod tests {
     #[test]
     fn it_is_awake_when_it_is_ready_and_not_before_the_operator_noticed() {
         let at = |generation: i64, ready: &str| {
-            shop(json!({"observedGeneration": generation, "phase": "Ready", "conditions": conditions(ready, "False")}))
+            shop(&json!({"observedGeneration": generation, "phase": "Ready", "conditions": conditions(ready, "False")}))
         };
         assert!(!arrived(&at(1, "True"), Some(2), false), "it was ready before it slept");
         assert!(!arrived(&at(2, "False"), Some(2), false));
         assert!(arrived(&at(2, "True"), Some(2), false));
-        assert!(!arrived(&shop(json!({})), Some(1), false));
+        assert!(!arrived(&shop(&json!({})), Some(1), false));
     }
 }

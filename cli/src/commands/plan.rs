@@ -54,7 +54,7 @@ impl Plan {
         let live = shops.get_opt(&wanted.name_any()).await.context("the Shop cannot be read")?;
         let planned = dry_run::apply(&shops, live.as_ref(), &wanted).await?;
         let fields = match &live {
-            Some(live) => differences(&own(live)?, &own(live)?, &own(&planned)?),
+            Some(live) => differences(&own(live), &own(live), &own(&planned)),
             None => Vec::new(),
         };
         let shop: Shop = planned.try_parse().context("the API server's Shop")?;
@@ -115,10 +115,10 @@ fn parse(text: &str) -> anyhow::Result<DynamicObject> {
 }
 
 /// What people write of a Shop.
-fn own(shop: &DynamicObject) -> anyhow::Result<Value> {
+fn own(shop: &DynamicObject) -> Value {
     let mut annotations = shop.annotations().clone();
     annotations.remove(dry_run::LAST_APPLIED);
-    Ok(json!({"metadata": {"labels": shop.labels(), "annotations": annotations}, "spec": shop.data["spec"]}))
+    json!({"metadata": {"labels": shop.labels(), "annotations": annotations}, "spec": shop.data["spec"]})
 }
 
 /// Every Shop that the operator may know: who has the route for all hosts depends on them.

@@ -44,7 +44,7 @@ impl Report {
         let name = shop.name_any();
         let now = Timestamp::now();
         let path = self.output.unwrap_or_else(|| format!("{name}-{}.tar.gz", now.strftime("%Y%m%dT%H%M%SZ")).into());
-        let bundle = collect(cluster, shop).await?;
+        let bundle = Box::pin(collect(cluster, shop)).await?;
         // It is for its owner to hand on.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let mut file = file.with_context(|| format!("{} cannot be made", path.display()))?;

@@ -40,19 +40,19 @@ impl Rotate {
         let patch = json!({"metadata": {"annotations": {names::ROTATE_ANNOTATION: at}}});
         let patched = cluster.api::<Shop>().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
         patched.with_context(|| format!("the Shop {name} cannot be annotated"))?;
-        Ok(self.output.of(Requested { paused: shop.spec.lifecycle.paused, shop: name, requested_at: at }))
+        Ok(self.output.of(Rotating { paused: shop.spec.lifecycle.paused, shop: name, requested_at: at }))
     }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Requested {
+struct Rotating {
     shop: String,
     requested_at: Timestamp,
     paused: bool,
 }
 
-impl View for Requested {
+impl View for Rotating {
     fn value(&self) -> serde_json::Result<Value> {
         serde_json::to_value(self)
     }

@@ -116,7 +116,7 @@ mod tests {
             let left = Duration::from_micros(micros);
             announce(left, &mut headers);
             let heard = announced(&headers).expect("our own words");
-            prop_assert!(heard <= left && left - heard < Duration::from_millis(1));
+            prop_assert!(left.checked_sub(heard).is_some_and(|lost| lost < Duration::from_millis(1)));
         }
 
         #[test]
@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn work_inside_other_work_has_the_earlier_deadline_of_both_and_so_has_a_task_it_starts() {
         assert_eq!(deadline(), None);
-        let (short, long) = (Duration::from_secs(60), Duration::from_secs(9000));
+        let (short, long) = (Duration::from_mins(1), Duration::from_mins(150));
         let hours = Instant::now() + long / 2;
         assert!(within(short, within(long, ends_before(hours))).await);
         assert!(within(long, within(short, ends_before(hours))).await);
@@ -140,7 +140,7 @@ mod tests {
         assert!(task.await.unwrap());
     }
 
-    async fn ends_before(time: Instant) -> bool {
-        deadline().is_some_and(|deadline| deadline < time)
+    fn ends_before(time: Instant) -> impl Future<Output = bool> {
+        futures::future::lazy(move |_| deadline().is_some_and(|deadline| deadline < time))
     }
 }

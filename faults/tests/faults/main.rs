@@ -29,7 +29,7 @@
 //! | 30 | malformed, endless, too many | `json_that_is_nested_without_end_is_refused_before_it_is_built`, `a_body_over_its_limit_is_a_413_and_one_without_end_is_cut_off`, `a_client_whose_headers_never_end_is_cut_off_however_steadily_they_come`, `bytes_that_are_no_http_2_and_messages_that_are_no_protobuf_are_refused`, `a_client_that_opens_calls_only_to_take_them_back_is_cut_off_and_others_are_served`, `a_bad_request_names_every_field_and_reserves_nothing` |
 //!
 //! The numbers are those of the scenarios this project began with; 21 to 26, 31 and 32 are about the operator and a cluster.
-#![expect(clippy::unwrap_used, clippy::large_futures, reason = "a test panics when it fails, and its stack is its own")]
+#![expect(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 mod accounts;
 mod campaign;

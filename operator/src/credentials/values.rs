@@ -188,7 +188,7 @@ impl Credentials {
     pub(super) fn turned(
         &self,
         next: &Rotation,
-        fresh: BTreeMap<String, String>,
+        fresh: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, Option<String>>, serde_json::Error> {
         let mut changes = BTreeMap::from([(ROTATION.to_owned(), Some(serde_json::to_string(next)?))]);
         for key in rotated_keys() {
@@ -305,7 +305,7 @@ mod tests {
             [(0, Stage::Publishing), (1, Stage::Moving), (1, Stage::Closing), (1, Stage::Settled)]
         {
             let next = at(generation, stage).rotation;
-            for (key, value) in credentials.turned(&next, fresh.clone()).expect("json") {
+            for (key, value) in credentials.turned(&next, &fresh).expect("json") {
                 match value {
                     Some(value) => credentials.values.insert(key, value),
                     None => credentials.values.remove(&key),

@@ -63,9 +63,9 @@ pub(super) fn read(store: &str, secret: &Secret) -> Result<Login, String> {
 }
 
 /// Reads what CloudNativePG wrote.
-pub(super) fn of_superuser(host: String, secret: &Secret, authority: &Secret) -> Option<Login> {
+pub(super) fn of_superuser(host: &str, secret: &Secret, authority: &Secret) -> Option<Login> {
     Some(Login {
-        server: server(POSTGRES, &host, None, true),
+        server: server(POSTGRES, host, None, true),
         username: text(secret, "username")?,
         password: text(secret, "password")?,
         tls: true,

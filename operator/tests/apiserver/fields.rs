@@ -122,7 +122,7 @@ async fn there_and_back(scene: &Scene, schema: &Schema, field: &Field) {
                     shop.status.iter().flat_map(|status| &status.conditions).any(|c| tells(c, &error.to_string()));
                 assert!(told, "{field} {value}: {error} is not in the status");
             }
-            scene.edit(&schema.without(field)).await.expect("the way back");
+            scene.edit(&Schema::without(field)).await.expect("the way back");
             let mut left = Vec::new();
             for _ in 0..100 {
                 let shop = scene.shop().await;

@@ -1,5 +1,7 @@
 //! A plan as people read it.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -44,15 +46,17 @@ impl View for Planned {
     fn text(&self, _: Timestamp) -> String {
         let mut text = String::new();
         if self.is_empty() {
-            text += &format!("{}: no differences\n", styled(&self.shop, TITLE));
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "{}: no differences", styled(&self.shop, TITLE));
         } else {
             let state = if self.new { "is new" } else { "changes" };
-            text += &format!("Shop {} {state}\n{}", styled(&self.shop, TITLE), fields(&self.fields));
+            let _ = write!(text, "Shop {} {state}\n{}", styled(&self.shop, TITLE), fields(&self.fields));
             text.extend(self.objects.iter().map(object));
             let created = self.count(|action| *action == Action::Create);
             let deleted = self.count(|action| *action == Action::Delete);
             let changed = self.objects.len() - created - deleted;
-            text += &format!("\n{created} to create, {changed} to change, {deleted} to delete. Nothing was written.\n");
+            let _ =
+                writeln!(text, "\n{created} to create, {changed} to change, {deleted} to delete. Nothing was written.");
         }
         text.extend(self.notes.iter().map(|note| format!("{} {note}\n", styled("note:", NEW))));
         text

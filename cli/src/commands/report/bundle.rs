@@ -1,5 +1,6 @@
 //! The files of a report, and the archive of them.
 
+use std::fmt::Write as _;
 use std::io;
 
 use flate2::{Compression, write::GzEncoder};
@@ -76,7 +77,8 @@ impl Bundle {
         let version = env!("CARGO_PKG_VERSION");
         let mut text = format!("Made by kubectl shopkeeper {version} at {now:.0}.\n\n");
         for File { path, about, text: content } in &self.files {
-            text += &format!("{:>9}  {path}: {about}\n", content.len());
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "{:>9}  {path}: {about}", content.len());
         }
         text += "\nOf Secrets there are names, keys and sizes. Elsewhere, values of the Shop's Secrets, credentials in URLs, \
                  tokens, private keys\nand what is called a password, a secret or a token were replaced by ***.\n";

@@ -21,8 +21,8 @@ impl View for Summary {
     fn text(&self, now: Timestamp) -> String {
         let tables = [conditions(self, now), services(self), stores(self), certificates(self, now), events(self, now)];
         let tables = tables.iter().filter(|table| !table.is_empty()).map(Table::text);
-        let notes: String = self.notes.iter().map(|note| format!("{} {note}\n", styled("note:", NEW))).collect();
-        let parts = [head(self, now)].into_iter().chain(tables).chain([notes]);
+        let notes: Vec<String> = self.notes.iter().map(|note| format!("{} {note}\n", styled("note:", NEW))).collect();
+        let parts = [head(self, now)].into_iter().chain(tables).chain([notes.concat()]);
         parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 

@@ -1,7 +1,6 @@
 //! Catalogs that behave as they are told, and a caller of them.
 
 use std::{
-    io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
@@ -158,8 +157,8 @@ impl Names {
         *self.0.lock().unwrap() = addresses.into_iter().collect();
     }
 
-    fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok(self.0.lock().unwrap().clone())
+    fn known(&self) -> Vec<SocketAddr> {
+        self.0.lock().unwrap().clone()
     }
 }
 
@@ -187,7 +186,7 @@ impl Caller {
         names.set(addresses);
         let known = names.clone();
         let mesh = Mesh::new(name, None, Arc::new(SystemWorld), &metrics);
-        let resolve = move |_, _| std::future::ready(known.resolve()).boxed();
+        let resolve = move |_, _| std::future::ready(Ok(known.known())).boxed();
         let peer = mesh.connect_by("product", settings, resolve).unwrap();
         Self { client: CatalogServiceClient::new(peer), metrics, names }
     }

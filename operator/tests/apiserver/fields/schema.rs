@@ -61,7 +61,7 @@ impl Schema {
     }
 
     /// A change that takes back what [`Self::patch`] did: the default returns.
-    pub fn without(&self, field: &Field) -> Value {
+    pub fn without(field: &Field) -> Value {
         let first = &field.path[0];
         if first == "host" { json!({"host": "acorn.test"}) } else { json!({ first.as_str(): null }) }
     }

@@ -1,5 +1,5 @@
 //! The order service alone, on a real PostgreSQL and a real RabbitMQ, with a catalog that keeps the catalog's contract.
-#![expect(clippy::unwrap_used, clippy::large_futures, reason = "a test panics when it fails, and its stack is its own")]
+#![expect(clippy::unwrap_used, reason = "a test panics when it fails")]
 
 mod cancel;
 mod catalog;
