@@ -63,7 +63,6 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     steps.run("clippy", "repair what it names", |step| {
         let lints = [
             "clippy",
-            "--release",
             "--locked",
             "--target",
             RUST_TARGET,
@@ -152,7 +151,7 @@ fn workspace(
     results: &mut Vec<String>,
 ) -> Result<()> {
     let mut cargo = shell::cargo(paths);
-    cargo.args(["test", "--release", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
+    cargo.args(["test", "--locked", "--target", RUST_TARGET, "--workspace", "--no-fail-fast"]);
     cargo.envs(target.environment(paths)).envs(stores.environment()?);
     cargo.env("SHOP_TEST_CYCLONUS", paths.bin.join("cyclonus"));
     cargo.env(programs::KUBEBOX_VARIABLE, paths.bin.join(programs::KUBEBOX.name));
