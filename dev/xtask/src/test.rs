@@ -61,17 +61,8 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     let target = up::until_loaded(paths, steps)?;
     lint_files(paths, steps, &target)?;
     steps.run("clippy", "repair what it names", |step| {
-        let lints = [
-            "clippy",
-            "--locked",
-            "--target",
-            RUST_TARGET,
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ];
+        let lints =
+            ["clippy", "--locked", "--target", RUST_TARGET, "--workspace", "--all-targets", "--", "-D", "warnings"];
         step.run(shell::cargo(paths).args(lints))?;
         Ok(Outcome::Done)
     })?;
