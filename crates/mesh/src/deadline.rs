@@ -134,8 +134,8 @@ mod tests {
         assert_eq!(deadline(), None);
         let (short, long) = (Duration::from_mins(1), Duration::from_mins(150));
         let hours = Instant::now() + long / 2;
-        assert!(within(short, within(long, ends_before(hours))).await);
-        assert!(within(long, within(short, ends_before(hours))).await);
+        assert!(within(short, async { within(long, ends_before(hours)).await }).await);
+        assert!(within(long, async { within(short, ends_before(hours)).await }).await);
         let task = within(short, async { tokio::spawn(with_this_deadline(ends_before(hours))).await });
         assert!(task.await.unwrap());
     }

@@ -107,9 +107,10 @@ fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
 pub fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
     let before = paths.built("shopkeeper-operator").metadata().and_then(|file| file.modified()).ok();
     let mut cargo = shell::cargo(paths);
-    // All of the workspace, as the tests do: cargo unifies features over what it builds, and another selection would
-    // compile the dependencies again. Without xtask, which has no dependencies of its own and is built for this machine.
-    cargo.args(["build", "--release", "--locked", "--workspace", "--exclude", "xtask", "--target", RUST_TARGET]);
+    // All of the workspace: cargo unifies features over what it builds, and another selection would compile the dependencies
+    // again. Without what is only there for tests, and without xtask, which is built for this machine.
+    cargo.args(["build", "--release", "--locked", "--workspace", "--target", RUST_TARGET]);
+    cargo.args(["xtask", "shop-testing", "shopkeeper-testing"].iter().flat_map(|package| ["--exclude", package]));
     step.run(&cargo)?;
     let after = paths.built("shopkeeper-operator").metadata()?.modified().ok();
     Ok(if before == after { Outcome::Cached } else { Outcome::Built })

@@ -80,13 +80,15 @@ async fn a_broker_that_is_away_refuses_no_checkout_and_loses_no_event() {
     let shop = Shop::open(Settings { replicas: 2, ..Settings::default() }).await;
     let product = shop.product("Kettle", 1999, 100).await;
     shop.links(Some("rabbitmq")).for_each(|link| link.set(Mode::Cut));
-    let buyers: Vec<_> = (0..40).map(|_| shop.buyer()).collect();
-    let statuses = join_all(buyers.iter().map(async |buyer| {
-        shop.put_in_cart(buyer, product, 1).await;
-        shop.check_out_once(buyer, "London").await
-    }))
-    .await;
-    assert_eq!(statuses, [Some(201); 40]);
+    for _ in 0..5 {
+        // A few at a time: they all want the same product, and a request that waits too long for it is refused for that.
+        let buyers: Vec<_> = (0..8).map(|_| shop.buyer()).collect();
+        let statuses = join_all(buyers.iter().map(async |buyer| {
+            shop.put_in_cart(buyer, product, 1).await;
+            shop.check_out_once(buyer, "London").await
+        }));
+        assert_eq!(statuses.await, [Some(201); 8]);
+    }
     // Gone, back for a moment, gone again: what was sent and not confirmed is sent once more.
     for mode in [Mode::Open, Mode::Slow(Duration::from_millis(50)), Mode::Cut] {
         shop.links(Some("rabbitmq")).for_each(|link| link.set(mode));
