@@ -108,9 +108,13 @@ pub fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
     let before = paths.built("shopkeeper-operator").metadata().and_then(|file| file.modified()).ok();
     let mut cargo = shell::cargo(paths);
     // All of the workspace: cargo unifies features over what it builds, and another selection would compile the dependencies
-    // again. Without what is only there for tests, and without xtask, which is built for this machine.
+    // again. Without what goes into no image: what is only there for tests, the plugin, and xtask.
     cargo.args(["build", "--release", "--locked", "--workspace", "--target", RUST_TARGET]);
-    cargo.args(["xtask", "shop-testing", "shopkeeper-testing"].iter().flat_map(|package| ["--exclude", package]));
+    cargo.args(
+        ["xtask", "shop-testing", "shopkeeper-testing", "shopkeeper-cli"]
+            .iter()
+            .flat_map(|package| ["--exclude", package]),
+    );
     step.run(&cargo)?;
     let after = paths.built("shopkeeper-operator").metadata()?.modified().ok();
     Ok(if before == after { Outcome::Cached } else { Outcome::Built })
