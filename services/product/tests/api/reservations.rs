@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, future::join_all, stream};
 use serde_json::json;
-use shop_core::Kind;
+use shop_core::{Fault, Kind};
 use shop_proto::{
     catalog::{GetProductsRequest, ReserveStockRequest},
     events::{InventoryChanged, InventoryRejected, OrderCanceled, OrderPaid},
@@ -14,13 +14,23 @@ use uuid::Uuid;
 
 use crate::harness::Shop;
 
+/// An order of somebody who asks again when told that the database is busy, as order does.
+async fn insist(shop: &Shop, lines: &[(&str, i32)]) -> Result<Uuid, Fault> {
+    let (buyer, order) = (shop.buyer(), Uuid::new_v4());
+    loop {
+        match shop.reserve(&buyer, order, lines).await {
+            Err(fault) if matches!(fault.kind(), Kind::Unavailable { .. }) => {}
+            decided => return decided.map(|_| order),
+        }
+    }
+}
+
 #[tokio::test]
 async fn of_a_hundred_who_want_one_of_ten_exactly_ten_get_it() {
     let shop = Shop::start().await;
     let product = shop.product(&shop.seller(), "Ticket", 10).await;
-    let buyer = shop.buyer();
     let lines = [(product.as_str(), 1)];
-    let outcomes = join_all((0..100).map(|_| shop.reserve(&buyer, Uuid::new_v4(), &lines))).await;
+    let outcomes = join_all((0..100).map(|_| insist(&shop, &lines))).await;
     let (reserved, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!((reserved.len(), refused.len()), (10, 90));
     for fault in refused.into_iter().filter_map(Result::err) {
@@ -34,16 +44,7 @@ async fn of_a_thousand_buyers_a_hundred_get_the_hundred_and_every_end_of_an_orde
     let shop = Shop::start().await;
     let product = shop.product(&shop.seller(), "Ticket", 100).await;
     let lines = [(product.as_str(), 1)];
-    // Whoever is told that the database is busy asks again for the same order, as order does.
-    let buyers = stream::iter(0..1000).map(|_| async {
-        let (buyer, order) = (shop.buyer(), Uuid::new_v4());
-        loop {
-            match shop.reserve(&buyer, order, &lines).await {
-                Err(fault) if matches!(fault.kind(), Kind::Unavailable { .. }) => {}
-                decided => return decided.map(|_| order),
-            }
-        }
-    });
+    let buyers = stream::iter(0..1000).map(|_| insist(&shop, &lines));
     let outcomes: Vec<_> = buyers.buffer_unordered(16).collect().await;
     let (reserved, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!((reserved.len(), refused.len()), (100, 900));
