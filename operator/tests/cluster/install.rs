@@ -64,7 +64,7 @@ async fn a_release_is_tested_upgraded_and_removed_and_the_shop_keeps_running_wit
     with_scene(async |scene| {
         let release = Release(&scene);
         release.apply("logLevel=info");
-        release.helm(&["test", RELEASE, "--logs", "--timeout", "1m"]);
+        release.helm(&["test", RELEASE, "--timeout", "1m"]);
         let shop = scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
         let before = database(&scene).await;
 
