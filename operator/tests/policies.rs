@@ -25,6 +25,9 @@ const PORTS: [u16; 9] = [53, 4317, 5432, 5672, 6379, 8080, 8081, 9090, 27017];
 const WAYS: &[(&[&str], &[&str], u16)] = &[
     (&["traefik"], &["user", "product", "cart", "order", "docs"], 8080),
     (&["prometheus"], &SERVICES, 8081),
+    // A migration has the policy of its service, and listens to nobody.
+    (&["traefik"], &["user-migrate", "product-migrate", "order-migrate"], 8080),
+    (&["prometheus"], &MIGRATIONS, 8081),
     (&["docs"], &["user", "product", "cart", "order"], 8081),
     (&["cart"], &["product", "order"], 9090),
     (&["order"], &["product"], 9090),
