@@ -30,7 +30,8 @@ async fn of_a_hundred_who_want_one_of_ten_exactly_ten_get_it() {
     let shop = Shop::start().await;
     let product = shop.product(&shop.seller(), "Ticket", 10).await;
     let lines = [(product.as_str(), 1)];
-    let outcomes = join_all((0..100).map(|_| insist(&shop, &lines))).await;
+    let buyers = stream::iter(0..100).map(|_| insist(&shop, &lines));
+    let outcomes: Vec<_> = buyers.buffer_unordered(16).collect().await;
     let (reserved, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert_eq!((reserved.len(), refused.len()), (10, 90));
     for fault in refused.into_iter().filter_map(Result::err) {
