@@ -103,13 +103,31 @@ fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
     if failures.is_empty() { Ok(()) } else { Err(anyhow!(failures.join("\n\n"))) }
 }
 
-/// Builds the operator, the seven services, the purchase and the load, all static.
+/// What no image is made of and no `up` runs; tests compile these in the dev profile. Features of dependencies are the same
+/// with and without them, except for kube's, which the plugin asks more of than an operator should carry.
+const NOT_FOR_IMAGES: [&str; 6] =
+    ["xtask", LOAD, "shop-faults", "shop-testing", "shopkeeper-cli", "shopkeeper-testing"];
+const LOAD: &str = "shop-bench";
+
+/// Builds the operator, the seven services and the purchase, all static.
 pub fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
+    build_without(step, paths, &NOT_FOR_IMAGES)
+}
+
+/// Builds these, the load generator and the benchmarks.
+pub fn build_load(step: &Step, paths: &Paths) -> Result<Outcome> {
+    let excluded: Vec<&str> = NOT_FOR_IMAGES.into_iter().filter(|package| *package != LOAD).collect();
+    build_without(step, paths, &excluded)
+}
+
+fn build_without(step: &Step, paths: &Paths, excluded: &[&str]) -> Result<Outcome> {
     let before = paths.built("shopkeeper-operator").metadata().and_then(|file| file.modified()).ok();
     let mut cargo = shell::cargo(paths);
-    // All of the workspace, as the tests do: cargo unifies features over what it builds, and another selection would
-    // compile the dependencies again. Without xtask, which has no dependencies of its own and is built for this machine.
-    cargo.args(["build", "--release", "--locked", "--workspace", "--exclude", "xtask", "--target", RUST_TARGET]);
+    // One selection for all: cargo unifies features over what it builds, and another one would compile dependencies again.
+    cargo.args(["build", "--release", "--locked", "--target", RUST_TARGET, "--workspace"]);
+    for package in excluded {
+        cargo.args(["--exclude", package]);
+    }
     step.run(&cargo)?;
     let after = paths.built("shopkeeper-operator").metadata()?.modified().ok();
     Ok(if before == after { Outcome::Cached } else { Outcome::Built })
