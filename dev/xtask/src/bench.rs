@@ -22,7 +22,7 @@ pub struct Options {
 /// Sends load to the running Shop.
 pub fn load(paths: &Paths, options: &Options) -> Result<()> {
     let steps = Steps::new(paths.log.clone());
-    steps.run("load", up::LOGS, |step| up::build_load(step, paths))?;
+    steps.run("services", up::LOGS, |step| up::build_services(step, paths))?;
     let target = Target::choose(paths);
     if !target.is_up() {
         bail!("no Shop runs: start one with `cargo xtask up`, or name yours with --url and run shop-load itself");
@@ -36,7 +36,6 @@ pub fn bench(paths: &Paths, options: &Options) -> Result<()> {
     let steps = Steps::new(paths.log.clone());
     let was_up = Target::choose(paths).is_up();
     let target = up::until_loaded(paths, &steps)?;
-    steps.run("load", up::LOGS, |step| up::build_load(step, paths))?;
     let stores = TestStores::new(paths, &target);
     steps.run("stores", "read the reason above", |_| {
         stores.start()?;

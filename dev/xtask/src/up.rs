@@ -105,27 +105,15 @@ fn build_beside_each_other(paths: &Paths, steps: &Steps) -> Result<()> {
 
 /// What no image is made of and no `up` runs; tests compile these in the dev profile. Features of dependencies are the same
 /// with and without them, except for kube's, which the plugin asks more of than an operator should carry.
-const NOT_FOR_IMAGES: [&str; 6] =
-    ["xtask", LOAD, "shop-faults", "shop-testing", "shopkeeper-cli", "shopkeeper-testing"];
-const LOAD: &str = "shop-bench";
+const NOT_FOR_IMAGES: [&str; 5] = ["xtask", "shop-faults", "shop-testing", "shopkeeper-cli", "shopkeeper-testing"];
 
-/// Builds the operator, the seven services and the purchase, all static.
+/// Builds the operator, the seven services, the purchase, the load and the benchmarks, all static.
 pub fn build_services(step: &Step, paths: &Paths) -> Result<Outcome> {
-    build_without(step, paths, &NOT_FOR_IMAGES)
-}
-
-/// Builds these, the load generator and the benchmarks.
-pub fn build_load(step: &Step, paths: &Paths) -> Result<Outcome> {
-    let excluded: Vec<&str> = NOT_FOR_IMAGES.into_iter().filter(|package| *package != LOAD).collect();
-    build_without(step, paths, &excluded)
-}
-
-fn build_without(step: &Step, paths: &Paths, excluded: &[&str]) -> Result<Outcome> {
     let before = paths.built("shopkeeper-operator").metadata().and_then(|file| file.modified()).ok();
     let mut cargo = shell::cargo(paths);
     // One selection for all: cargo unifies features over what it builds, and another one would compile dependencies again.
     cargo.args(["build", "--release", "--locked", "--target", RUST_TARGET, "--workspace"]);
-    for package in excluded {
+    for package in NOT_FOR_IMAGES {
         cargo.args(["--exclude", package]);
     }
     step.run(&cargo)?;
