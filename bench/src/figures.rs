@@ -1,8 +1,8 @@
 //! Figures of the services: what one request costs, how many go through, how long they take.
 //!
 //! The services run as processes of their own on stores that are theirs alone; nothing else is between them and the load, so
-//! that processor time and memory are each service's own. `stores` and `services` set that up, `flows`, `orders`, `search` and
-//! `login` measure, `limits` asks the stores what they can do without us, `report` is what people read.
+//! that processor time and memory are each service's own. `stores` and `services` set that up, `flows`, `orders`, `mesh`, `search`
+//! and `login` measure, `limits` asks the stores what they can do without us, `report` is what people read.
 
 pub mod report;
 
@@ -10,6 +10,7 @@ mod asks;
 mod flows;
 mod limits;
 mod login;
+mod mesh;
 mod orders;
 mod process;
 mod search;
@@ -127,6 +128,7 @@ impl Bench {
         search::seed(self, "product_limit", 1, 1_000).await?;
         flows::measure(self, say).await?;
         orders::measure(self, say).await?;
+        mesh::measure(self, say).await?;
         login::measure(self, say).await?;
         say("100000 products");
         search::seed(self, "product", 10_001, 100_000).await?;

@@ -69,7 +69,7 @@ fn transactions(bench: &Bench) -> anyhow::Result<Limit> {
 }
 
 /// Fills a cart for each of `count` buyers; gives back the checkouts.
-async fn filled_carts(bench: &Bench, count: u32) -> anyhow::Result<Vec<Asker>> {
+pub async fn filled_carts(bench: &Bench, count: u32) -> anyhow::Result<Vec<Asker>> {
     let buyers = bench.buyers(count);
     let fill = Plan { per_second: None, duration: PATIENCE, requests: count.into() };
     let to_fill = Arc::clone(&buyers);

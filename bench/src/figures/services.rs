@@ -37,11 +37,23 @@ pub struct Service {
     idle_mib: f64,
 }
 
+/// Where traces go.
+#[derive(Clone)]
+pub struct Traces {
+    /// An OTLP endpoint.
+    pub endpoint: String,
+    /// Which share of them.
+    pub share: f64,
+}
+
 /// All of them, and how they are started.
 pub struct Services {
     programs: PathBuf,
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    /// A folder with a folder for each service.
+    identities: Option<PathBuf>,
+    traces: Option<Traces>,
     running: BTreeMap<&'static str, Service>,
 }
 
@@ -76,10 +88,17 @@ impl Services {
             ("SHOP_RATE_LIMITS__REGISTRATIONS_PER_ADDRESS", NO_LIMIT.to_owned()),
         ];
         let allocator = ALLOCATOR.map(|(name, value)| (name, value.to_owned()));
-        let traces = options.traces.clone().map(|to| ("OTEL_EXPORTER_OTLP_ENDPOINT", to));
-        let environment = environment.into_iter().chain(allocator).chain(traces);
-        let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        Ok(Self { programs, folder, environment: environment.collect(), running: BTreeMap::new() })
+        let environment = environment.into_iter().chain(allocator).map(|(name, value)| (name.to_owned(), value));
+        let traces = options.traces.clone().map(|endpoint| Traces { endpoint, share: 1.0 });
+        let environment = environment.collect();
+        Ok(Self { programs, folder, environment, identities: None, traces, running: BTreeMap::new() })
+    }
+
+    /// What services that are started from now on prove to each other, and where they send traces; gives back where they
+    /// did so far.
+    pub fn set_mesh(&mut self, identities: Option<PathBuf>, traces: Option<Traces>) -> Option<Traces> {
+        self.identities = identities;
+        std::mem::replace(&mut self.traces, traces)
     }
 
     /// Makes what a service stores, in `database` where it is PostgreSQL.
@@ -165,6 +184,13 @@ impl Services {
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         if DATABASES.iter().any(|(name, _)| *name == database) {
             command.env("SHOP_POSTGRES__URL", stores.postgres(database));
+        }
+        if let Some(identities) = &self.identities {
+            command.env("SHOP_MESH_IDENTITY", identities.join(service));
+        }
+        if let Some(Traces { endpoint, share }) = &self.traces {
+            command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio");
+            command.env("OTEL_TRACES_SAMPLER_ARG", share.to_string());
         }
         for (name, neighbour) in [("CATALOG", "product"), ("ORDERS", "order")] {
             let address = self.running.get(neighbour).map_or(NOBODY, |neighbour| neighbour.grpc);

@@ -1,7 +1,7 @@
 //! Who may talk to whom, over real connections with real certificates.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
 use shop_config::{Peer as PeerConfig, Span};
 use shop_core::SystemWorld;
 use shop_mesh::{Identity, Mesh, Peer, ServerMetrics, accept, server};
@@ -19,47 +18,17 @@ use shop_proto::catalog::{
     catalog_service_server::{CatalogService, CatalogServiceServer},
 };
 use shop_telemetry::metrics::Metrics;
-use time::OffsetDateTime;
+use shop_testing::TestAuthority;
 use tokio::{net::TcpListener, sync::Notify};
 use tonic::{Code, Request, Response, Status};
 
 const HOST: &str = "localhost";
 
-/// The authority of one Shop.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.distinguished_name.push(DnType::CommonName, "acorn");
-        let key = KeyPair::generate().expect("a certificate");
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// Writes what the operator would write for a service.
-    fn write(&self, folder: &Path, id: &str, valid_for: time::Duration) {
-        let mut params = CertificateParams::new(vec![HOST.to_owned()]).expect("a certificate");
-        params.subject_alt_names.push(SanType::URI(id.try_into().expect("a certificate")));
-        params.not_before = OffsetDateTime::now_utc() - time::Duration::hours(2);
-        params.not_after = OffsetDateTime::now_utc() + valid_for;
-        let key = KeyPair::generate().expect("a certificate");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        std::fs::write(folder.join("tls.key"), key.serialize_pem()).expect("a certificate");
-        std::fs::write(folder.join("ca.crt"), &self.pem).expect("a certificate");
-        std::fs::write(folder.join("tls.crt"), certificate.pem()).expect("a certificate");
-    }
-
-    fn identity(&self, id: &str, valid_for: time::Duration) -> (Folder, Identity) {
-        let folder = Folder::create();
-        self.write(&folder.0, id, valid_for);
-        let identity = Identity::follow(&folder.0).expect("a certificate");
-        (folder, identity)
-    }
+fn identity(authority: &TestAuthority, id: &str, valid_for: time::Duration) -> (Folder, Identity) {
+    let folder = Folder::create();
+    authority.write(&folder.0, HOST, id, valid_for);
+    let identity = Identity::follow(&folder.0).expect("an identity");
+    (folder, identity)
 }
 
 /// A folder that is removed with the value.
@@ -141,14 +110,14 @@ impl Running {
 
 #[tokio::test]
 async fn a_neighbour_in_the_table_of_edges_is_answered_and_any_other_is_not() {
-    let shop = Authority::new();
-    let (_files, product) = shop.identity(&id("product"), DAY);
+    let shop = TestAuthority::create();
+    let (_files, product) = identity(&shop, &id("product"), DAY);
     let running = serve(Some(product)).await;
 
-    let (_files, cart) = shop.identity(&id("cart"), DAY);
+    let (_files, cart) = identity(&shop, &id("cart"), DAY);
     running.call(Some(&cart)).await.expect("cart may ask for products");
 
-    let (_files, payment) = shop.identity(&id("payment"), DAY);
+    let (_files, payment) = identity(&shop, &id("payment"), DAY);
     let refused = running.call(Some(&payment)).await.expect_err("payment has no business there");
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
     assert!(running.refused("call"));
@@ -156,8 +125,8 @@ async fn a_neighbour_in_the_table_of_edges_is_answered_and_any_other_is_not() {
 
 #[tokio::test]
 async fn plain_text_is_refused_where_there_are_identities() {
-    let shop = Authority::new();
-    let (_files, product) = shop.identity(&id("product"), DAY);
+    let shop = TestAuthority::create();
+    let (_files, product) = identity(&shop, &id("product"), DAY);
     let running = serve(Some(product)).await;
     running.call(None).await.expect_err("no certificate, no answer");
     assert!(running.refused("connection"));
@@ -165,53 +134,53 @@ async fn plain_text_is_refused_where_there_are_identities() {
 
 #[tokio::test]
 async fn another_shops_certificate_is_refused_even_under_the_same_authority() {
-    let (shop, other) = (Authority::new(), Authority::new());
-    let (_files, product) = shop.identity(&id("product"), DAY);
+    let (shop, other) = (TestAuthority::create(), TestAuthority::create());
+    let (_files, product) = identity(&shop, &id("product"), DAY);
     let running = serve(Some(product)).await;
 
-    let (files, _) = other.identity(&id("cart"), DAY);
+    let (files, _) = identity(&other, &id("cart"), DAY);
     // It trusts the right authority and shows a certificate of the wrong one.
     std::fs::write(files.0.join("ca.crt"), &shop.pem).unwrap();
     let stranger = Identity::follow(&files.0).unwrap();
     running.call(Some(&stranger)).await.expect_err("signed by another Shop's authority");
 
-    let (_files, neighbour) = shop.identity("spiffe://cluster.local/ns/oak/shop/walnut/cart", DAY);
+    let (_files, neighbour) = identity(&shop, "spiffe://cluster.local/ns/oak/shop/walnut/cart", DAY);
     running.call(Some(&neighbour)).await.expect_err("of another Shop");
     assert!(running.refused("connection"));
 }
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused() {
-    let shop = Authority::new();
-    let (_files, product) = shop.identity(&id("product"), DAY);
+    let shop = TestAuthority::create();
+    let (_files, product) = identity(&shop, &id("product"), DAY);
     let running = serve(Some(product)).await;
-    let (_files, cart) = shop.identity(&id("cart"), time::Duration::hours(-1));
+    let (_files, cart) = identity(&shop, &id("cart"), time::Duration::hours(-1));
     running.call(Some(&cart)).await.expect_err("it has run out");
     assert!(running.refused("connection"));
 }
 
 #[tokio::test]
 async fn a_server_whose_certificate_is_not_for_the_host_gets_no_request() {
-    let (shop, other) = (Authority::new(), Authority::new());
-    let (_files, impostor) = other.identity(&id("product"), DAY);
+    let (shop, other) = (TestAuthority::create(), TestAuthority::create());
+    let (_files, impostor) = identity(&other, &id("product"), DAY);
     let running = serve(Some(impostor)).await;
-    let (_files, cart) = shop.identity(&id("cart"), DAY);
+    let (_files, cart) = identity(&shop, &id("cart"), DAY);
     running.call(Some(&cart)).await.expect_err("the authority is not the Shop's");
 }
 
 #[tokio::test]
 async fn a_renewed_certificate_is_taken_up_and_calls_under_way_are_finished() {
-    let shop = Authority::new();
-    let (files, product) = shop.identity(&id("product"), DAY);
+    let shop = TestAuthority::create();
+    let (files, product) = identity(&shop, &id("product"), DAY);
     let running = serve(Some(product.clone())).await;
-    let (_order_files, order) = shop.identity(&id("order"), DAY);
+    let (_order_files, order) = identity(&shop, &id("order"), DAY);
     let mut client = CatalogServiceClient::new(running.peer(Some(&order)));
     let mut under_way = tokio::spawn(async move { client.reserve_stock(ReserveStockRequest::default()).await });
 
     // The next certificate is for another Shop, so that it shows which one is in use.
-    let (_cart_files, cart) = shop.identity(&id("cart"), DAY);
+    let (_cart_files, cart) = identity(&shop, &id("cart"), DAY);
     running.call(Some(&cart)).await.expect("the first certificate is in use");
-    shop.write(&files.0, "spiffe://cluster.local/ns/oak/shop/walnut/product", DAY);
+    shop.write(&files.0, HOST, "spiffe://cluster.local/ns/oak/shop/walnut/product", DAY);
     while product.id().shop.ends_with("/acorn") {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -227,10 +196,10 @@ async fn a_renewed_certificate_is_taken_up_and_calls_under_way_are_finished() {
 
 #[tokio::test]
 async fn while_one_authority_takes_over_from_another_neighbours_of_both_understand_each_other() {
-    let (before, after) = (Authority::new(), Authority::new());
+    let (before, after) = (TestAuthority::create(), TestAuthority::create());
     let both = format!("{}{}", before.pem, after.pem);
-    let member = |authority: &Authority, service: &str| {
-        let (files, _) = authority.identity(&id(service), DAY);
+    let member = |authority: &TestAuthority, service: &str| {
+        let (files, _) = identity(authority, &id(service), DAY);
         std::fs::write(files.0.join("ca.crt"), &both).unwrap();
         let identity = Identity::follow(&files.0).unwrap();
         (files, identity)

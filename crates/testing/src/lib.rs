@@ -1,6 +1,7 @@
-//! What component tests share: a database, a virtual host and a key prefix each, tokens, and a world with a clock that the
-//! test moves. The stores are real; `cargo xtask test` starts them and sets `SHOP_TEST_*`.
+//! What component tests share: a database, a virtual host and a key prefix each, tokens, certificates, and a world with a clock
+//! that the test moves. The stores are real; `cargo xtask test` starts them and sets `SHOP_TEST_*`.
 
+mod authority;
 mod broker;
 mod database;
 pub mod forgeries;
@@ -20,6 +21,7 @@ use shop_server::{Addresses, Edge, Host, Service};
 use shop_telemetry::metrics::Metrics;
 use uuid::Uuid;
 
+pub use authority::TestAuthority;
 pub use broker::TestBroker;
 pub use database::TestDatabase;
 pub use mongo::TestMongo;
