@@ -38,6 +38,7 @@ mod clocks;
 mod events;
 mod harness;
 mod kill_points;
+mod neighbours;
 mod overload;
 mod pairs;
 mod slow;
