@@ -61,9 +61,9 @@ impl Services {
     /// None runs yet.
     pub fn new(options: &Options, stores: &Stores, tokens: &TestTokens) -> anyhow::Result<Self> {
         let (programs, folder) = (options.programs.clone(), options.output.clone());
-        fs::create_dir_all(&folder)?;
-        let key = folder.join("signing.pem");
-        fs::write(&key, &tokens.signing_key)?;
+        let signing = folder.join("signing");
+        fs::create_dir_all(&signing)?;
+        fs::write(signing.join("0001.pem"), &tokens.signing_key)?;
         let auth = tokens.config();
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let environment = [
@@ -71,8 +71,7 @@ impl Services {
             ("SHOP_AUTH__JWKS_FILE", text(&auth.jwks_file)),
             ("SHOP_AUTH__ISSUER", auth.issuer),
             ("SHOP_AUTH__AUDIENCE", auth.audience),
-            ("SHOP_SIGNING__KEY_FILE", text(&key)),
-            ("SHOP_SIGNING__KID", "test".to_owned()),
+            ("SHOP_SIGNING__FOLDER", text(&signing)),
             ("SHOP_AMQP__URL", stores.amqp().to_owned()),
             ("SHOP_REDIS__URL", stores::redis_url()),
             ("SHOP_MONGODB__URL", stores.mongodb().to_owned()),
