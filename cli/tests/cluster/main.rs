@@ -3,6 +3,7 @@
 //! What only looks is tried on the Shop that `cargo xtask test` names in the environment. What writes is tried on a Shop of a
 //! namespace that no operator watches.
 
+mod dead_letters;
 mod lifecycle;
 mod looking;
 mod plans;
