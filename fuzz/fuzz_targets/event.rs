@@ -9,9 +9,9 @@ use libfuzzer_sys::fuzz_target;
 use shop_core::Kind;
 use shop_messaging::Incoming;
 use shop_proto::events::{
-    DeliveryDelivered, DeliveryFailed, DeliveryShipped, Event, InventoryChanged, InventoryRejected, OrderCanceled,
-    OrderCreated, OrderDelivered, OrderPaid, OrderShipped, PaymentFailed, PaymentPending, PaymentRefunded,
-    PaymentSucceeded, ProductCreated, ProductDeleted, ProductStatusChanged, ProductUpdated,
+    DeliveryDelivered, DeliveryFailed, DeliveryShipped, Event, InventoryChanged, InventoryRejected, InventoryUnclaimed,
+    OrderCanceled, OrderCreated, OrderDelivered, OrderPaid, OrderShipped, PaymentFailed, PaymentPending,
+    PaymentRefunded, PaymentSucceeded, ProductCreated, ProductDeleted, ProductStatusChanged, ProductUpdated,
 };
 
 fn reads<E: Event>(event: &Incoming) {
@@ -45,6 +45,7 @@ fuzz_target!(|input: &[u8]| {
         reads::<DeliveryDelivered>,
         reads::<DeliveryFailed>,
         reads::<InventoryRejected>,
+        reads::<InventoryUnclaimed>,
         reads::<InventoryChanged>,
         reads::<ProductCreated>,
         reads::<ProductUpdated>,

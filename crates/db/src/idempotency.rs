@@ -4,10 +4,8 @@
 //! neither. So a first attempt that failed leaves nothing behind, and whoever comes with the same key meanwhile waits for
 //! the transaction to end. Only what succeeded is kept: a refusal changed nothing, and may turn out otherwise next time.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
-use jiff_sqlx::ToSqlx as _;
 use shop_core::{Fault, RequestKey};
 use sqlx::{
     PgConnection,
@@ -18,9 +16,9 @@ use uuid::Uuid;
 use crate::{DbError, Served};
 
 /// How long an answer is kept.
-const KEEP: SignedDuration = SignedDuration::from_hours(24);
+const KEEP: Duration = Duration::from_hours(24);
 /// Answers that were kept long enough.
-pub const SERVED: Served = Served { table: "idempotency_keys", key: "ctid", when: "kept_at <= $1", keep: KEEP };
+pub const SERVED: Served = Served { table: "idempotency_keys", key: "ctid", when: "kept_at <= now() - $1", keep: KEEP };
 /// SQLSTATE of a statement that waited longer than the pool lets it.
 const QUERY_CANCELED: &str = "57014";
 
@@ -45,15 +43,15 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// The answer it got before, if any.
-    pub async fn answered(&self, connection: &mut PgConnection, now: Timestamp) -> Result<Option<String>, Fault> {
+    pub async fn answered(&self, connection: &mut PgConnection) -> Result<Option<String>, Fault> {
         let kept: Option<(Vec<u8>, String)> = sqlx::query_as(
             "SELECT fingerprint, answer FROM idempotency_keys
-             WHERE user_id = $1 AND route = $2 AND key = $3 AND kept_at > $4",
+             WHERE user_id = $1 AND route = $2 AND key = $3 AND kept_at > now() - $4",
         )
         .bind(self.user)
         .bind(self.route)
         .bind(self.key.key())
-        .bind((now - KEEP).to_sqlx())
+        .bind(KEEP)
         .fetch_optional(connection)
         .await
         .map_err(DbError)?;
@@ -66,19 +64,18 @@ impl Request<'_> {
 
     /// Keeps `answer` when the transaction is committed, and gives back `None`; or gives back the answer it got before.
     /// Of two at once the second waits for the first.
-    pub async fn take(&self, tx: &mut PgConnection, answer: &str, now: Timestamp) -> Result<Option<String>, Fault> {
+    pub async fn take(&self, tx: &mut PgConnection, answer: &str) -> Result<Option<String>, Fault> {
         let done = sqlx::query(
-            "INSERT INTO idempotency_keys (user_id, route, key, fingerprint, answer, kept_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (user_id, route, key) DO UPDATE SET fingerprint = $4, answer = $5, kept_at = $6
-             WHERE idempotency_keys.kept_at <= $7",
+            "INSERT INTO idempotency_keys (user_id, route, key, fingerprint, answer, kept_at) VALUES ($1, $2, $3, $4, $5, now())
+             ON CONFLICT (user_id, route, key) DO UPDATE SET fingerprint = $4, answer = $5, kept_at = now()
+             WHERE idempotency_keys.kept_at <= now() - $6",
         )
         .bind(self.user)
         .bind(self.route)
         .bind(self.key.key())
         .bind(self.key.fingerprint().as_slice())
         .bind(answer)
-        .bind(now.to_sqlx())
-        .bind((now - KEEP).to_sqlx())
+        .bind(KEEP)
         .execute(&mut *tx)
         .await
         .map_err(waited_too_long)?;
@@ -86,7 +83,7 @@ impl Request<'_> {
             return Ok(None);
         }
         // The conflict has locked the row, so it is still there.
-        self.answered(tx, now).await?.map(Some).ok_or_else(RequestKey::in_progress)
+        self.answered(tx).await?.map(Some).ok_or_else(RequestKey::in_progress)
     }
 }
 

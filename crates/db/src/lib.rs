@@ -1,6 +1,11 @@
 //! PostgreSQL: pools that wait for no one, migrations that first create their own role and database, database errors as
 //! faults, workers on rows that are due, the sweep of rows that have served, and answers that are kept for requests that
 //! come twice.
+//!
+//! What processes compare is compared by their database's clock: leases, due times, ends, ages. It is written and read as
+//! `now()` in the statement itself, which is one time for the whole transaction and the same for every process, however
+//! wrong their own clocks are. A rule that needs it as a value gets it from a statement that is made anyway. Only what is
+//! shown and compared with nothing is of the [`World`]'s time.
 
 mod error;
 pub mod idempotency;
@@ -64,7 +69,7 @@ pub fn pool(config: &Postgres, service: &str) -> Result<PgPool, sqlx::Error> {
 /// leaves a transaction open that sqlx 0.9 does not know of; whatever came next on the connection would be confirmed and
 /// then lost with it. A statement outside has its transaction's own time, as long as it goes by the simple protocol.
 async fn is_clean(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection).await?.try_get(0)
+    sqlx::raw_sql("SELECT transaction_timestamp() = statement_timestamp()").fetch_one(connection).await?.try_get(0)
 }
 
 /// What comes of `work`, or the error of a server that is gone without a word: its connection alone would wait for ever.

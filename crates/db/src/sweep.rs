@@ -1,11 +1,8 @@
 //! What has served is removed after a stated time, in small batches, so that nobody waits for it. Any number of replicas may
 //! sweep at once. ARCHITECTURE.md has the table of what is kept how long, and why nothing is missed afterwards.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use jiff::SignedDuration;
-use jiff_sqlx::ToSqlx as _;
-use shop_core::World;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio_util::sync::CancellationToken;
 
@@ -21,26 +18,26 @@ pub struct Served {
     pub table: &'static str,
     /// What tells its rows apart, one column: the primary key, or `ctid`.
     pub key: &'static str,
-    /// Which rows: SQL over the row, in which `$1` is the present less `keep`. An index should serve it.
+    /// Which rows: SQL over the row, in which `$1` is `keep`. An index should serve it.
     pub when: &'static str,
     /// How long they stay.
-    pub keep: SignedDuration,
+    pub keep: Duration,
 }
 
 /// Removes `served` rows, now and every ten minutes until `shutdown`.
-pub async fn sweep(served: &'static [Served], pool: PgPool, world: Arc<dyn World>, shutdown: CancellationToken) {
-    repeat("sweeping what has served", EVERY, &shutdown, || batch_of_each(served, &pool, &*world)).await;
+pub async fn sweep(served: &'static [Served], pool: PgPool, shutdown: CancellationToken) {
+    repeat("sweeping what has served", EVERY, &shutdown, || batch_of_each(served, &pool)).await;
 }
 
 /// Whether there may be more.
-async fn batch_of_each(served: &[Served], pool: &PgPool, world: &dyn World) -> Result<bool, DbError> {
+async fn batch_of_each(served: &[Served], pool: &PgPool) -> Result<bool, DbError> {
     let mut more = false;
     for Served { table, key, when, keep } in served {
         let sql = format!(
             "DELETE FROM {table} WHERE {key} = ANY(ARRAY(
                  SELECT {key} FROM {table} WHERE {when} LIMIT {BATCH} FOR UPDATE SKIP LOCKED))"
         );
-        let done = sqlx::query(AssertSqlSafe(sql)).bind((world.now() - *keep).to_sqlx()).execute(pool).await?;
+        let done = sqlx::query(AssertSqlSafe(sql)).bind(*keep).execute(pool).await?;
         if done.rows_affected() > 0 {
             tracing::debug!(table, rows = done.rows_affected(), "swept");
         }

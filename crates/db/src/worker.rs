@@ -3,12 +3,14 @@
 //! A claim moves `due_at` to the end of a lease and commits, so no transaction is open while a step runs and talks to somebody
 //! outside. A step that succeeds sets `due_at` itself, to NULL when nothing is left. One that fails comes up again after a
 //! back-off, and one whose process died when its lease ends, in whichever replica looks first: a step may run twice.
+//!
+//! Due times and leases are of the database's clock. Who was frozen past the end of its lease finds another `due_at` in the
+//! row: the step is somebody else's by then.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
-use shop_core::{Fault, World};
+use shop_core::Fault;
 use sqlx::{AssertSqlSafe, FromRow, PgPool, postgres::PgRow};
 use tokio::{
     sync::Notify,
@@ -39,8 +41,8 @@ pub trait Work: Send + Sync + 'static {
     /// A row of it.
     type Row: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static;
 
-    /// Does the next step of a row that is due. It may have been done before, up to any point but its commit.
-    fn step(&self, row: Self::Row) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Does the next step of a row that was claimed at `now`. It may have been done before, up to any point but its commit.
+    fn step(&self, row: Self::Row, now: Timestamp) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// Tells a worker of this process that a row is due; a clone wakes the same worker.
@@ -60,8 +62,6 @@ pub struct Worker<W> {
     pub work: W,
     /// The table's database.
     pub pool: PgPool,
-    /// Whose clock `due_at` follows.
-    pub world: Arc<dyn World>,
     /// Woken by this.
     pub wake: Wake,
     /// A step that takes longer is given up, and tried again.
@@ -73,6 +73,7 @@ struct Claimed<T> {
     id: Uuid,
     attempts: i32,
     due_at: jiff_sqlx::Timestamp,
+    now: jiff_sqlx::Timestamp,
     #[sqlx(flatten)]
     row: T,
 }
@@ -117,8 +118,8 @@ impl<W: Work> Worker<W> {
     }
 
     async fn run_step(&self, claimed: Claimed<W::Row>) {
-        let Claimed { id, attempts, due_at, row } = claimed;
-        let outcome = match timeout(self.patience, self.work.step(row)).await {
+        let Claimed { id, attempts, due_at, now, row } = claimed;
+        let outcome = match timeout(self.patience, self.work.step(row, now.to_jiff())).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 Err(Fault::unavailable("Somebody outside").caused_by(format!("no end within {:?}", self.patience)))
@@ -134,16 +135,14 @@ impl<W: Work> Worker<W> {
 
     async fn claim(&self, limit: usize) -> sqlx::Result<Vec<Claimed<W::Row>>> {
         let sql = format!(
-            "UPDATE {table} SET due_at = $2, attempts = attempts + 1
+            "UPDATE {table} SET due_at = now() + $1, attempts = attempts + 1
              WHERE id = ANY(ARRAY(
-                 SELECT id FROM {table} WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
-             RETURNING *",
+                 SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+             RETURNING *, now() AS now",
             table = W::TABLE,
         );
-        let now = self.world.now();
         let claim = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(now.to_sqlx())
-            .bind((now + self.patience + MARGIN).to_sqlx())
+            .bind(self.patience + MARGIN)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.pool);
         within(STATEMENT, claim).await
@@ -151,11 +150,14 @@ impl<W: Work> Worker<W> {
 
     /// Time until the next row is due, as far as the database knows today.
     async fn until_due(&self) -> Duration {
-        let sql = format!("SELECT min(due_at) FROM {} WHERE due_at IS NOT NULL", W::TABLE);
-        let next: sqlx::Result<Option<jiff_sqlx::Timestamp>> =
+        let sql = format!(
+            "SELECT extract(epoch FROM min(due_at) - now())::double precision FROM {} WHERE due_at IS NOT NULL",
+            W::TABLE
+        );
+        let left: sqlx::Result<Option<f64>> =
             within(STATEMENT, sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool)).await;
-        match next {
-            Ok(Some(next)) => until(self.world.now(), next.to_jiff()),
+        match left {
+            Ok(Some(left)) => pause(left),
             // The claim has already said why the database does not answer.
             Ok(None) | Err(_) => LONGEST_POLL,
         }
@@ -163,16 +165,16 @@ impl<W: Work> Worker<W> {
 
     /// Puts off a row that nobody else has touched since it was claimed.
     async fn postpone(&self, id: Uuid, lease: jiff_sqlx::Timestamp, by: Duration) -> sqlx::Result<()> {
-        let sql = format!("UPDATE {} SET due_at = $3 WHERE id = $1 AND due_at = $2", W::TABLE);
-        let due = self.world.now() + by;
-        let postpone = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(lease).bind(due.to_sqlx()).execute(&self.pool);
+        let sql = format!("UPDATE {} SET due_at = now() + $3 WHERE id = $1 AND due_at = $2", W::TABLE);
+        let postpone = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(lease).bind(by).execute(&self.pool);
         within(STATEMENT, postpone).await.map(|_| ())
     }
 }
 
-fn until(now: Timestamp, next: Timestamp) -> Duration {
+/// How long a worker sleeps when its next row is due in so many seconds.
+fn pause(left: f64) -> Duration {
     // What is due already is locked by somebody at this moment.
-    Duration::try_from(next.duration_since(now)).unwrap_or_default().clamp(SHORTEST_POLL, LONGEST_POLL)
+    Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(LONGEST_POLL).clamp(SHORTEST_POLL, LONGEST_POLL)
 }
 
 fn back_off(attempts: i32) -> Duration {
@@ -198,11 +200,8 @@ mod tests {
 
     #[test]
     fn the_worker_sleeps_until_a_row_is_due_and_never_longer_than_a_second() {
-        let now = Timestamp::UNIX_EPOCH;
-        let after = |millis| until(now, now + Duration::from_millis(millis));
-        assert_eq!(after(0), SHORTEST_POLL);
-        assert_eq!(after(300), Duration::from_millis(300));
-        assert_eq!(after(5_000), LONGEST_POLL);
-        assert_eq!(until(now + Duration::from_secs(1), now), SHORTEST_POLL);
+        assert_eq!([-1.0, 0.0].map(pause), [SHORTEST_POLL; 2]);
+        assert_eq!(pause(0.3), Duration::from_millis(300));
+        assert_eq!([5.0, f64::INFINITY].map(pause), [LONGEST_POLL; 2]);
     }
 }

@@ -1,6 +1,8 @@
 //! An event on the wire: CloudEvents 1.0 attributes as AMQP headers (binary content mode), W3C trace context beside them,
 //! and the payload as JSON.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lapin::{
@@ -27,9 +29,9 @@ const LONGEST_ERROR: usize = 1000;
 
 /// An event of this age is not acted on where doing it twice would do harm: see [`Incoming::check_remembered`].
 const MEMORY: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long a service keeps the rows by which it knows what it has done for an event: a day longer, so that clocks may
-/// differ.
-pub const FORGET_AFTER: SignedDuration = SignedDuration::from_hours(31 * 24);
+/// How long a service keeps the rows by which it knows what it has done for an event: a day longer, so that the clocks of two
+/// databases may differ.
+pub const FORGET_AFTER: Duration = Duration::from_hours(31 * 24);
 
 /// An event as its consumer sees it.
 #[derive(Clone, Debug)]
@@ -57,7 +59,7 @@ impl Incoming {
     }
 
     /// An event that is older than the memory of its reader cannot be told from one that was handled and forgotten. Only a
-    /// person who replays a dead letter sends one, and a person then has to look.
+    /// person who replays a dead letter sends one, and a person then has to look. Both times are of databases.
     pub fn check_remembered(&self, now: Timestamp) -> Result<(), Fault> {
         if self.occurred_at > now - MEMORY {
             return Ok(());

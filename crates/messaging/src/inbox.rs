@@ -1,16 +1,17 @@
 //! Duplicates are dropped by the id of the event, in the transaction of its handling.
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Whether this event is handled for the first time. Of two copies handled at once, the second waits for the first.
-pub async fn first_time(tx: &mut PgConnection, event: Uuid, now: Timestamp) -> sqlx::Result<bool> {
-    let done = sqlx::query("INSERT INTO inbox (event_id, handled_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-        .bind(event)
-        .bind(now.to_sqlx())
-        .execute(tx)
-        .await?;
-    Ok(done.rows_affected() == 1)
+/// The time of the transaction that handles this event, by the database's clock; `None` when it was handled before. Of two
+/// copies handled at once, the second waits for the first.
+pub async fn first_time(tx: &mut PgConnection, event: Uuid) -> sqlx::Result<Option<Timestamp>> {
+    let now: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(
+        "INSERT INTO inbox (event_id, handled_at) VALUES ($1, now()) ON CONFLICT DO NOTHING RETURNING handled_at",
+    )
+    .bind(event)
+    .fetch_optional(tx)
+    .await?;
+    Ok(now.map(jiff_sqlx::Timestamp::to_jiff))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff_sqlx::ToSqlx as _;
 use shop_core::World;
 use shop_proto::events::Event;
 use shop_telemetry::Carrier;
@@ -20,9 +19,9 @@ impl Outbox {
     pub async fn push<E: Event>(&self, tx: &mut PgConnection, event: &E, world: &dyn World) -> sqlx::Result<()> {
         let route = E::ROUTE;
         sqlx::query(
-            // Available whatever the time is: a clock that jumps back must not hold up what was written before.
+            // Available whatever the time is: a database whose clock jumps back holds up nothing that was not sent yet.
             "INSERT INTO outbox (id, exchange, routing_key, mandatory, payload, trace, occurred_at, available_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, '-infinity')",
+             VALUES ($1, $2, $3, $4, $5, $6, now(), '-infinity')",
         )
         .bind(world.id())
         .bind(route.exchange)
@@ -30,7 +29,6 @@ impl Outbox {
         .bind(route.mandatory())
         .bind(Json(event))
         .bind(Json(Carrier::current()))
-        .bind(world.now().to_sqlx())
         .execute(tx)
         .await
         .map(|_| ())

@@ -2,7 +2,7 @@
 //! between sends it twice, which consumers notice by its id. Several relays take different rows, so events overtake each
 //! other: consumers cannot rely on an order anyway, since they work on many at once.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use lapin::{
@@ -14,7 +14,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use shop_config::Url;
-use shop_core::World;
 use shop_db::DbError;
 use shop_telemetry::{Carrier, metrics::Metrics};
 use sqlx::PgPool;
@@ -48,13 +47,12 @@ pub async fn relay(
     amqp: Url,
     pool: PgPool,
     outbox: Outbox,
-    world: Arc<dyn World>,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) {
     let name = format!("{service} relay");
-    let sweep = shop_db::sweep(&rows::SERVED, pool.clone(), Arc::clone(&world), shutdown.clone());
-    let relay = Relay { service, pool, outbox, world, numbers: Numbers::register(&metrics) };
+    let sweep = shop_db::sweep(&rows::SERVED, pool.clone(), shutdown.clone());
+    let relay = Relay { service, pool, outbox, numbers: Numbers::register(&metrics) };
     tokio::join!(
         keep_connected(&amqp, &name, &shutdown, |connection| relay.run(connection, &shutdown)),
         shop_db::repeat("measuring the outbox", MEASURE_EVERY, &shutdown, || relay.measure()),
@@ -66,7 +64,6 @@ struct Relay {
     service: &'static str,
     pool: PgPool,
     outbox: Outbox,
-    world: Arc<dyn World>,
     numbers: Numbers,
 }
 
@@ -169,8 +166,7 @@ impl Relay {
     /// Publishes one batch and marks what was answered. The rows stay locked until then.
     async fn publish_batch(&self, channel: &Channel, limit: usize) -> Result<Batch, BrokerError> {
         let mut tx = self.pool.begin().await?;
-        let now = self.world.now();
-        let rows = rows::claim(&mut tx, now, limit).await?;
+        let rows = rows::claim(&mut tx, limit).await?;
         if rows.is_empty() {
             return Ok(Batch { found: 0, unanswered: 0, refused: false });
         }
@@ -178,8 +174,8 @@ impl Relay {
         let unanswered = rows.len() - answered.len();
         let (kept, sent): (Vec<&Row>, Vec<&Row>) =
             rows.iter().filter(|row| answered.contains(&row.id)).partition(|row| kept.contains(&row.id));
-        rows::mark_sent(&mut tx, &sent, now).await?;
-        rows::postpone(&mut tx, &kept, now + UNROUTABLE_PAUSE).await?;
+        rows::mark_sent(&mut tx, &sent).await?;
+        rows::postpone(&mut tx, &kept, UNROUTABLE_PAUSE).await?;
         self.numbers.count("sent", sent.len());
         self.numbers.count("unroutable", kept.len());
         if !kept.is_empty() {
@@ -187,7 +183,7 @@ impl Relay {
         }
         if let (Some(error), [row]) = (&refusal, rows.as_slice()) {
             tracing::error!(error.cause = %error, event.kind = row.routing_key, event.id = %row.id, "the broker refuses an event; it is kept");
-            rows::postpone(&mut tx, &[row], now + REFUSED_PAUSE).await?;
+            rows::postpone(&mut tx, &[row], REFUSED_PAUSE).await?;
             self.numbers.count("refused", 1);
         }
         tx.commit().await?;
@@ -255,8 +251,7 @@ impl Relay {
     }
 
     async fn measure(&self) -> Result<bool, DbError> {
-        let oldest = rows::oldest_unsent(&self.pool).await?;
-        self.numbers.lag.set(oldest.map_or(0, |oldest| self.world.now().duration_since(oldest).as_secs()));
+        self.numbers.lag.set(rows::lag(&self.pool).await?.unwrap_or_default());
         Ok(false)
     }
 }

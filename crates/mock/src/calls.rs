@@ -1,7 +1,5 @@
 //! The calls a provider has had, so that it counts on after a restart and beside other replicas.
 
-use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
@@ -15,20 +13,19 @@ pub struct Call {
 }
 
 /// Counts one more call for `key` in the table `mock_calls` of the service's database.
-pub(crate) async fn count(books: &PgPool, key: Uuid, now: Timestamp) -> sqlx::Result<Call> {
+pub(crate) async fn count(books: &PgPool, key: Uuid) -> sqlx::Result<Call> {
     // The update comes first, because an insert that meets a conflict has used up a number all the same.
     sqlx::query_as(
         "WITH again AS (
-             UPDATE mock_calls SET attempt = attempt + 1, called_at = $2 WHERE key = $1 RETURNING nth, attempt
+             UPDATE mock_calls SET attempt = attempt + 1, called_at = now() WHERE key = $1 RETURNING nth, attempt
          ), first AS (
-             INSERT INTO mock_calls (key, attempt, called_at) SELECT $1, 1, $2 WHERE NOT EXISTS (SELECT FROM again)
+             INSERT INTO mock_calls (key, attempt, called_at) SELECT $1, 1, now() WHERE NOT EXISTS (SELECT FROM again)
              ON CONFLICT ON CONSTRAINT mock_calls_pkey DO UPDATE SET attempt = mock_calls.attempt + 1
              RETURNING nth, attempt
          )
          SELECT nth, attempt FROM again UNION ALL SELECT nth, attempt FROM first",
     )
     .bind(key)
-    .bind(now.to_sqlx())
     .fetch_one(books)
     .await
 }

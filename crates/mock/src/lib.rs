@@ -4,7 +4,6 @@
 
 mod calls;
 
-use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -89,17 +88,11 @@ impl From<Vec<Rule>> for Outcomes {
 
 impl Outcomes {
     /// Counts a call for `key` and says how the provider misbehaves; `None`: not at all.
-    pub async fn of(
-        &self,
-        books: &PgPool,
-        key: Uuid,
-        subject: Subject<'_>,
-        now: Timestamp,
-    ) -> sqlx::Result<Option<Then>> {
+    pub async fn of(&self, books: &PgPool, key: Uuid, subject: Subject<'_>) -> sqlx::Result<Option<Then>> {
         if self.0.is_empty() {
             return Ok(None);
         }
-        Ok(self.decide(subject, calls::count(books, key, now).await?))
+        Ok(self.decide(subject, calls::count(books, key).await?))
     }
 
     /// A rule that has had its calls makes room for those after it: what fails twice may then be declined.

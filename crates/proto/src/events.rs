@@ -76,6 +76,7 @@ events! {
         "delivery.delivered" => DeliveryDelivered -> ["order"];
         "delivery.failed" => DeliveryFailed -> ["order"];
         "inventory.rejected" => InventoryRejected -> ["order"];
+        "inventory.unclaimed" => InventoryUnclaimed -> ["order"];
     }
     PRODUCT_EVENTS {
         "inventory.changed" => InventoryChanged -> ["cart"];

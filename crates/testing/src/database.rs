@@ -1,10 +1,23 @@
-//! A database for one test, migrated as the migration Job does it, dropped afterwards.
+//! A database for one test, migrated as the migration Job does it, with a clock that the test moves, dropped afterwards.
 
-use secrecy::SecretString;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Postgres;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, migrate::Migrator};
 
 use crate::{unique_name, variable};
+
+/// A `now()` that is found before PostgreSQL's own, in a schema that is searched after the service's. Statements say plain
+/// `now()`, so each database of a test has a clock of its own, as a Shop's has, beside the clocks of processes.
+const CLOCK: &str = "
+    CREATE SCHEMA test;
+    CREATE TABLE test.clock (ahead interval NOT NULL);
+    INSERT INTO test.clock VALUES ('0');
+    CREATE FUNCTION test.now() RETURNS timestamptz LANGUAGE sql STABLE
+        AS 'SELECT pg_catalog.now() + (SELECT ahead FROM test.clock)';
+";
 
 /// Dropped with the value.
 pub struct TestDatabase {
@@ -29,9 +42,31 @@ impl TestDatabase {
             pool: 6,
         };
         shop_db::migrate(&config, migrations).await.expect("the migrations run");
+        give_a_clock(&config, &name).await.expect("the database takes a clock");
         let pool = shop_db::pool(&config, "test").expect("the URL is good");
         Self { config, pool, name }
     }
+
+    /// Moves its clock forward.
+    pub async fn advance(&self, by: Duration) {
+        self.jump(SignedDuration::try_from(by).expect("a length of time that fits")).await;
+    }
+
+    /// Lets its clock jump, also backwards.
+    pub async fn jump(&self, by: SignedDuration) {
+        let jump =
+            sqlx::query("UPDATE test.clock SET ahead = ahead + make_interval(secs => $1)").bind(by.as_secs_f64());
+        jump.execute(&self.pool).await.expect("the database has a clock");
+    }
+}
+
+/// For the sessions that are opened from now on.
+async fn give_a_clock(config: &Postgres, name: &str) -> sqlx::Result<()> {
+    let mut owner = PgConnection::connect(config.url.expose_secret()).await?;
+    sqlx::raw_sql(CLOCK).execute(&mut owner).await?;
+    let path = format!("ALTER DATABASE {name} SET search_path = public, test, pg_catalog");
+    sqlx::raw_sql(AssertSqlSafe(path)).execute(&mut owner).await?;
+    owner.close().await
 }
 
 impl Drop for TestDatabase {

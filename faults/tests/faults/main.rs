@@ -21,7 +21,7 @@
 //! | 16 | Redis forgets, or is away | `a_redis_that_forgets_everything_empties_carts_and_leaves_orders_alone`, `a_cart_without_redis_says_try_again_and_orders_go_on` |
 //! | 17 | MongoDB is away | `without_mongodb_nobody_logs_in_and_who_is_logged_in_browses_and_buys` |
 //! | 18 | late, silent, lost, broken connections | `whatever_happens_between_any_two_parts_orders_stay_right_and_come_to_their_end` |
-//! | 19 | clocks jump and differ | `an_order_delivery_or_cart_clock_that_jumps_by_an_hour_loses_no_order_and_does_nothing_twice`, `clocks_that_differ_by_less_than_reservations_outlive_orders_change_nothing`, `a_token_is_refused_when_spent_early_foreign_or_for_somebody_else` |
+//! | 19 | clocks jump and differ | `a_process_whose_clock_is_years_off_holds_up_no_order_loses_none_and_does_nothing_twice`, `processes_of_which_no_two_agree_on_the_year_make_orders_as_any_others`, `databases_whose_clocks_are_an_hour_apart_end_orders_early_or_late_and_break_none`, `an_order_that_is_delivered_before_product_hears_that_it_is_paid_has_its_stock`, `a_token_is_refused_when_spent_early_foreign_or_for_somebody_else` |
 //! | 20 | overload, then a storm of retries | `in_a_storm_of_retries_browsing_is_refused_checkouts_are_not_and_afterwards_everything_is_as_before` |
 //! | 27 | prices, quantities and fields of the client's own | `numbers_that_are_no_quantities_get_nothing_into_a_cart`, `whose_cart_it_is_and_what_it_costs_is_not_the_clients_to_say`, `an_order_has_the_catalogs_prices_names_and_sellers_whatever_the_request_says` |
 //! | 28 | forged, stolen, outdated tokens | `no_forgery_is_taken_for_a_token_and_all_are_refused_in_the_same_words`, `a_spent_refresh_token_ends_its_session_and_no_other`, `the_next_token_of_an_applicant_carries_seller` |

@@ -52,7 +52,10 @@ async fn a_transaction_whose_begin_is_given_up_takes_nothing_with_it() {
     for micros in (0..400).step_by(4) {
         // Given up at another point each time, also while the answer is on its way.
         let _ = timeout(Duration::from_micros(micros), database.pool.begin()).await;
-        let row = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(&database.pool).await.unwrap();
+        let row = sqlx::raw_sql("SELECT transaction_timestamp() = statement_timestamp()")
+            .fetch_one(&database.pool)
+            .await
+            .unwrap();
         let free: bool = row.get(0);
         assert!(free, "a statement ran in the transaction that was given up after {micros} microseconds");
     }

@@ -9,7 +9,7 @@ use super::{DURATION_HELP, DURATION_RULE, Empty};
 /// Orders and the stock they reserve.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("duration(self.reservation) > duration(self.unpaidExpiry)").message(
-    "orders.reservation must be longer than orders.unpaidExpiry, or stock is sold again while an order can still be paid"
+    "orders.reservation must be longer than orders.unpaidExpiry: an order that can still be paid need not be asked after"
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct OrdersSpec {
@@ -19,7 +19,7 @@ pub struct OrdersSpec {
     #[x_kube(validation = Rule::new(DURATION_RULE).message(DURATION_HELP))]
     pub unpaid_expiry: String,
 
-    /// How long stock stays reserved for an order.
+    /// How long stock stays reserved before it is asked what became of the order; a checkout that made none gives it back.
     #[serde(default = "default_reservation")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new(DURATION_RULE).message(DURATION_HELP))]

@@ -12,7 +12,6 @@ mod copy;
 
 use std::{fmt::Write as _, sync::LazyLock, time::Duration};
 
-use jiff::Timestamp;
 use redis::{
     AsyncCommands as _, FromRedisValue, Script, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -64,17 +63,6 @@ pub enum Begun {
     Done(Placed),
     /// There is nothing to order.
     Empty,
-}
-
-/// One try to send an attempt.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// Its name.
-    pub id: Uuid,
-    /// When it began.
-    pub now: Timestamp,
-    /// After this it cannot make an order any more.
-    pub over_at: Timestamp,
 }
 
 /// The connection; a clone is the same one.
@@ -206,15 +194,10 @@ impl Store {
         Ok(self.redis.clone().del(&[keys.items, keys.done]).instrument(span("DEL items")).await?)
     }
 
-    /// Joins the attempt there is, or starts one as `order`.
-    pub async fn begin(&self, user: Uuid, order: Uuid, call: Call) -> Result<Begun, Error> {
+    /// Joins the attempt there is, or starts one as `order`. This `call` of it can make an order for so long.
+    pub async fn begin(&self, user: Uuid, order: Uuid, call: Uuid, for_so_long: Duration) -> Result<Begun, Error> {
         let mut begin = Keys::of(user).invoke(&BEGIN);
-        begin
-            .arg(life())
-            .arg(order.to_string())
-            .arg(call.id.to_string())
-            .arg(call.now.as_millisecond())
-            .arg(call.over_at.as_millisecond());
+        begin.arg(life()).arg(order.to_string()).arg(call.to_string()).arg(for_so_long.as_secs() * 1000);
         let answer: Vec<String> = self.run("EVALSHA begin", &begin).await?;
         let words: Vec<&str> = answer.iter().map(String::as_str).collect();
         match words.as_slice() {
@@ -242,9 +225,9 @@ impl Store {
     }
 
     /// Ends the attempt as `order`, whose `call` was refused, unless another call of it may still succeed.
-    pub async fn refuse(&self, user: Uuid, order: Uuid, call: Uuid, now: Timestamp) -> Result<(), Error> {
+    pub async fn refuse(&self, user: Uuid, order: Uuid, call: Uuid) -> Result<(), Error> {
         let mut refuse = REFUSE.key(Keys::of(user).attempt);
-        refuse.arg(order.to_string()).arg(call.to_string()).arg(now.as_millisecond());
+        refuse.arg(order.to_string()).arg(call.to_string());
         self.run("EVALSHA refuse", &refuse).await
     }
 

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use shop_core::{Fault, World};
 use shop_db::{DbError, Wake, Work, Worker};
-use shop_messaging::{Outbox, inbox};
+use shop_messaging::{Incoming, Outbox, inbox};
 use shop_proto::events::{DeliveryDelivered, DeliveryFailed, DeliveryShipped};
 use shop_telemetry::Carrier;
 use sqlx::{PgConnection, PgPool};
@@ -24,7 +25,7 @@ pub struct Deliveries {
     pub pool: PgPool,
     /// Where events go.
     pub outbox: Outbox,
-    /// Time and ids.
+    /// Ids.
     pub world: Arc<dyn World>,
     /// Who carries the parcels.
     pub provider: Arc<dyn DeliveryProvider>,
@@ -36,41 +37,34 @@ impl Deliveries {
     /// The worker that asks the carrier, and waits so long for an answer.
     #[must_use]
     pub fn worker(&self, patience: Duration) -> Worker<Self> {
-        Worker {
-            work: self.clone(),
-            pool: self.pool.clone(),
-            world: Arc::clone(&self.world),
-            wake: self.wake.clone(),
-            patience,
-        }
+        Worker { work: self.clone(), pool: self.pool.clone(), wake: self.wake.clone(), patience }
     }
 
     /// An order was paid: its delivery is recorded, once, and shipped later by the worker.
-    pub async fn open(&self, event: Uuid, order_id: Uuid, address: Address) -> Result<(), DbError> {
-        let now = self.world.now();
-        let mut tx = self.pool.begin().await?;
-        if !inbox::first_time(&mut tx, event, now).await? {
+    pub async fn open(&self, event: &Incoming, order_id: Uuid, address: Address) -> Result<(), Fault> {
+        let mut tx = self.pool.begin().await.map_err(DbError)?;
+        let Some(now) = inbox::first_time(&mut tx, event.id).await.map_err(DbError)? else {
             return Ok(());
-        }
+        };
+        event.check_remembered(now)?;
         let delivery = Delivery::pending(self.world.id(), order_id, address, now);
-        store::insert(&mut tx, &Delivery { trace: Carrier::current(), ..delivery }, now).await?;
-        tx.commit().await?;
+        store::insert(&mut tx, &Delivery { trace: Carrier::current(), ..delivery }).await?;
+        tx.commit().await.map_err(DbError)?;
         self.wake.wake();
         Ok(())
     }
 
     /// An order was canceled: nothing is shipped for it any more, and what was shipped is called back.
     pub async fn cancel(&self, event: Uuid, order_id: Uuid) -> Result<(), DbError> {
-        let now = self.world.now();
         let mut tx = self.pool.begin().await?;
-        if !inbox::first_time(&mut tx, event, now).await? {
+        let Some(now) = inbox::first_time(&mut tx, event).await? else {
             return Ok(());
-        }
+        };
         let never = Delivery::never(self.world.id(), order_id, now);
-        if !store::insert(&mut tx, &never, now).await? {
-            let mut delivery = store::lock(&mut tx, order_id).await?;
+        if !store::insert(&mut tx, &never).await? {
+            let (mut delivery, _) = store::lock(&mut tx, order_id).await?;
             delivery.cancel(now, Carrier::current());
-            store::save(&mut tx, &delivery, now).await?;
+            store::save(&mut tx, &delivery).await?;
         }
         tx.commit().await?;
         self.wake.wake();
@@ -100,11 +94,10 @@ impl Deliveries {
     }
 
     async fn settle(&self, order_id: Uuid, outcome: Outcome) -> Result<(), DbError> {
-        let now = self.world.now();
         let mut tx = self.pool.begin().await?;
-        let mut delivery = store::lock(&mut tx, order_id).await?;
+        let (mut delivery, now) = store::lock(&mut tx, order_id).await?;
         let Some(announcements) = delivery.settle(outcome, now) else { return Ok(()) };
-        store::save(&mut tx, &delivery, now).await?;
+        store::save(&mut tx, &delivery).await?;
         for announcement in announcements {
             self.announce(&mut tx, &delivery, announcement).await?;
         }
@@ -135,7 +128,7 @@ impl Work for Deliveries {
     const TABLE: &'static str = "deliveries";
     type Row = Delivery;
 
-    async fn step(&self, delivery: Delivery) -> Result<(), Fault> {
+    async fn step(&self, delivery: Delivery, _now: Timestamp) -> Result<(), Fault> {
         let Some(step) = delivery.next_step() else { return Ok(()) };
         let name = match step {
             Step::Ship => "ship parcel",

@@ -10,10 +10,9 @@ use crate::{app::Deliveries, domain::Address};
 impl Handler for Deliveries {
     async fn handle(&self, event: &Incoming) -> Result<(), Fault> {
         if event.is::<OrderPaid>() {
-            event.check_remembered(self.world.now())?;
             let paid: OrderPaid = event.payload()?;
             let address = paid.shipping_address.ok_or_else(|| Fault::invalid("a paid order has no address"))?;
-            Ok(self.open(event.id, id(&paid.order_id)?, address.into()).await?)
+            self.open(event, id(&paid.order_id)?, address.into()).await
         } else if event.is::<OrderCanceled>() {
             let canceled: OrderCanceled = event.payload()?;
             Ok(self.cancel(event.id, id(&canceled.order_id)?).await?)

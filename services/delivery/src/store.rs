@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx as _;
 use shop_db::{DbError, Served};
 use shop_messaging::FORGET_AFTER;
 use shop_telemetry::Carrier;
-use sqlx::{FromRow, PgConnection, postgres::PgRow, types::Json};
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{Address, Delivery, State};
@@ -15,16 +15,16 @@ pub(crate) const SERVED: [Served; 3] = [
     Served {
         table: "deliveries",
         key: "id",
-        when: "state IN ('delivered', 'failed', 'canceled', 'recalled') AND updated_at < $1",
+        when: "state IN ('delivered', 'failed', 'canceled', 'recalled') AND updated_at < now() - $1",
         keep: FORGET_AFTER,
     },
     Served {
         table: "mock_parcels",
         key: "key",
-        when: "entered_at < $1 AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.id = mock_parcels.key)",
+        when: "entered_at < now() - $1 AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.id = mock_parcels.key)",
         keep: FORGET_AFTER,
     },
-    Served { table: "mock_calls", key: "key", when: "called_at < $1", keep: FORGET_AFTER },
+    Served { table: "mock_calls", key: "key", when: "called_at < now() - $1", keep: FORGET_AFTER },
 ];
 
 /// A row as the database has it.
@@ -60,11 +60,11 @@ impl FromRow<'_, PgRow> for Delivery {
 }
 
 /// Inserts the delivery of an order, unless the order has one: then `false`. Waits for whoever is inserting it.
-pub(crate) async fn insert(tx: &mut PgConnection, delivery: &Delivery, now: Timestamp) -> Result<bool, DbError> {
+pub(crate) async fn insert(tx: &mut PgConnection, delivery: &Delivery) -> Result<bool, DbError> {
     let done = sqlx::query(
         "INSERT INTO deliveries (id, order_id, state, address, canceled_at, reason, trace, attempts, due_at,
                                  created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), now())
          ON CONFLICT ON CONSTRAINT deliveries_order_id_key DO NOTHING",
     )
     .bind(delivery.id)
@@ -76,29 +76,28 @@ pub(crate) async fn insert(tx: &mut PgConnection, delivery: &Delivery, now: Time
     .bind(Json(&delivery.trace))
     .bind(delivery.attempts)
     .bind(delivery.due_at.map(jiff::Timestamp::to_sqlx))
-    .bind(now.to_sqlx())
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// The delivery of an order, locked until the transaction ends.
-pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<Delivery, DbError> {
-    let delivery = sqlx::query_as(
-        "SELECT id, order_id, state, address, canceled_at, reason, trace, attempts, due_at
+/// The delivery of an order, locked until the transaction ends, and the time.
+pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<(Delivery, Timestamp), DbError> {
+    let row = sqlx::query(
+        "SELECT id, order_id, state, address, canceled_at, reason, trace, attempts, due_at, now() AS now
          FROM deliveries WHERE order_id = $1 FOR UPDATE",
     )
     .bind(order_id)
     .fetch_one(tx)
     .await?;
-    Ok(delivery)
+    Ok((Delivery::from_row(&row)?, row.try_get::<jiff_sqlx::Timestamp, _>("now")?.to_jiff()))
 }
 
 /// Writes what can change of a delivery that is locked.
-pub(crate) async fn save(tx: &mut PgConnection, delivery: &Delivery, now: Timestamp) -> Result<(), DbError> {
+pub(crate) async fn save(tx: &mut PgConnection, delivery: &Delivery) -> Result<(), DbError> {
     sqlx::query(
         "UPDATE deliveries SET state = $2, canceled_at = $3, reason = $4, trace = $5, attempts = $6, due_at = $7,
-                               updated_at = $8
+                               updated_at = now()
          WHERE id = $1",
     )
     .bind(delivery.id)
@@ -108,7 +107,6 @@ pub(crate) async fn save(tx: &mut PgConnection, delivery: &Delivery, now: Timest
     .bind(Json(&delivery.trace))
     .bind(delivery.attempts)
     .bind(delivery.due_at.map(jiff::Timestamp::to_sqlx))
-    .bind(now.to_sqlx())
     .execute(tx)
     .await?;
     Ok(())

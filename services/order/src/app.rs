@@ -6,7 +6,6 @@ mod views;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use shop_auth::Caller;
 use shop_core::{Currency, World};
 use shop_messaging::{Outbox, inbox};
@@ -35,7 +34,7 @@ pub struct Orders {
     pub pool: PgPool,
     /// Events that leave.
     pub outbox: Outbox,
-    /// Time and ids.
+    /// Ids, and the time until an order has one of its database.
     pub world: Arc<dyn World>,
     /// Stock and prices.
     pub catalog: Catalog,
@@ -66,7 +65,7 @@ impl Orders {
     /// A neighbour tells what happened to an order.
     pub async fn hear(&self, notice: &Notice) -> Result<(), Error> {
         let mut tx = self.pool.begin().await?;
-        if !inbox::first_time(&mut tx, notice.id, self.now()).await? {
+        if inbox::first_time(&mut tx, notice.id).await?.is_none() {
             self.metrics.duplicate(notice.event);
             return Ok(());
         }
@@ -81,7 +80,7 @@ impl Orders {
     /// Cancels orders that were not paid in time; `true` when there may be more. Any number of replicas may do it at once.
     pub async fn expire(&self) -> Result<bool, Error> {
         let mut tx = self.pool.begin().await?;
-        let expired = store::lock_expired(&mut tx, self.now(), EXPIRY_BATCH).await?;
+        let expired = store::lock_expired(&mut tx, EXPIRY_BATCH).await?;
         let mut decisions = Vec::with_capacity(expired.len());
         for order in &expired {
             let span = tracing::info_span!("expire order", otel.kind = "internal", order.id = %order.id);
@@ -101,7 +100,7 @@ impl Orders {
         match &decision {
             Decision::Moves(moves) => {
                 for step in moves {
-                    store::record(tx, order.id, *step, self.now()).await?;
+                    store::record(tx, order.id, *step).await?;
                     self.announce(tx, order, *step).await?;
                 }
             }
@@ -130,10 +129,6 @@ impl Orders {
     fn committed(&self, event: Event, decision: &Decision) {
         self.metrics.decided(event, decision);
         self.outbox.wake();
-    }
-
-    fn now(&self) -> Timestamp {
-        shop_db::now(&*self.world)
     }
 }
 

@@ -93,6 +93,8 @@ pub enum Refusal {
     TotalTooLarge,
     /// The checkout's idempotency key made another order.
     KeyUsed,
+    /// The checkout ended between reservation and order.
+    Expired,
 }
 
 /// A word of the database that this version does not know.
@@ -187,6 +189,7 @@ impl Refusal {
             Self::PriceChanged => "price_changed",
             Self::TotalTooLarge => "total_too_large",
             Self::KeyUsed => "idempotency_key_used",
+            Self::Expired => "checkout_expired",
         }
     }
 
@@ -197,6 +200,7 @@ impl Refusal {
             Self::PriceChanged => "A price has changed, look at the cart and check out again",
             Self::TotalTooLarge => "The total is larger than an order can be, check out fewer items",
             Self::KeyUsed => "This checkout was ordered under another order_id",
+            Self::Expired => "This checkout was left unfinished for too long, check out again",
         }
     }
 }
@@ -205,7 +209,7 @@ impl TryFrom<String> for Refusal {
     type Error = UnknownWord;
 
     fn try_from(word: String) -> Result<Self, UnknownWord> {
-        [Self::PriceChanged, Self::TotalTooLarge, Self::KeyUsed]
+        [Self::PriceChanged, Self::TotalTooLarge, Self::KeyUsed, Self::Expired]
             .into_iter()
             .find(|refusal| refusal.code() == word)
             .ok_or(UnknownWord(word))
@@ -266,9 +270,6 @@ pub struct Order {
     pub address: Address,
     /// The checkout's trace.
     pub trace: Json<Carrier>,
-    /// When it is canceled unless it is paid.
-    #[sqlx(try_from = "jiff_sqlx::Timestamp")]
-    pub expires_at: Timestamp,
     /// When it was placed.
     #[sqlx(try_from = "jiff_sqlx::Timestamp")]
     pub created_at: Timestamp,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use shop_core::Fault;
 use shop_messaging::{Handler, Incoming};
 use shop_proto::events::{
-    DeliveryDelivered, DeliveryFailed, DeliveryShipped, InventoryRejected, PaymentFailed, PaymentPending,
-    PaymentRefunded, PaymentSucceeded,
+    DeliveryDelivered, DeliveryFailed, DeliveryShipped, InventoryRejected, InventoryUnclaimed, PaymentFailed,
+    PaymentPending, PaymentRefunded, PaymentSucceeded,
 };
 use uuid::Uuid;
 
@@ -33,6 +33,11 @@ pub struct Notice {
 
 impl Handler for Events {
     async fn handle(&self, incoming: &Incoming) -> Result<(), Fault> {
+        if incoming.is::<InventoryUnclaimed>() {
+            let InventoryUnclaimed { order_id, user_id } = incoming.payload()?;
+            let (user, order) = (id(incoming, "user", &user_id)?, id(incoming, "order", &order_id)?);
+            return Ok(self.0.answer_for(incoming.id, user, order).await?);
+        }
         match read(incoming)? {
             Some(notice) => Ok(self.0.hear(&notice).await?),
             None => Ok(()),
@@ -65,10 +70,12 @@ fn read(incoming: &Incoming) -> Result<Option<Notice>, Fault> {
         tracing::warn!(event.kind = incoming.kind, "an event this version does not read was dropped");
         return Ok(None);
     };
-    let order = Uuid::parse_str(&order).map_err(|_| {
-        Fault::invalid(format!("{} names no order", incoming.kind)).caused_by(format!("order id `{order}`"))
-    })?;
-    Ok(Some(Notice { id: incoming.id, order, event, captured }))
+    Ok(Some(Notice { id: incoming.id, order: id(incoming, "order", &order)?, event, captured }))
+}
+
+fn id(incoming: &Incoming, of: &str, text: &str) -> Result<Uuid, Fault> {
+    Uuid::parse_str(text)
+        .map_err(|_| Fault::invalid(format!("{} names no {of}", incoming.kind)).caused_by(format!("{of} id `{text}`")))
 }
 
 impl Notice {

@@ -14,6 +14,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(orders: Arc<Orders>, shutdown: CancellationToken) {
     tokio::join!(
         shop_db::repeat("canceling unpaid orders", LOOK_EVERY, &shutdown, || orders.expire()),
-        shop_db::sweep(&SERVED, orders.pool.clone(), Arc::clone(&orders.world), shutdown.clone()),
+        shop_db::sweep(&SERVED, orders.pool.clone(), shutdown.clone()),
     );
 }

@@ -96,7 +96,6 @@ fn work_in_background(config: Config, host: &Host, pool: PgPool, orders: &Arc<Or
         config.amqp,
         pool,
         orders.outbox.clone(),
-        Arc::clone(&host.world),
         host.metrics.clone(),
         host.shutdown.clone(),
     ));

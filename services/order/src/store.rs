@@ -1,6 +1,8 @@
 //! Queries, one function each. No rules live here.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Currency;
 use shop_db::{Served, idempotency};
@@ -12,8 +14,7 @@ use crate::domain::{Cursor, Line, Move, Order, Page, PaymentStatus, Refusal, Sta
 // Columns are named: a migration that adds one must not break the statements that running processes have prepared.
 macro_rules! order_columns {
     () => {
-        "id, user_id, status, payment_status, total_minor, currency, full_name, phone, city, street, trace, expires_at, \
-         created_at"
+        "id, user_id, status, payment_status, total_minor, currency, full_name, phone, city, street, trace, created_at"
     };
 }
 macro_rules! line_columns {
@@ -29,8 +30,8 @@ pub const SERVED: [Served; 2] = [
     Served {
         table: "order_attempts",
         key: "order_id",
-        when: "refusal IS NOT NULL AND at < $1",
-        keep: SignedDuration::from_hours(7 * 24),
+        when: "refusal IS NOT NULL AND at < now() - $1",
+        keep: Duration::from_hours(7 * 24),
     },
 ];
 
@@ -100,21 +101,29 @@ pub async fn attempt(connection: &mut PgConnection, order: Uuid) -> sqlx::Result
     Ok(Some(Attempt { user_id, refusal }))
 }
 
-/// Takes the order id and writes the order without its lines; `false` when the id is taken. Waits for whoever is taking it.
-pub async fn place(tx: &mut PgConnection, order: &Order, reason: &str) -> sqlx::Result<bool> {
-    let done = sqlx::query(
+/// Takes the order id, writes the order without its lines and says when that was; `None` when the id is taken. Unless it is
+/// paid, it expires so long afterwards. Waits for whoever is taking the id.
+pub async fn place(
+    tx: &mut PgConnection,
+    order: &Order,
+    unpaid: Duration,
+    reason: &str,
+) -> sqlx::Result<Option<Timestamp>> {
+    let placed_at: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(
         "WITH attempt AS (
-             INSERT INTO order_attempts (order_id, user_id, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING order_id
+             INSERT INTO order_attempts (order_id, user_id, at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING RETURNING order_id
          ), placed AS (
              INSERT INTO orders (id, user_id, created_at, status, payment_status, total_minor, currency, full_name, phone,
                                  city, street, trace, expires_at)
-             SELECT order_id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM attempt RETURNING id
+             SELECT order_id, $2, now(), $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12 FROM attempt
+             RETURNING id, created_at
+         ), history AS (
+             INSERT INTO order_history (order_id, status, reason, at) SELECT id, $3, $13, created_at FROM placed
          )
-         INSERT INTO order_history (order_id, status, reason, at) SELECT id, $4, $14, $3 FROM placed",
+         SELECT created_at FROM placed",
     )
     .bind(order.id)
     .bind(order.user_id)
-    .bind(order.created_at.to_sqlx())
     .bind(order.status.as_str())
     .bind(order.payment_status.as_str())
     .bind(order.total_minor)
@@ -124,11 +133,11 @@ pub async fn place(tx: &mut PgConnection, order: &Order, reason: &str) -> sqlx::
     .bind(&order.address.city)
     .bind(&order.address.street)
     .bind(&order.trace)
-    .bind(order.expires_at.to_sqlx())
+    .bind(unpaid)
     .bind(reason)
-    .execute(tx)
+    .fetch_optional(tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(placed_at.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
 /// Writes the lines of a new order.
@@ -153,20 +162,13 @@ pub async fn add_lines(tx: &mut PgConnection, order: &Order, lines: &[Line]) -> 
 }
 
 /// Takes the order id for good without an order; `false` when it is taken.
-pub async fn refuse(
-    tx: &mut PgConnection,
-    order: Uuid,
-    user: Uuid,
-    refusal: Refusal,
-    now: Timestamp,
-) -> sqlx::Result<bool> {
+pub async fn refuse(tx: &mut PgConnection, order: Uuid, user: Uuid, refusal: Refusal) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "INSERT INTO order_attempts (order_id, user_id, refusal, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        "INSERT INTO order_attempts (order_id, user_id, refusal, at) VALUES ($1, $2, $3, now()) ON CONFLICT DO NOTHING",
     )
     .bind(order)
     .bind(user)
     .bind(refusal.code())
-    .bind(now.to_sqlx())
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -190,30 +192,28 @@ pub async fn lock(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Ord
 }
 
 /// Up to `limit` orders that were not paid in time and that nobody else is moving.
-pub async fn lock_expired(tx: &mut PgConnection, now: Timestamp, limit: i64) -> sqlx::Result<Vec<Order>> {
+pub async fn lock_expired(tx: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Order>> {
     sqlx::query_as(concat!(
         "SELECT ",
         order_columns!(),
-        " FROM orders WHERE status IN ('CREATED', 'PENDING') AND expires_at <= $1
-             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+        " FROM orders WHERE status IN ('CREATED', 'PENDING') AND expires_at <= now()
+             ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED"
     ))
-    .bind(now.to_sqlx())
     .bind(limit)
     .fetch_all(tx)
     .await
 }
 
 /// Writes one step and its line of history.
-pub async fn record(tx: &mut PgConnection, order: Uuid, step: Move, now: Timestamp) -> sqlx::Result<()> {
+pub async fn record(tx: &mut PgConnection, order: Uuid, step: Move) -> sqlx::Result<()> {
     sqlx::query(
         "WITH moved AS (UPDATE orders SET status = $2, payment_status = $3 WHERE id = $1 RETURNING id)
-         INSERT INTO order_history (order_id, status, reason, at) SELECT id, $2, $4, $5 FROM moved",
+         INSERT INTO order_history (order_id, status, reason, at) SELECT id, $2, $4, now() FROM moved",
     )
     .bind(order)
     .bind(step.to.as_str())
     .bind(step.payment.as_str())
     .bind(step.reason.as_str())
-    .bind(now.to_sqlx())
     .execute(tx)
     .await
     .map(|_| ())

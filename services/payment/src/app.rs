@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use shop_core::{Currency, Fault, Money, World};
 use shop_db::{DbError, Wake, Work, Worker};
-use shop_messaging::{Outbox, inbox};
+use shop_messaging::{Incoming, Outbox, inbox};
 use shop_proto::events::{PaymentFailed, PaymentPending, PaymentRefunded, PaymentSucceeded};
 use shop_telemetry::Carrier;
 use sqlx::{PgConnection, PgPool};
@@ -25,7 +25,7 @@ pub struct Payments {
     pub pool: PgPool,
     /// Where events go.
     pub outbox: Outbox,
-    /// Time and ids.
+    /// Ids.
     pub world: Arc<dyn World>,
     /// Who moves the money.
     pub provider: Arc<dyn PaymentProvider>,
@@ -50,32 +50,26 @@ impl Payments {
     /// The worker that asks the provider, and waits so long for an answer.
     #[must_use]
     pub fn worker(&self, patience: Duration) -> Worker<Self> {
-        Worker {
-            work: self.clone(),
-            pool: self.pool.clone(),
-            world: Arc::clone(&self.world),
-            wake: self.wake.clone(),
-            patience,
-        }
+        Worker { work: self.clone(), pool: self.pool.clone(), wake: self.wake.clone(), patience }
     }
 
     /// An order was made: its payment is recorded, once, and captured later by the worker.
-    pub async fn open(&self, event: Uuid, due: Due) -> Result<(), DbError> {
-        let now = self.world.now();
-        let mut tx = self.pool.begin().await?;
-        if !inbox::first_time(&mut tx, event, now).await? {
+    pub async fn open(&self, event: &Incoming, due: Due) -> Result<(), Fault> {
+        let mut tx = self.pool.begin().await.map_err(DbError)?;
+        let Some(now) = inbox::first_time(&mut tx, event.id).await.map_err(DbError)? else {
             return Ok(());
-        }
+        };
+        event.check_remembered(now)?;
         let payment = Payment {
             expires_at: due.expires_at,
             trace: Carrier::current(),
             ..Payment::pending(self.world.id(), due.order_id, due.amount, self.currency.to_string(), now)
         };
-        if store::insert(&mut tx, &payment, now).await? {
+        if store::insert(&mut tx, &payment).await? {
             let pending = PaymentPending { order_id: payment.order_id.to_string(), payment_id: payment.id.to_string() };
-            self.outbox.push(&mut tx, &pending, &*self.world).await?;
+            self.outbox.push(&mut tx, &pending, &*self.world).await.map_err(DbError)?;
         }
-        tx.commit().await?;
+        tx.commit().await.map_err(DbError)?;
         self.outbox.wake();
         self.wake.wake();
         Ok(())
@@ -83,16 +77,15 @@ impl Payments {
 
     /// An order was canceled: nothing is captured for it any more, and what was captured goes back.
     pub async fn cancel(&self, event: Uuid, order_id: Uuid) -> Result<(), DbError> {
-        let now = self.world.now();
         let mut tx = self.pool.begin().await?;
-        if !inbox::first_time(&mut tx, event, now).await? {
+        let Some(now) = inbox::first_time(&mut tx, event).await? else {
             return Ok(());
-        }
+        };
         let never = Payment::never(self.world.id(), order_id, now);
-        if !store::insert(&mut tx, &never, now).await? {
-            let mut payment = store::lock(&mut tx, order_id).await?;
+        if !store::insert(&mut tx, &never).await? {
+            let (mut payment, _) = store::lock(&mut tx, order_id).await?;
             payment.cancel(now, Carrier::current());
-            store::save(&mut tx, &payment, now).await?;
+            store::save(&mut tx, &payment).await?;
         }
         tx.commit().await?;
         self.wake.wake();
@@ -120,12 +113,16 @@ impl Payments {
         }
     }
 
-    async fn settle(&self, order_id: Uuid, outcome: Outcome) -> Result<(), DbError> {
-        let now = self.world.now();
+    /// Writes what the provider answered. What it answered to somebody whose lease is over counts for nothing: whoever has
+    /// the lease now asks it again, and may have asked for the opposite.
+    async fn settle(&self, claimed: &Payment, outcome: Outcome) -> Result<(), DbError> {
         let mut tx = self.pool.begin().await?;
-        let mut payment = store::lock(&mut tx, order_id).await?;
+        let (mut payment, now) = store::lock(&mut tx, claimed.order_id).await?;
+        if payment.due_at != claimed.due_at {
+            return Ok(());
+        }
         let Some(announcements) = payment.settle(outcome, now) else { return Ok(()) };
-        store::save(&mut tx, &payment, now).await?;
+        store::save(&mut tx, &payment).await?;
         for announcement in announcements {
             self.announce(&mut tx, &payment, announcement).await?;
         }
@@ -159,8 +156,8 @@ impl Work for Payments {
     const TABLE: &'static str = "payments";
     type Row = Payment;
 
-    async fn step(&self, payment: Payment) -> Result<(), Fault> {
-        let Some(step) = payment.next_step(self.world.now()) else { return Ok(()) };
+    async fn step(&self, payment: Payment, now: Timestamp) -> Result<(), Fault> {
+        let Some(step) = payment.next_step(now) else { return Ok(()) };
         let name = match step {
             Step::Capture => "capture payment",
             Step::GiveBack => "refund payment",
@@ -170,7 +167,7 @@ impl Work for Payments {
         payment.trace.parent_of(&span);
         async {
             let outcome = self.ask(step, &payment).await?;
-            Ok(self.settle(payment.order_id, outcome).await?)
+            Ok(self.settle(&payment, outcome).await?)
         }
         .instrument(span)
         .await

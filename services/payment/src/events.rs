@@ -11,14 +11,13 @@ use crate::app::{Due, Payments};
 impl Handler for Payments {
     async fn handle(&self, event: &Incoming) -> Result<(), Fault> {
         if event.is::<OrderCreated>() {
-            event.check_remembered(self.world.now())?;
             let created: OrderCreated = event.payload()?;
             let due = Due {
                 order_id: id(&created.order_id)?,
                 amount: self.amount(&created)?,
                 expires_at: expiry(&created.expires_at)?,
             };
-            Ok(self.open(event.id, due).await?)
+            self.open(event, due).await
         } else if event.is::<OrderCanceled>() {
             let canceled: OrderCanceled = event.payload()?;
             Ok(self.cancel(event.id, id(&canceled.order_id)?).await?)

@@ -43,7 +43,7 @@ impl Service for App {
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
         let pool = shop_db::pool(&config.postgres, Self::NAME)?;
         shop_db::count_connections(&pool, &host.metrics);
-        let provider = MockProvider::new(pool.clone(), config.provider.clone(), Arc::clone(&host.world));
+        let provider = MockProvider::new(pool.clone(), config.provider.clone());
         Ok(wire(&config, pool, Arc::new(provider), host))
     }
 }
@@ -72,14 +72,12 @@ pub fn wire(config: &Config, pool: PgPool, provider: Arc<dyn PaymentProvider>, h
 
     let patience = config.provider.latency.0 + config.provider.patience.0;
     host.spawn(payments.worker(patience).run(host.shutdown.clone()));
-    let (amqp, world) = (config.amqp.clone(), Arc::clone(&host.world));
-    host.spawn(shop_db::sweep(&store::SERVED, pool.clone(), Arc::clone(&world), host.shutdown.clone()));
+    host.spawn(shop_db::sweep(&store::SERVED, pool.clone(), host.shutdown.clone()));
     host.spawn(shop_messaging::relay(
         App::NAME,
-        amqp,
+        config.amqp.clone(),
         pool,
         outbox,
-        world,
         host.metrics.clone(),
         host.shutdown.clone(),
     ));

@@ -6,7 +6,7 @@ use shop_core::Money;
 use shop_db::{DbError, Served};
 use shop_messaging::FORGET_AFTER;
 use shop_telemetry::Carrier;
-use sqlx::{FromRow, PgConnection, postgres::PgRow, types::Json};
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{Payment, State};
@@ -17,17 +17,17 @@ pub(crate) const SERVED: [Served; 3] = [
     Served {
         table: "payments",
         key: "id",
-        when: "state IN ('failed', 'canceled', 'refunded') AND updated_at < $1",
+        when: "state IN ('failed', 'canceled', 'refunded') AND updated_at < now() - $1",
         keep: FORGET_AFTER,
     },
     Served {
         table: "mock_charges",
         key: "key",
-        when: "entry <> 'captured' AND entered_at < $1
+        when: "entry <> 'captured' AND entered_at < now() - $1
                AND NOT EXISTS (SELECT FROM payments WHERE payments.id = mock_charges.key)",
         keep: FORGET_AFTER,
     },
-    Served { table: "mock_calls", key: "key", when: "called_at < $1", keep: FORGET_AFTER },
+    Served { table: "mock_calls", key: "key", when: "called_at < now() - $1", keep: FORGET_AFTER },
 ];
 
 /// A row as the database has it.
@@ -68,11 +68,11 @@ impl FromRow<'_, PgRow> for Payment {
 }
 
 /// Inserts the payment of an order, unless the order has one: then `false`. Waits for whoever is inserting it.
-pub(crate) async fn insert(tx: &mut PgConnection, payment: &Payment, now: Timestamp) -> Result<bool, DbError> {
+pub(crate) async fn insert(tx: &mut PgConnection, payment: &Payment) -> Result<bool, DbError> {
     let done = sqlx::query(
         "INSERT INTO payments (id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace,
                                attempts, due_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), now())
          ON CONFLICT ON CONSTRAINT payments_order_id_key DO NOTHING",
     )
     .bind(payment.id)
@@ -86,29 +86,29 @@ pub(crate) async fn insert(tx: &mut PgConnection, payment: &Payment, now: Timest
     .bind(Json(&payment.trace))
     .bind(payment.attempts)
     .bind(payment.due_at.map(jiff::Timestamp::to_sqlx))
-    .bind(now.to_sqlx())
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// The payment of an order, locked until the transaction ends.
-pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<Payment, DbError> {
-    let payment = sqlx::query_as(
-        "SELECT id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace, attempts, due_at
+/// The payment of an order, locked until the transaction ends, and the time.
+pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<(Payment, Timestamp), DbError> {
+    let row = sqlx::query(
+        "SELECT id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace, attempts, due_at,
+                now() AS now
          FROM payments WHERE order_id = $1 FOR UPDATE",
     )
     .bind(order_id)
     .fetch_one(tx)
     .await?;
-    Ok(payment)
+    Ok((Payment::from_row(&row)?, row.try_get::<jiff_sqlx::Timestamp, _>("now")?.to_jiff()))
 }
 
 /// Writes what can change of a payment that is locked.
-pub(crate) async fn save(tx: &mut PgConnection, payment: &Payment, now: Timestamp) -> Result<(), DbError> {
+pub(crate) async fn save(tx: &mut PgConnection, payment: &Payment) -> Result<(), DbError> {
     sqlx::query(
         "UPDATE payments SET state = $2, canceled_at = $3, reason = $4, trace = $5, attempts = $6, due_at = $7,
-                             updated_at = $8
+                             updated_at = now()
          WHERE id = $1",
     )
     .bind(payment.id)
@@ -118,7 +118,6 @@ pub(crate) async fn save(tx: &mut PgConnection, payment: &Payment, now: Timestam
     .bind(Json(&payment.trace))
     .bind(payment.attempts)
     .bind(payment.due_at.map(jiff::Timestamp::to_sqlx))
-    .bind(now.to_sqlx())
     .execute(tx)
     .await?;
     Ok(())

@@ -35,7 +35,7 @@ pub struct Catalog {
     pub world: Arc<dyn World>,
     /// The Shop's one currency.
     pub currency: Currency,
-    /// How long stock is set aside for an order that is not paid.
+    /// How long stock is set aside for an order before it is asked after.
     pub reservation: Duration,
     /// Pictures are decoded one at a time: each may take a good part of the container's memory.
     pub decoding: Arc<Semaphore>,
@@ -52,7 +52,7 @@ impl Catalog {
         answer: &str,
     ) -> Result<Option<String>, Error> {
         let Some(key) = key else { return Ok(None) };
-        Ok(Request { user, route, key }.take(tx, answer, self.now()).await?)
+        Ok(Request { user, route, key }.take(tx, answer).await?)
     }
 
     fn now(&self) -> Timestamp {

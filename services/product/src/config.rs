@@ -18,7 +18,7 @@ pub struct Config {
     pub amqp: Url,
     /// The Shop's one currency.
     pub currency: Currency,
-    /// How long stock is set aside for an order that is not paid.
+    /// How long stock is set aside for an order before it is asked after.
     #[serde(default = "default_reservation")]
     pub reservation: Span,
     /// Where uploaded pictures go; into the database when it is absent.

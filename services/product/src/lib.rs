@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Stock counts what is on hand and not sold; `reserved` is the part of it that is set aside. An order reserves by gRPC and
-//! commits or gives back by events, so every way an order can end moves its units exactly once.
+//! commits or gives back by events, so every way an order can end moves its units exactly once. Time moves none: it only has
+//! order asked what became of an order.
 
 mod app;
 pub mod config;
@@ -83,7 +84,6 @@ fn spawn_workers(config: &Config, catalog: &Arc<Catalog>, host: &Host) {
         config.amqp.clone(),
         catalog.pool.clone(),
         catalog.outbox.clone(),
-        Arc::clone(&host.world),
         host.metrics.clone(),
         host.shutdown.clone(),
     ));

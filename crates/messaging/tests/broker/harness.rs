@@ -1,6 +1,6 @@
 //! A consumer, a relay, and a look at the broker from the side.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use futures::StreamExt as _;
 use lapin::{
@@ -83,7 +83,7 @@ pub async fn consuming<H: Handler>(amqp: &Url, handler: H) -> Background {
 /// An outbox and its database.
 pub struct Publisher {
     pub database: TestDatabase,
-    pub world: Arc<TestWorld>,
+    world: TestWorld,
     pub outbox: Outbox,
 }
 
@@ -91,14 +91,14 @@ impl Publisher {
     pub async fn create() -> Self {
         let no_more = Migrator { migrations: Cow::Borrowed(&[]), ..Migrator::DEFAULT };
         let database = TestDatabase::create(&migrations_with(&no_more)).await;
-        Self { database, world: Arc::new(TestWorld::new(7)), outbox: Outbox::default() }
+        Self { database, world: TestWorld::new(7), outbox: Outbox::default() }
     }
 
     /// Starts a relay.
     pub fn relaying(&self, amqp: &Url) -> Background {
         let (metrics, shutdown) = (Metrics::default(), CancellationToken::new());
-        let (pool, outbox, world) = (self.database.pool.clone(), self.outbox.clone(), self.world.clone());
-        let relay = relay("order", amqp.clone(), pool, outbox, world, metrics.clone(), shutdown.clone());
+        let (pool, outbox) = (self.database.pool.clone(), self.outbox.clone());
+        let relay = relay("order", amqp.clone(), pool, outbox, metrics.clone(), shutdown.clone());
         Background { metrics, shutdown, task: tokio::spawn(relay) }
     }
 
@@ -106,7 +106,7 @@ impl Publisher {
     pub async fn commit<E: Event>(&self, events: impl IntoIterator<Item = E>) {
         let mut tx = self.database.pool.begin().await.expect("a transaction");
         for event in events {
-            self.outbox.push(&mut tx, &event, self.world.as_ref()).await.expect("a row");
+            self.outbox.push(&mut tx, &event, &self.world).await.expect("a row");
         }
         tx.commit().await.expect("committed");
         self.outbox.wake();

@@ -36,12 +36,12 @@ async fn two_relays_send_every_event_once() {
 }
 
 #[tokio::test]
-async fn what_was_written_before_the_clock_jumped_back_is_sent_all_the_same() {
+async fn what_was_written_before_the_databases_clock_jumped_back_is_sent_all_the_same() {
     let (broker, publisher) = (TestBroker::create().await, Publisher::create().await);
     let client = Client::of(&broker).await;
     let mut arriving = client.listen("order.created").await;
     publisher.commit(orders(1)).await;
-    publisher.world.jump(-SignedDuration::from_hours(1));
+    publisher.database.jump(-SignedDuration::from_hours(1)).await;
 
     let relay = publisher.relaying(&broker.config);
     next(&mut arriving, 1).await;
@@ -66,7 +66,7 @@ async fn an_event_without_a_queue_is_kept_and_those_sent_with_it_are_not_held_up
     assert_eq!(publisher.unsent("order.paid").await, i64::try_from(MANY / 4).unwrap());
 
     let mut arriving = client.listen("order.paid").await;
-    publisher.world.advance(Duration::from_secs(1));
+    publisher.database.advance(Duration::from_secs(1)).await;
     next(&mut arriving, MANY / 4).await;
     publisher.all_sent("order.paid").await;
     relay.stop().await;
@@ -95,7 +95,7 @@ async fn an_event_that_the_broker_refuses_does_not_hold_up_the_others() {
     let mut arriving = client.listen("order.canceled").await;
     let correct = "UPDATE outbox SET exchange = 'order_events' WHERE routing_key = 'order.canceled'";
     sqlx::query(correct).execute(&publisher.database.pool).await.unwrap();
-    publisher.world.advance(Duration::from_mins(1));
+    publisher.database.advance(Duration::from_mins(1)).await;
     next(&mut arriving, 1).await;
     publisher.all_sent("order.canceled").await;
     relay.stop().await;
@@ -152,7 +152,7 @@ async fn a_blocked_relay_lets_go_of_the_outbox_keeps_its_connection_and_goes_on_
         if free().await == MANY { Ok(()) } else { Err(String::new()) }
     })
     .await;
-    publisher.world.advance(Duration::from_mins(5));
+    publisher.database.advance(Duration::from_mins(5)).await;
     eventually("the lag is measured", || async {
         let metrics = relay.metrics.encode().unwrap();
         if metrics.lines().any(|line| line.starts_with("outbox_lag_seconds 3")) { Ok(()) } else { Err(metrics) }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use reqwest::Client;
 use secrecy::ExposeSecret as _;
 use shop_faults::{Addresses, Books, Violation, Witness, audit};
@@ -26,7 +27,8 @@ use super::{
 
 /// How long anything may take before a test gives up: far beyond every lease, back-off and timeout of the services.
 pub const PATIENCE: Duration = Duration::from_mins(4);
-const DATABASES: [&str; 4] = ["product", "order", "payment", "delivery"];
+/// Services with a database.
+pub const DATABASES: [&str; 4] = ["product", "order", "payment", "delivery"];
 /// Shops at once: each is a handful of processes, and every process has its connections.
 static ROOM: Semaphore = Semaphore::const_new(3);
 /// Violations that are printed; the rest is counted.
@@ -138,6 +140,11 @@ impl Shop {
     /// Looks into a service's database.
     pub fn database(&self, service: &str) -> &sqlx::PgPool {
         &self.databases[service].pool
+    }
+
+    /// Lets the clock of a service's database jump.
+    pub async fn jump(&self, service: &str, by: SignedDuration) {
+        self.databases[service].jump(by).await;
     }
 
     /// Waits until nothing is under way; then no invariant may be broken.

@@ -41,11 +41,12 @@ use super::Carts;
 use crate::{
     domain::{Attempt, Checkout, Placed, is_refusal},
     error::Error,
-    store::{Begun, Call},
+    store::Begun,
 };
 
 /// The client side of a call gives up after 10 s at the latest, tries included, and tells the server side so (`shop-mesh`, and the
-/// Shop's rule for `mesh.edges`); the rest is for clocks that differ.
+/// Shop's rule for `mesh.edges`); the rest is for a process that is held up between Redis and that call, and for jumps of
+/// Redis's clock, by which it is counted.
 const CALL_LIFE: Duration = Duration::from_secs(20);
 
 impl Carts {
@@ -87,10 +88,9 @@ impl Carts {
         }
     }
 
-    async fn begin(&self, caller: &Caller) -> Result<(Begun, Call), Error> {
-        let now = self.world.now();
-        let call = Call { id: self.world.id(), now, over_at: now + CALL_LIFE };
-        Ok((self.store.begin(caller.id, self.world.id(), call).await?, call))
+    async fn begin(&self, caller: &Caller) -> Result<(Begun, Uuid), Error> {
+        let call = self.world.id();
+        Ok((self.store.begin(caller.id, self.world.id(), call, CALL_LIFE).await?, call))
     }
 
     /// In a task of its own: a buyer who closes the page ends the request, and would leave an order behind with a full cart.
@@ -98,7 +98,7 @@ impl Carts {
         &self,
         caller: &Caller,
         attempt: Attempt,
-        call: Call,
+        call: Uuid,
         checkout: Checkout,
     ) -> Result<Placed, Error> {
         let (carts, caller) = (self.clone(), caller.clone());
@@ -106,18 +106,18 @@ impl Carts {
         tokio::spawn(shop_mesh::with_this_deadline(place.in_current_span())).await.map_err(Fault::internal)?
     }
 
-    async fn place(&self, caller: &Caller, attempt: &Attempt, call: Call, checkout: Checkout) -> Result<Placed, Error> {
+    async fn place(&self, caller: &Caller, attempt: &Attempt, call: Uuid, checkout: Checkout) -> Result<Placed, Error> {
         match self.orders.create(caller, attempt, checkout).await {
             Ok(placed) => {
                 self.complete(caller, &placed).await;
                 // The key had made an order already, and nothing comes of this attempt.
                 if placed.order != attempt.order {
-                    self.refuse(caller, attempt.order, call.id).await;
+                    self.refuse(caller, attempt.order, call).await;
                 }
                 Ok(placed)
             }
             Err(fault) if is_refusal(&fault) => {
-                self.refuse(caller, attempt.order, call.id).await;
+                self.refuse(caller, attempt.order, call).await;
                 Err(attempt.naming_products(fault).into())
             }
             Err(unknown) => Err(unknown.into()),
@@ -125,7 +125,7 @@ impl Carts {
     }
 
     /// The cart no longer holds what an attempt of unknown outcome would order: order knows whether it did.
-    async fn settle(&self, caller: &Caller, attempt: Attempt, call: Call, checkout: Checkout) -> Result<Placed, Error> {
+    async fn settle(&self, caller: &Caller, attempt: Attempt, call: Uuid, checkout: Checkout) -> Result<Placed, Error> {
         if self.orders.find(caller, attempt.order).await?.is_some() {
             // There is an order: asking for it makes no other one, and has the key stand for it.
             return self.place_whatever_happens(caller, attempt, call, checkout).await;
@@ -148,7 +148,7 @@ impl Carts {
 
     /// The buyer is told of the refusal even when the attempt cannot be ended now: the next checkout ends it.
     async fn refuse(&self, caller: &Caller, order: Uuid, call: Uuid) {
-        if let Err(error) = self.store.refuse(caller.id, order, call, self.world.now()).await {
+        if let Err(error) = self.store.refuse(caller.id, order, call).await {
             let cause = Fault::from(error).cause();
             tracing::warn!(error.cause = cause, order = %order, "the refused attempt is ended later");
         }

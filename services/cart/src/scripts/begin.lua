@@ -2,7 +2,11 @@
 -- requests at once exactly one may start the attempt, and the snapshot must be the cart of one moment.
 -- The attempt is a hash: `order` is its order id, `call:<id>` the time until which a call of it may still make the order,
 -- every other field a product of the snapshot with its quantity.
--- KEYS: items, attempt, done. ARGV: life in seconds, order id of a new attempt, call, now, end of the call (milliseconds).
+-- Times are of Redis's clock, which is the same for every process of the cart.
+-- KEYS: items, attempt, done. ARGV: life in seconds, order id of a new attempt, call, milliseconds the call may take.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
 local function answer(word, order, lines)
   table.insert(lines, 1, order)
   table.insert(lines, 1, word)
@@ -10,7 +14,7 @@ local function answer(word, order, lines)
 end
 
 local function register_call()
-  redis.call('HSET', KEYS[2], 'call:' .. ARGV[3], ARGV[5])
+  redis.call('HSET', KEYS[2], 'call:' .. ARGV[3], string.format('%.0f', now + ARGV[4]))
   redis.call('EXPIRE', KEYS[1], ARGV[1])
   redis.call('EXPIRE', KEYS[2], ARGV[1])
 end
@@ -23,7 +27,7 @@ if #attempt > 0 then
     if field == 'order' then
       order = value
     elseif string.sub(field, 1, 5) == 'call:' then
-      in_flight = in_flight or tonumber(value) > tonumber(ARGV[4])
+      in_flight = in_flight or tonumber(value) > now
     else
       table.insert(lines, field)
       table.insert(lines, value)

@@ -1,15 +1,12 @@
 //! One order a checkout, whatever happens in between.
 
-use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, sync::atomic::Ordering};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use shop_testing::eventually;
 
 use crate::harness::{Shop, order};
-
-/// Longer than a call of an attempt may still make an order.
-const CALLS_ARE_OVER: Duration = Duration::from_secs(30);
 
 async fn until_calls(shop: &Shop, count: usize) {
     eventually("order is asked", || async {
@@ -197,7 +194,7 @@ async fn after_an_unknown_outcome_what_the_buyer_took_out_is_not_ordered() {
     let (status, problem) = buyer.checkout().await;
     assert_eq!((status, &problem["type"]), (409, &json!("urn:shopkeeper:problem:checkout_in_progress")));
 
-    shop.world.advance(CALLS_ARE_OVER);
+    shop.end_calls(buyer.id).await;
     assert_eq!(buyer.checkout().await.0, 201);
     let orders = shop.neighbours.orders();
     assert_eq!(orders.len(), 1);
@@ -214,7 +211,7 @@ async fn after_an_unknown_outcome_an_order_that_was_made_is_found_even_from_a_ch
     assert_eq!(buyer.checkout().await.0, 503);
     buyer.call(Method::PUT, &format!("/api/v1/cart/items/{desk}"), Some(json!({ "quantity": 1 }))).await;
     buyer.add(lamp, 1).await;
-    shop.world.advance(CALLS_ARE_OVER);
+    shop.end_calls(buyer.id).await;
     let (status, placed) = buyer.checkout().await;
     assert_eq!((status, shop.neighbours.orders().len()), (201, 1));
     assert_eq!(placed["order_id"], json!(shop.neighbours.orders()[0].order_id));

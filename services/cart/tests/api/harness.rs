@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
+use redis::{AsyncCommands as _, aio::MultiplexedConnection};
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -20,12 +21,11 @@ pub struct Shop {
     pub neighbours: Arc<Neighbours>,
     /// The catalog's server.
     pub catalog: neighbours::Running,
-    /// The service's clock.
-    pub world: Arc<TestWorld>,
     /// The service's broker.
     pub broker: TestBroker,
     /// The service.
     pub cart: Running,
+    world: Arc<TestWorld>,
     config: Config,
     tokens: TestTokens,
     _orders: neighbours::Running,
@@ -70,7 +70,7 @@ impl Shop {
         change(&mut config);
         let world = Arc::new(TestWorld::new(Uuid::new_v4().as_u64_pair().0));
         let cart = serve(&config, &world).await;
-        Self { neighbours, catalog, world, broker, config, tokens, cart, _orders: orders }
+        Self { neighbours, catalog, broker, cart, world, config, tokens, _orders: orders }
     }
 
     /// A new process in place of the one that runs.
@@ -79,12 +79,25 @@ impl Shop {
         std::mem::replace(&mut self.cart, new).stop().await;
     }
 
+    /// Half a minute later: no call of `buyer`'s attempt can make an order any more.
+    pub async fn end_calls(&self, buyer: Uuid) {
+        let (mut redis, attempt) = (self.redis().await, format!("cart:attempt:{buyer}"));
+        let fields: Vec<String> = redis.hkeys(&attempt).await.expect("Redis answers");
+        for call in fields.iter().filter(|field| field.starts_with("call:")) {
+            let () = redis.hincr(&attempt, call, -30_000).await.expect("Redis answers");
+        }
+    }
+
     /// Takes everything of `buyer` out of Redis.
     pub async fn forget(&self, buyer: Uuid) {
-        let client = redis::Client::open(self.config.redis.url.expose_secret()).expect("a good URL");
-        let mut redis = client.get_multiplexed_async_connection().await.expect("Redis is there");
+        let mut redis = self.redis().await;
         let keys = ["items", "attempt", "done"].map(|kind| format!("cart:{kind}:{buyer}"));
         redis::cmd("DEL").arg(&keys).exec_async(&mut redis).await.expect("Redis answers");
+    }
+
+    async fn redis(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.config.redis.url.expose_secret()).expect("a good URL");
+        client.get_multiplexed_async_connection().await.expect("Redis is there")
     }
 
     /// A buyer with an empty cart.

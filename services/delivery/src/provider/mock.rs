@@ -1,11 +1,9 @@
 //! A carrier for development. Its ledger is a table beside the service's own, so it keeps its word over restarts and says
 //! afterwards what it did.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt as _};
-use jiff_sqlx::ToSqlx as _;
-use shop_core::World;
 use shop_mock::{Subject, Then};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -17,26 +15,26 @@ use crate::config::Provider;
 pub struct MockProvider {
     ledger: PgPool,
     behaviour: Provider,
-    world: Arc<dyn World>,
 }
 
 /// What the ledger says of a key.
 #[derive(sqlx::FromRow)]
 struct Entry {
     entry: String,
-    arrives_at: jiff_sqlx::Timestamp,
+    /// Seconds until it arrives.
+    seconds: f64,
 }
 
 impl MockProvider {
     /// A carrier that writes its ledger through `pool`.
     #[must_use]
-    pub fn new(ledger: PgPool, behaviour: Provider, world: Arc<dyn World>) -> Self {
-        Self { ledger, behaviour, world }
+    pub fn new(ledger: PgPool, behaviour: Provider) -> Self {
+        Self { ledger, behaviour }
     }
 
     async fn take(&self, parcel: &Parcel) -> Result<Shipment, ProviderError> {
         let subject = Subject { city: &parcel.address.city, ..Subject::default() };
-        let fate = self.behaviour.outcomes.of(&self.ledger, parcel.key, subject, self.world.now()).await;
+        let fate = self.behaviour.outcomes.of(&self.ledger, parcel.key, subject).await;
         let fate = fate.map_err(no_answer)?;
         if fate == Some(Then::Fail) {
             return Err(ProviderError("it was told to fail".into()));
@@ -46,27 +44,26 @@ impl MockProvider {
             pending::<()>().await;
         }
         Ok(match entry.entry.as_str() {
-            "shipped" | "delivered" | "undeliverable" => Shipment::Accepted { takes: self.until(&entry) },
+            "shipped" | "delivered" | "undeliverable" => Shipment::Accepted { takes: entry.takes() },
             _ => Shipment::Refused { reason: entry.entry },
         })
     }
 
     /// Writes the first entry of a key; answers with the one that then holds.
     async fn enter(&self, parcel: &Parcel, fate: Option<Then>) -> sqlx::Result<Entry> {
-        let now = self.world.now();
         // An update that changes nothing, because only a row that was written is given back.
         sqlx::query_as(
             "INSERT INTO mock_parcels (key, reference, city, entry, undeliverable, arrives_at, entered_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT ON CONSTRAINT mock_parcels_pkey DO UPDATE SET key = mock_parcels.key RETURNING entry, arrives_at",
+             VALUES ($1, $2, $3, $4, $5, now() + $6, now())
+             ON CONFLICT ON CONSTRAINT mock_parcels_pkey DO UPDATE SET key = mock_parcels.key
+             RETURNING entry, extract(epoch FROM arrives_at - now())::double precision AS seconds",
         )
         .bind(parcel.key)
         .bind(parcel.order_id)
         .bind(&parcel.address.city)
         .bind(if fate == Some(Then::Decline) { "declined" } else { "shipped" })
         .bind(fate == Some(Then::Undeliverable))
-        .bind((now + self.behaviour.latency.0).to_sqlx())
-        .bind(now.to_sqlx())
+        .bind(self.behaviour.latency.0)
         .fetch_one(&self.ledger)
         .await
     }
@@ -74,17 +71,16 @@ impl MockProvider {
     async fn look_for(&self, key: Uuid) -> sqlx::Result<Tracking> {
         let entry: Entry = sqlx::query_as(
             "UPDATE mock_parcels SET entry = CASE
-                 WHEN entry <> 'shipped' OR arrives_at > $2 THEN entry
+                 WHEN entry <> 'shipped' OR arrives_at > now() THEN entry
                  WHEN undeliverable THEN 'undeliverable'
                  ELSE 'delivered' END
-             WHERE key = $1 RETURNING entry, arrives_at",
+             WHERE key = $1 RETURNING entry, extract(epoch FROM arrives_at - now())::double precision AS seconds",
         )
         .bind(key)
-        .bind(self.world.now().to_sqlx())
         .fetch_one(&self.ledger)
         .await?;
         Ok(match entry.entry.as_str() {
-            "shipped" => Tracking::OnItsWay { takes: self.until(&entry) },
+            "shipped" => Tracking::OnItsWay { takes: entry.takes() },
             "delivered" => Tracking::Arrived,
             _ => Tracking::Undeliverable { reason: entry.entry },
         })
@@ -92,21 +88,22 @@ impl MockProvider {
 
     async fn bring_back(&self, key: Uuid) -> sqlx::Result<Recall> {
         let entry: String = sqlx::query_scalar(
-            "INSERT INTO mock_parcels (key, city, entry, arrives_at, entered_at) VALUES ($1, '', 'closed', $2, $2)
+            "INSERT INTO mock_parcels (key, city, entry, arrives_at, entered_at) VALUES ($1, '', 'closed', now(), now())
              ON CONFLICT ON CONSTRAINT mock_parcels_pkey DO UPDATE SET
                  entry = CASE WHEN mock_parcels.entry IN ('closed', 'declined') THEN mock_parcels.entry ELSE 'recalled' END,
                  entered_at = excluded.entered_at
              RETURNING entry",
         )
         .bind(key)
-        .bind(self.world.now().to_sqlx())
         .fetch_one(&self.ledger)
         .await?;
         Ok(if entry == "recalled" { Recall::ComesBack } else { Recall::Nothing })
     }
+}
 
-    fn until(&self, entry: &Entry) -> Duration {
-        Duration::try_from(entry.arrives_at.to_jiff().duration_since(self.world.now())).unwrap_or_default()
+impl Entry {
+    fn takes(&self) -> Duration {
+        Duration::try_from_secs_f64(self.seconds).unwrap_or_default()
     }
 }
 

@@ -28,7 +28,7 @@ pub const CITY: &str = "London";
 /// How long an answer is waited for.
 const PATIENCE: Span = Span(Duration::from_millis(500));
 
-/// A database, a broker and a clock, and the service's neighbours.
+/// A database with its clock, a broker and ids, and the service's neighbours.
 pub struct Shop {
     pub neighbours: Neighbours,
     pub world: Arc<TestWorld>,

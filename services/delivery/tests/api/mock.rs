@@ -1,9 +1,8 @@
 //! The carrier that ships with the service.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use shop_config::Span;
-use shop_core::World;
 use shop_delivery::{
     config::Provider,
     provider::{Address, DeliveryProvider as _, MockProvider, Parcel, Recall, Shipment, Tracking},
@@ -70,7 +69,7 @@ async fn a_parcel_is_on_its_way_for_its_time_and_a_restarted_carrier_knows_it() 
     let Shipment::Accepted { takes } = mock(&shop).ship(&parcel).await.unwrap() else { panic!("it is refused") };
     assert!(takes + Duration::from_mins(1) > HOUR && takes <= HOUR, "{takes:?}");
     assert!(matches!(mock(&shop).track(parcel.key).await.unwrap(), Tracking::OnItsWay { .. }));
-    shop.world.advance(HOUR);
+    shop.database.advance(HOUR).await;
     assert_eq!(mock(&shop).track(parcel.key).await.unwrap(), Tracking::Arrived);
     assert_eq!(mock(&shop).ship(&parcel).await.unwrap(), Shipment::Accepted { takes: Duration::ZERO });
 }
@@ -89,9 +88,8 @@ async fn a_key_that_was_called_back_is_closed_for_good() {
 }
 
 fn mock(shop: &Shop) -> MockProvider {
-    let world: Arc<dyn World> = shop.world.clone();
     let behaviour = Provider { latency: Span(HOUR), ..Provider::default() };
-    MockProvider::new(shop.database.pool.clone(), behaviour, world)
+    MockProvider::new(shop.database.pool.clone(), behaviour)
 }
 
 fn parcel() -> Parcel {

@@ -51,7 +51,7 @@ async fn a_parcel_arrives_when_its_time_has_come_and_not_before() {
     shop.neighbours.publish(&paid(order)).await;
     shop.neighbours.receive::<DeliveryShipped>(order).await;
     assert!(shop.neighbours.all::<DeliveryDelivered>(order).is_empty());
-    shop.world.advance(Duration::from_secs(3601));
+    shop.database.advance(Duration::from_secs(3601)).await;
     shop.neighbours.receive::<DeliveryDelivered>(order).await;
 }
 
@@ -68,9 +68,8 @@ async fn a_service_that_dies_between_the_shipment_and_its_commit_ships_no_second
     doomed.shutdown_background();
 
     carrier.answer();
-    let later = TestWorld::new(2);
-    later.advance(Duration::from_mins(2));
-    start(shop.config(), Arc::clone(&carrier), Arc::new(later)).await;
+    shop.database.advance(Duration::from_mins(2)).await;
+    start(shop.config(), Arc::clone(&carrier), Arc::new(TestWorld::new(2))).await;
     shop.neighbours.receive::<DeliveryDelivered>(order).await;
     assert_eq!(carrier.books().shipments, 1);
     assert_eq!(shop.neighbours.all::<DeliveryShipped>(order).len(), 1);

@@ -1,4 +1,4 @@
-//! What has served its time. The clock is the injected one.
+//! What has served its time. The clock is the database's.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn a_parcel_that_arrived_is_forgotten_after_a_month_and_is_not_shipped_aga
     shop.neighbours.receive::<DeliveryShipped>(waiting).await;
     service.stop().await;
 
-    shop.world.advance(32 * DAY);
+    shop.database.advance(32 * DAY).await;
     let _service = shop.start_slow().await;
     eventually("only the parcel that is on its way is known", || async {
         let known: Vec<Uuid> =

@@ -41,7 +41,7 @@ async fn a_parcel_whose_order_is_canceled_is_called_back_once_and_does_not_arriv
     service.handled("order.canceled", 3).await;
     carrier.until("the parcel is called back", |books| books.recalls == 1).await;
 
-    shop.world.advance(2 * HOUR);
+    shop.database.advance(2 * HOUR).await;
     shop.neighbours.receive::<DeliveryDelivered>(next).await;
     assert!(shop.neighbours.all::<DeliveryDelivered>(order).is_empty());
     assert_eq!(carrier.books().recalls, 1);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use shop_auth::Caller;
 use shop_core::{Money, RequestKey};
+use shop_messaging::inbox;
 use shop_proto::events::{OrderCanceled, OrderCreated, OrderLine};
 use shop_telemetry::Carrier;
 use sqlx::{PgConnection, types::Json};
@@ -26,8 +27,11 @@ impl Orders {
         let id = draft.order_id.unwrap_or_else(|| self.world.id());
         let lines = self.reserve(caller, id, &draft).await?;
         let placed = match draft.total(&lines) {
-            Ok(total) => self.place(caller, &self.placed_now(caller, id, draft, total), &lines, key.as_ref()).await?,
-            Err(refusal) => self.refuse(caller, id, refusal).await?,
+            Ok(total) => self.place(caller, self.new_order(caller, id, draft, total), &lines, key.as_ref()).await?,
+            Err(refusal) => {
+                self.refuse(caller.id, id, refusal).await?;
+                None
+            }
         };
         match placed {
             Some(order) => Ok(order),
@@ -69,8 +73,7 @@ impl Orders {
         if draft.asks_for(&reservation.lines) { Ok(reservation.lines) } else { Err(Error::LinesDiffer) }
     }
 
-    fn placed_now(&self, caller: &Caller, id: Uuid, draft: Draft, total: Money) -> Order {
-        let now = self.now();
+    fn new_order(&self, caller: &Caller, id: Uuid, draft: Draft, total: Money) -> Order {
         Order {
             id,
             user_id: caller.id,
@@ -80,8 +83,8 @@ impl Orders {
             currency: self.currency,
             address: draft.address,
             trace: Json(Carrier::current()),
-            expires_at: now.checked_add(self.unpaid_expiry).unwrap_or(Timestamp::MAX),
-            created_at: now,
+            // Its row will say so more exactly.
+            created_at: self.world.now(),
         }
     }
 
@@ -90,65 +93,74 @@ impl Orders {
     async fn place(
         &self,
         caller: &Caller,
-        order: &Order,
+        order: Order,
         lines: &[Line],
         key: Option<&RequestKey>,
     ) -> Result<Option<Order>, Error> {
         let mut tx = self.pool.begin().await?;
-        let before = self.keep(&mut tx, key, order).await;
+        let before = self.keep(&mut tx, key, &order).await;
         if matches!(&before, Ok(Some(_))) || before.as_ref().is_err_and(Error::is_key_reused) {
             tx.rollback().await?;
-            self.refuse(caller, order.id, Refusal::KeyUsed).await?;
+            self.refuse(caller.id, order.id, Refusal::KeyUsed).await?;
             return before;
         }
         before?;
-        if !store::place(&mut tx, order, Reason::Placed.as_str()).await? {
-            return Ok(None);
-        }
-        store::add_lines(&mut tx, order, lines).await?;
-        self.outbox.push(&mut tx, &created(order, lines), &*self.world).await?;
+        let placed = store::place(&mut tx, &order, self.unpaid_expiry, Reason::Placed.as_str()).await?;
+        let Some(created_at) = placed else { return Ok(None) };
+        let order = Order { created_at, ..order };
+        store::add_lines(&mut tx, &order, lines).await?;
+        self.outbox.push(&mut tx, &self.created(&order, lines), &*self.world).await?;
         tx.commit().await?;
         self.metrics.moved(Status::Created, Reason::Placed);
         self.outbox.wake();
-        Ok(Some(order.clone()))
+        Ok(Some(order))
     }
 
-    /// Writes that no order comes of this id, and has the stock released that was reserved for it. Never an order: the
-    /// caller then learns what the id stands for.
-    async fn refuse(&self, caller: &Caller, id: Uuid, refusal: Refusal) -> Result<Option<Order>, Error> {
+    /// The catalog asks what became of a checkout whose stock it has set aside. One that made no order by now never will. An
+    /// order that is there says by itself what becomes of it.
+    pub async fn answer_for(&self, event: Uuid, user: Uuid, id: Uuid) -> Result<(), Error> {
         let mut tx = self.pool.begin().await?;
-        if store::refuse(&mut tx, id, caller.id, refusal, self.now()).await? {
-            self.release(&mut tx, caller, id, refusal).await?;
+        if inbox::first_time(&mut tx, event).await?.is_some() {
+            self.close(&mut tx, user, id, Refusal::Expired).await?;
             tx.commit().await?;
             self.outbox.wake();
         }
-        Ok(None)
+        Ok(())
     }
 
-    async fn release(&self, tx: &mut PgConnection, caller: &Caller, id: Uuid, refusal: Refusal) -> sqlx::Result<()> {
-        let canceled = OrderCanceled {
-            order_id: id.to_string(),
-            user_id: caller.id.to_string(),
-            reason: refusal.code().to_owned(),
-        };
+    async fn refuse(&self, user: Uuid, id: Uuid, refusal: Refusal) -> Result<(), Error> {
+        let mut tx = self.pool.begin().await?;
+        self.close(&mut tx, user, id, refusal).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    /// Writes that no order comes of this id, unless it is taken, and has the stock released that was reserved for it.
+    async fn close(&self, tx: &mut PgConnection, user: Uuid, id: Uuid, refusal: Refusal) -> sqlx::Result<()> {
+        if !store::refuse(tx, id, user, refusal).await? {
+            return Ok(());
+        }
+        let (order_id, user_id) = (id.to_string(), user.to_string());
+        let canceled = OrderCanceled { order_id, user_id, reason: refusal.code().to_owned() };
         self.outbox.push(tx, &canceled, &*self.world).await
     }
-}
 
-fn created(order: &Order, lines: &[Line]) -> OrderCreated {
-    let lines = lines.iter().map(|line| OrderLine {
-        product_id: line.product_id.to_string(),
-        seller_id: line.seller_id.to_string(),
-        product_name: line.product_name.clone(),
-        unit_price_minor: line.unit_price_minor,
-        quantity: line.quantity,
-    });
-    OrderCreated {
-        order_id: order.id.to_string(),
-        user_id: order.user_id.to_string(),
-        total_minor: order.total_minor,
-        currency: order.currency.code().to_owned(),
-        lines: lines.collect(),
-        expires_at: order.expires_at.to_string(),
+    fn created(&self, order: &Order, lines: &[Line]) -> OrderCreated {
+        let lines = lines.iter().map(|line| OrderLine {
+            product_id: line.product_id.to_string(),
+            seller_id: line.seller_id.to_string(),
+            product_name: line.product_name.clone(),
+            unit_price_minor: line.unit_price_minor,
+            quantity: line.quantity,
+        });
+        OrderCreated {
+            order_id: order.id.to_string(),
+            user_id: order.user_id.to_string(),
+            total_minor: order.total_minor,
+            currency: order.currency.code().to_owned(),
+            lines: lines.collect(),
+            expires_at: order.created_at.checked_add(self.unpaid_expiry).unwrap_or(Timestamp::MAX).to_string(),
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Orders {
         key: Option<&RequestKey>,
     ) -> Result<Option<Order>, Error> {
         let Some(key) = key else { return Ok(None) };
-        match request(caller.id, key).answered(connection, self.now()).await? {
+        match request(caller.id, key).answered(connection).await? {
             Some(answer) => recall(connection, caller.id, &answer).await.map(Some),
             None => Ok(None),
         }
@@ -55,7 +55,7 @@ impl Orders {
         let Some(key) = key else { return Ok(None) };
         let answer = Answer { order: order.id, status: order.status };
         let answer = serde_json::to_string(&answer).map_err(Fault::internal)?;
-        match request(order.user_id, key).take(tx, &answer, self.now()).await? {
+        match request(order.user_id, key).take(tx, &answer).await? {
             Some(before) => recall(tx, order.user_id, &before).await.map(Some),
             None => Ok(None),
         }

@@ -78,7 +78,7 @@ async fn a_refused_checkout_is_forgotten_after_a_week_and_an_order_never() {
     request.expected_total_minor = Some(1);
     assert_eq!(shop.create(&buyer, request).await.unwrap_err().code(), Code::FailedPrecondition);
 
-    shop.world.advance(Duration::from_hours(8 * 24));
+    shop.database.advance(Duration::from_hours(8 * 24)).await;
     let _replica = shop.replica().await;
     eventually("only the order's id is taken", || async {
         let query = sqlx::query_scalar("SELECT order_id FROM order_attempts");
@@ -96,7 +96,7 @@ async fn an_order_nobody_pays_in_time_expires_and_a_paid_one_does_not() {
     let paid = shop.pay_for_a_kettle(&buyer, &neighbours).await;
     let (created, waiting) = (shop.order_a_kettle(&buyer).await, shop.order_a_kettle(&buyer).await);
     shop.handled(neighbours.publish(&pending(waiting)).await).await;
-    shop.world.advance(EXPIRY + Duration::from_secs(1));
+    shop.database.advance(EXPIRY + Duration::from_secs(1)).await;
     let fresh = shop.order_a_kettle(&buyer).await;
 
     for order in [created, waiting] {

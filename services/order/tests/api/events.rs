@@ -1,10 +1,17 @@
 //! What the neighbours' events do to an order.
 
 use serde_json::json;
-use shop_proto::events::{DeliveryFailed, InventoryRejected, OrderPaid, PaymentFailed, PaymentRefunded};
+use shop_mesh::from_status;
+use shop_proto::events::{
+    DeliveryFailed, InventoryRejected, InventoryUnclaimed, OrderPaid, PaymentFailed, PaymentRefunded,
+};
 use uuid::Uuid;
 
-use crate::harness::{Shop, delivered, pending, reasons, shipped, succeeded};
+use crate::harness::{Person, Shop, checkout, delivered, pending, reasons, shipped, succeeded};
+
+fn unclaimed(buyer: &Person, order: Uuid) -> InventoryUnclaimed {
+    InventoryUnclaimed { order_id: order.to_string(), user_id: buyer.id.to_string() }
+}
 
 #[tokio::test]
 async fn an_order_is_paid_shipped_and_delivered_and_every_step_is_told() {
@@ -200,4 +207,46 @@ async fn a_payment_of_another_amount_or_for_no_order_is_parked() {
     neighbours.publish(&nameless).await;
     neighbours.parked("order", 3).await;
     assert_eq!(shop.view(&buyer, order).await["status"], "CREATED");
+}
+
+#[tokio::test]
+async fn stock_that_is_asked_after_goes_back_for_a_checkout_that_made_no_order_and_stays_with_an_order() {
+    let (shop, neighbours) = Shop::open().await;
+    let (buyer, abandoned) = (shop.buyer(), Uuid::now_v7());
+    let (placed, paid) = (shop.order_a_kettle(&buyer).await, shop.pay_for_a_kettle(&buyer, &neighbours).await);
+    let kettle = shop.catalog.stock("Kettle", Uuid::now_v7(), 1999, 10);
+    shop.catalog.reserve_for(abandoned, kettle, 1);
+    for order in [abandoned, placed, paid] {
+        let event = neighbours.publish(&unclaimed(&buyer, order)).await;
+        shop.handled(event).await;
+        neighbours.publish_as(event, &unclaimed(&buyer, order)).await;
+        shop.handled(neighbours.publish(&unclaimed(&buyer, order)).await).await;
+    }
+    shop.tells(&neighbours, abandoned, &["order.canceled"]).await;
+    shop.cancels(&neighbours, abandoned, "checkout_expired").await;
+    shop.tells(&neighbours, placed, &["order.created"]).await;
+    shop.tells(&neighbours, paid, &["order.created", "order.paid"]).await;
+
+    let status = shop.create(&buyer, checkout(&buyer, abandoned, &[(kettle, 1)])).await.unwrap_err();
+    assert_eq!(from_status("order", status).code(), "checkout_expired");
+    shop.tells(&neighbours, abandoned, &["order.canceled"]).await;
+}
+
+#[tokio::test]
+async fn a_checkout_that_is_asked_after_at_that_moment_makes_an_order_or_gives_its_stock_back_and_never_both() {
+    let (shop, neighbours) = Shop::open().await;
+    let buyer = shop.buyer();
+    let kettle = shop.catalog.stock("Kettle", Uuid::now_v7(), 1999, 100);
+    for _ in 0..20 {
+        let (order, question) = (Uuid::now_v7(), Uuid::new_v4());
+        shop.catalog.reserve_for(order, kettle, 1);
+        let asked = unclaimed(&buyer, order);
+        let (made, ()) = tokio::join!(
+            shop.create(&buyer, checkout(&buyer, order, &[(kettle, 1)])),
+            neighbours.publish_as(question, &asked)
+        );
+        shop.handled(question).await;
+        let told = if made.is_ok() { "order.created" } else { "order.canceled" };
+        shop.tells(&neighbours, order, &[told]).await;
+    }
 }

@@ -134,7 +134,7 @@ async fn a_refused_checkout_does_not_use_up_its_key_and_after_a_day_a_key_is_new
     };
     assert_eq!(code_of(make(2, 1).await), "out_of_stock");
     let first = make(1, 2).await.unwrap();
-    shop.world.advance(Duration::from_hours(24));
+    shop.database.advance(Duration::from_hours(24)).await;
     assert_eq!(shop.by_key(&buyer, key("k", 2)).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(code_of(make(1, 3).await), "out_of_stock");
     assert_eq!(shop.status(&buyer, first.order_id.parse().unwrap()).await.unwrap().order_id, first.order_id);

@@ -1,11 +1,9 @@
 //! A provider for development. Its ledger is a table beside the service's own, so it keeps its word over restarts and says
 //! afterwards what it did.
 
-use std::{future::pending, sync::Arc};
+use std::future::pending;
 
 use futures::future::{BoxFuture, FutureExt as _};
-use jiff_sqlx::ToSqlx as _;
-use shop_core::World;
 use shop_mock::{Subject, Then};
 use sqlx::PgPool;
 use tokio::time::sleep;
@@ -18,20 +16,19 @@ use crate::config::Provider;
 pub struct MockProvider {
     ledger: PgPool,
     behaviour: Provider,
-    world: Arc<dyn World>,
 }
 
 impl MockProvider {
     /// A provider that writes its ledger through `pool`.
     #[must_use]
-    pub fn new(ledger: PgPool, behaviour: Provider, world: Arc<dyn World>) -> Self {
-        Self { ledger, behaviour, world }
+    pub fn new(ledger: PgPool, behaviour: Provider) -> Self {
+        Self { ledger, behaviour }
     }
 
     async fn take(&self, charge: &Charge) -> Result<Capture, ProviderError> {
         sleep(self.behaviour.latency.0).await;
         let subject = Subject { amount_minor: charge.amount.0, ..Subject::default() };
-        let fate = self.behaviour.outcomes.of(&self.ledger, charge.key, subject, self.world.now()).await;
+        let fate = self.behaviour.outcomes.of(&self.ledger, charge.key, subject).await;
         let entry = match fate.map_err(no_answer)? {
             Some(Then::Fail) => return Err(ProviderError("it was told to fail".into())),
             Some(Then::Decline | Then::Undeliverable) => self.enter(charge, "declined").await,
@@ -50,7 +47,7 @@ impl MockProvider {
         // An update that changes nothing, because only a row that was written is given back.
         sqlx::query_scalar(
             "INSERT INTO mock_charges (key, reference, amount_minor, currency, entry, entered_at)
-             VALUES ($1, $2, $3, $4, $5, $6)
+             VALUES ($1, $2, $3, $4, $5, now())
              ON CONFLICT ON CONSTRAINT mock_charges_pkey DO UPDATE SET key = mock_charges.key RETURNING entry",
         )
         .bind(charge.key)
@@ -58,7 +55,6 @@ impl MockProvider {
         .bind(charge.amount.0)
         .bind(&charge.currency)
         .bind(entry)
-        .bind(self.world.now().to_sqlx())
         .fetch_one(&self.ledger)
         .await
     }
@@ -67,14 +63,13 @@ impl MockProvider {
         sleep(self.behaviour.latency.0).await;
         // XXX is ISO 4217's code for "no currency".
         let entry: String = sqlx::query_scalar(
-            "INSERT INTO mock_charges (key, amount_minor, currency, entry, entered_at) VALUES ($1, 0, 'XXX', 'closed', $2)
+            "INSERT INTO mock_charges (key, amount_minor, currency, entry, entered_at) VALUES ($1, 0, 'XXX', 'closed', now())
              ON CONFLICT ON CONSTRAINT mock_charges_pkey DO UPDATE SET
                  entry = CASE mock_charges.entry WHEN 'captured' THEN 'refunded' ELSE mock_charges.entry END,
                  entered_at = excluded.entered_at
              RETURNING entry",
         )
         .bind(key)
-        .bind(self.world.now().to_sqlx())
         .fetch_one(&self.ledger)
         .await
         .map_err(no_answer)?;

@@ -55,10 +55,10 @@ impl Shop {
     }
 
     /// Starts the service with the provider that ships with it, which misbehaves by these rules.
-    pub async fn start_mock(&self, outcomes: &str, world: Arc<dyn World>) -> Running {
+    pub async fn start_mock(&self, outcomes: &str) -> Running {
         let outcomes = Outcomes::try_from(outcomes.to_owned()).expect("rules");
         let provider = Provider { outcomes, patience: PATIENCE, ..self.config().provider };
-        let service = Running::start::<App>(Config { provider, ..self.config() }, Host::new(world)).await;
+        let service = Running::start::<App>(Config { provider, ..self.config() }, Host::system()).await;
         service.ready().await;
         service
     }
@@ -109,7 +109,8 @@ pub fn canceled(order: Uuid) -> OrderCanceled {
 /// A provider that approves everything, remembers every key, and can be made to keep its answers to itself.
 pub struct CountingProvider {
     books: Mutex<Books>,
-    open: watch::Sender<bool>,
+    captures: watch::Sender<bool>,
+    refunds: watch::Sender<bool>,
     captures_to_fail: AtomicUsize,
     refunds_to_fail: AtomicUsize,
 }
@@ -132,7 +133,8 @@ impl CountingProvider {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             books: Mutex::default(),
-            open: watch::Sender::new(true),
+            captures: watch::Sender::new(true),
+            refunds: watch::Sender::new(true),
             captures_to_fail: AtomicUsize::new(0),
             refunds_to_fail: AtomicUsize::new(0),
         })
@@ -140,11 +142,20 @@ impl CountingProvider {
 
     /// From now on captures count, but nobody hears of it.
     pub fn hold_answers(&self) {
-        self.open.send_replace(false);
+        self.captures.send_replace(false);
     }
 
     pub fn answer(&self) {
-        self.open.send_replace(true);
+        self.captures.send_replace(true);
+    }
+
+    /// The same of refunds.
+    pub fn hold_refunds(&self) {
+        self.refunds.send_replace(false);
+    }
+
+    pub fn answer_refunds(&self) {
+        self.refunds.send_replace(true);
     }
 
     /// So many calls that follow get no answer, and do nothing.
@@ -195,7 +206,7 @@ impl PaymentProvider for CountingProvider {
                     books.charges += 1;
                 }
             }
-            self.open.subscribe().wait_for(|open| *open).await.expect("the sender is ours");
+            self.captures.subscribe().wait_for(|open| *open).await.expect("the sender is ours");
             self.entries().waiting -= 1;
             Ok(Capture::Taken)
         }
@@ -205,15 +216,14 @@ impl PaymentProvider for CountingProvider {
     fn refund(&self, key: Uuid) -> BoxFuture<'_, Result<Refund, ProviderError>> {
         async move {
             self.fails(&self.refunds_to_fail)?;
-            let mut books = self.entries();
-            Ok(match books.taken.insert(key, false) {
-                Some(true) => {
-                    books.refunds += 1;
-                    Refund::GivenBack
-                }
-                Some(false) => Refund::GivenBack,
-                None => Refund::Nothing,
-            })
+            let taken = {
+                let mut books = self.entries();
+                let taken = books.taken.insert(key, false);
+                books.refunds += usize::from(taken == Some(true));
+                taken
+            };
+            self.refunds.subscribe().wait_for(|open| *open).await.expect("the sender is ours");
+            Ok(if taken.is_some() { Refund::GivenBack } else { Refund::Nothing })
         }
         .boxed()
     }

@@ -68,9 +68,8 @@ async fn a_service_that_dies_between_the_charge_and_its_commit_charges_no_second
     assert_eq!(provider.books().charges, 1);
 
     provider.answer();
-    let later = TestWorld::new(2);
-    later.advance(Duration::from_mins(2));
-    start(shop.config(), Arc::clone(&provider), Arc::new(later)).await;
+    shop.database.advance(Duration::from_mins(2)).await;
+    start(shop.config(), Arc::clone(&provider), Arc::new(TestWorld::new(2))).await;
     shop.neighbours.receive::<PaymentSucceeded>(order).await;
     assert_eq!(provider.books().charges, 1);
 }

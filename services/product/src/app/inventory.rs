@@ -21,7 +21,7 @@ impl Catalog {
         if stock < reserved {
             return Err(Error::BelowReserved { reserved });
         }
-        let inventory = store::inventory::set(&mut tx, product, stock, self.world.now()).await?;
+        let inventory = store::inventory::set(&mut tx, product, stock).await?;
         self.push_inventory(&mut tx, &inventory).await?;
         tx.commit().await?;
         self.outbox.wake();

@@ -42,7 +42,7 @@ impl Catalog {
         let Some(key) = key else { return Ok(None) };
         let mut connection = self.pool.acquire().await?;
         let request = Request { user: seller.id, route: CREATE, key };
-        Ok(request.answered(&mut connection, self.now()).await?)
+        Ok(request.answered(&mut connection).await?)
     }
 
     /// Creates a product of `seller`, with nothing in stock; gives back its `answer`, or the one that `key` was given
@@ -78,7 +78,7 @@ impl Catalog {
         }
         store::products::insert(&mut tx, &product).await?;
         store::products::categorize(&mut tx, id, &category_ids).await?;
-        store::inventory::open(&mut tx, id, now).await?;
+        store::inventory::open(&mut tx, id).await?;
         store::search::learn(&mut tx, &product).await?;
         self.push(&mut tx, &self.created(&product)).await?;
         tx.commit().await?;

@@ -1,9 +1,12 @@
-//! Stock set aside for orders: reserved by a call, committed, released or put back by events, released by time.
+//! Stock set aside for orders: reserved by a call, committed, released or put back by events of order, and by nothing else.
+//!
+//! Time gives nothing back: an order that was paid may tell of it as late as it likes. It is order that knows of each id what
+//! became of it, so after a while it is asked ([`Catalog::ask_after_unclaimed`]), and says `order.canceled` of what never
+//! was an order. No clock and no delay then lets stock be sold twice.
 
 use jiff::Timestamp;
-use shop_core::Fault;
 use shop_messaging::inbox;
-use shop_proto::events::InventoryRejected;
+use shop_proto::events::{InventoryRejected, InventoryUnclaimed};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,11 +17,14 @@ use crate::{
     store,
 };
 
-/// What an order was promised, and until when.
+/// How many orders are asked after in one transaction.
+const BATCH: i64 = 100;
+
+/// What an order was promised.
 pub struct Reservation {
     /// Its lines, in the order they were wanted.
     pub lines: Vec<Line>,
-    /// When its goods go back unless it is paid.
+    /// When the order is asked after unless it was paid.
     pub expires_at: Timestamp,
 }
 
@@ -35,17 +41,15 @@ impl Catalog {
     /// Sets stock aside for an order: all lines or none. An order that has its reservation gets the same answer again.
     #[tracing::instrument(name = "reserve stock", skip_all, fields(order.id = %order))]
     pub async fn reserve(&self, user: Uuid, order: Uuid, wanted: &[Wanted]) -> Result<Reservation, Error> {
-        let now = self.world.now();
-        let expires_at = now.checked_add(self.reservation).map_err(Fault::internal)?;
         let mut tx = self.pool.begin().await?;
-        let Some(expires_at) = store::reservations::open(&mut tx, order, user, expires_at, now).await? else {
-            return existing(&mut tx, user, order, now).await;
+        let Some(expires_at) = store::reservations::open(&mut tx, order, user, self.reservation).await? else {
+            return existing(&mut tx, user, order).await;
         };
         let ids: Vec<Uuid> = wanted.iter().map(|line| line.product_id).collect();
         let offers = store::inventory::lock_offers(&mut tx, &ids).await?;
         let lines = stock::price(wanted, &offers).map_err(Error::Short)?;
         store::reservations::add_lines(&mut tx, order, &lines).await?;
-        self.shift(&mut tx, &lines, Movement::Hold, now).await?;
+        self.shift(&mut tx, &lines, Movement::Hold).await?;
         tx.commit().await?;
         self.outbox.wake();
         Ok(Reservation { lines, expires_at })
@@ -54,18 +58,17 @@ impl Catalog {
     /// Moves an order's reservation on, once for each event. An order that was paid and has no reservation any more is
     /// answered by `inventory.rejected`; one that ended before it was reserved can no longer be reserved.
     pub async fn settle(&self, event_id: Uuid, order: Uuid, event: OrderEvent) -> Result<(), Error> {
-        let now = self.world.now();
         let mut tx = self.pool.begin().await?;
-        if !inbox::first_time(&mut tx, event_id, now).await? {
+        if inbox::first_time(&mut tx, event_id).await?.is_none() {
             return Ok(());
         }
-        let state = store::reservations::lock_or_close(&mut tx, order, now).await?;
+        let state = store::reservations::lock_or_close(&mut tx, order).await?;
         let step = match event {
             OrderEvent::Paid => state.paid(),
             OrderEvent::Canceled => state.canceled(),
         };
         match step {
-            Step::Move(next, movement) => self.advance(&mut tx, order, next, movement, now).await?,
+            Step::Move(next, movement) => self.advance(&mut tx, order, next, movement).await?,
             Step::Stay => {}
             Step::Reject => {
                 let reason = "the reservation has ended".to_owned();
@@ -77,40 +80,28 @@ impl Catalog {
         Ok(())
     }
 
-    /// Gives the goods of one expired reservation back; `false` when there is none.
-    pub async fn release_expired(&self) -> Result<bool, Error> {
-        let now = self.world.now();
+    /// Asks what became of orders whose stock nobody has come for in time; `true` when there may be more. An order that is
+    /// still open is asked after again.
+    pub async fn ask_after_unclaimed(&self) -> Result<bool, Error> {
         let mut tx = self.pool.begin().await?;
-        let Some(order) = store::reservations::lock_expired(&mut tx, now).await? else {
-            return Ok(false);
-        };
-        self.advance(&mut tx, order, State::Released, Movement::Release, now).await?;
+        let unclaimed = store::reservations::prolong(&mut tx, self.reservation, BATCH).await?;
+        for store::reservations::Unclaimed { order_id, user_id } in &unclaimed {
+            let event = InventoryUnclaimed { order_id: order_id.to_string(), user_id: user_id.to_string() };
+            self.push(&mut tx, &event).await?;
+        }
         tx.commit().await?;
         self.outbox.wake();
-        Ok(true)
+        Ok(i64::try_from(unclaimed.len()) == Ok(BATCH))
     }
 
-    async fn advance(
-        &self,
-        tx: &mut PgConnection,
-        order: Uuid,
-        next: State,
-        movement: Movement,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    async fn advance(&self, tx: &mut PgConnection, order: Uuid, next: State, movement: Movement) -> Result<(), Error> {
         let lines = store::reservations::lines(tx, order).await?;
-        store::reservations::set_state(tx, order, next, now).await?;
-        self.shift(tx, &lines, movement, now).await
+        store::reservations::set_state(tx, order, next).await?;
+        self.shift(tx, &lines, movement).await
     }
 
-    async fn shift(
-        &self,
-        tx: &mut PgConnection,
-        lines: &[Line],
-        movement: Movement,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        for inventory in store::inventory::apply(tx, lines, movement, now).await? {
+    async fn shift(&self, tx: &mut PgConnection, lines: &[Line], movement: Movement) -> Result<(), Error> {
+        for inventory in store::inventory::apply(tx, lines, movement).await? {
             self.push_inventory(tx, &inventory).await?;
         }
         Ok(())
@@ -118,14 +109,9 @@ impl Catalog {
 }
 
 /// The reservation an order already has.
-async fn existing(tx: &mut PgConnection, user: Uuid, order: Uuid, now: Timestamp) -> Result<Reservation, Error> {
+async fn existing(tx: &mut PgConnection, user: Uuid, order: Uuid) -> Result<Reservation, Error> {
     let head = store::reservations::find(tx, order).await?.ok_or(Error::ReservationOver)?;
-    let over = match head.state {
-        State::Reserved => head.expires_at <= now,
-        State::Committed => false,
-        State::Released => true,
-    };
-    if over {
+    if head.state == State::Released {
         return Err(Error::ReservationOver);
     }
     if head.user_id != Some(user) {

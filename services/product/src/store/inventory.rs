@@ -1,8 +1,6 @@
 //! Stock. Whoever changes the stock of several products locks them in the order of their ids first: no two can wait for each
 //! other.
 
-use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
 use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
@@ -20,10 +18,9 @@ impl FromRow<'_, PgRow> for Inventory {
 }
 
 /// A new product has nothing in stock.
-pub async fn open(tx: &mut PgConnection, product: Uuid, now: Timestamp) -> sqlx::Result<()> {
-    sqlx::query("INSERT INTO inventory (product_id, stock, reserved, updated_at) VALUES ($1, 0, 0, $2)")
+pub async fn open(tx: &mut PgConnection, product: Uuid) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO inventory (product_id, stock, reserved, updated_at) VALUES ($1, 0, 0, now())")
         .bind(product)
-        .bind(now.to_sqlx())
         .execute(tx)
         .await
         .map(|_| ())
@@ -35,11 +32,10 @@ pub async fn lock(tx: &mut PgConnection, product: Uuid) -> sqlx::Result<Inventor
 }
 
 /// Writes what was counted.
-pub async fn set(tx: &mut PgConnection, product: Uuid, stock: i64, now: Timestamp) -> sqlx::Result<Inventory> {
-    sqlx::query_as("UPDATE inventory SET stock = $2, updated_at = $3 WHERE product_id = $1 RETURNING *")
+pub async fn set(tx: &mut PgConnection, product: Uuid, stock: i64) -> sqlx::Result<Inventory> {
+    sqlx::query_as("UPDATE inventory SET stock = $2, updated_at = now() WHERE product_id = $1 RETURNING *")
         .bind(product)
         .bind(stock)
-        .bind(now.to_sqlx())
         .fetch_one(tx)
         .await
 }
@@ -57,12 +53,7 @@ pub async fn lock_offers(tx: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Ve
 }
 
 /// Moves the units of `lines`.
-pub async fn apply(
-    tx: &mut PgConnection,
-    lines: &[Line],
-    movement: Movement,
-    now: Timestamp,
-) -> sqlx::Result<Vec<Inventory>> {
+pub async fn apply(tx: &mut PgConnection, lines: &[Line], movement: Movement) -> sqlx::Result<Vec<Inventory>> {
     let ids: Vec<Uuid> = lines.iter().map(|line| line.product_id).collect();
     let (stock, reserved): (Vec<i64>, Vec<i64>) = lines.iter().map(|line| movement.deltas(line.quantity)).unzip();
     sqlx::query("SELECT FROM inventory WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE")
@@ -70,14 +61,13 @@ pub async fn apply(
         .execute(&mut *tx)
         .await?;
     sqlx::query_as(
-        "UPDATE inventory SET stock = inventory.stock + line.stock, reserved = inventory.reserved + line.reserved, updated_at = $4
+        "UPDATE inventory SET stock = inventory.stock + line.stock, reserved = inventory.reserved + line.reserved, updated_at = now()
          FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS line (id, stock, reserved)
          WHERE product_id = line.id RETURNING inventory.*",
     )
     .bind(&ids)
     .bind(stock)
     .bind(reserved)
-    .bind(now.to_sqlx())
     .fetch_all(tx)
     .await
 }

@@ -1,7 +1,8 @@
 //! Reservations and their lines. Whoever works on a reservation locks its row first, and stock afterwards.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx as _;
 use shop_core::Money;
 use shop_db::{Served, idempotency};
 use shop_messaging::FORGET_AFTER;
@@ -17,7 +18,7 @@ pub const SERVED: [Served; 2] = [
     Served {
         table: "reservations",
         key: "order_id",
-        when: "state = 'released' AND updated_at < $1",
+        when: "state = 'released' AND updated_at < now() - $1",
         keep: FORGET_AFTER,
     },
 ];
@@ -28,8 +29,17 @@ pub struct Head {
     pub user_id: Option<Uuid>,
     /// Where it is in its life.
     pub state: State,
-    /// When its goods go back unless it was committed.
+    /// When the order is asked after unless it was committed.
     pub expires_at: Timestamp,
+}
+
+/// A reservation that nobody has come for.
+#[derive(FromRow)]
+pub struct Unclaimed {
+    /// Whose.
+    pub order_id: Uuid,
+    /// Who ordered.
+    pub user_id: Uuid,
 }
 
 impl FromRow<'_, PgRow> for Head {
@@ -55,23 +65,21 @@ impl FromRow<'_, PgRow> for Line {
     }
 }
 
-/// Opens the reservation of an order and says when it expires; `None` when the order has one already. Of two that open the
-/// same, the second waits for the first.
+/// Opens the reservation of an order for so long and says when that ends; `None` when the order has one already. Of two that
+/// open the same, the second waits for the first.
 pub async fn open(
     tx: &mut PgConnection,
     order: Uuid,
     user: Uuid,
-    expires_at: Timestamp,
-    now: Timestamp,
+    for_so_long: Duration,
 ) -> sqlx::Result<Option<Timestamp>> {
     let kept: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(
-        "INSERT INTO reservations (order_id, user_id, state, expires_at, updated_at) VALUES ($1, $2, 'reserved', $3, $4)
+        "INSERT INTO reservations (order_id, user_id, state, expires_at, updated_at) VALUES ($1, $2, 'reserved', now() + $3, now())
          ON CONFLICT (order_id) DO NOTHING RETURNING expires_at",
     )
     .bind(order)
     .bind(user)
-    .bind(expires_at.to_sqlx())
-    .bind(now.to_sqlx())
+    .bind(for_so_long)
     .fetch_optional(tx)
     .await?;
     Ok(kept.map(jiff_sqlx::Timestamp::to_jiff))
@@ -114,26 +122,30 @@ pub async fn find(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Hea
 
 /// The state of an order's reservation, kept from changing until the transaction ends. An order that never had one gets a
 /// released one: whatever comes late finds it closed.
-pub async fn lock_or_close(tx: &mut PgConnection, order: Uuid, now: Timestamp) -> sqlx::Result<State> {
+pub async fn lock_or_close(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<State> {
     sqlx::query(
-        "INSERT INTO reservations (order_id, state, expires_at, updated_at) VALUES ($1, 'released', $2, $2)
+        "INSERT INTO reservations (order_id, state, expires_at, updated_at) VALUES ($1, 'released', now(), now())
          ON CONFLICT (order_id) DO NOTHING",
     )
     .bind(order)
-    .bind(now.to_sqlx())
     .execute(&mut *tx)
     .await?;
     sqlx::query_scalar("SELECT state FROM reservations WHERE order_id = $1 FOR UPDATE").bind(order).fetch_one(tx).await
 }
 
-/// An order whose reservation has expired, locked; one that somebody else has in hand is passed over.
-pub async fn lock_expired(tx: &mut PgConnection, now: Timestamp) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar(
-        "SELECT order_id FROM reservations WHERE state = 'reserved' AND expires_at <= $1
-         ORDER BY expires_at LIMIT 1 FOR UPDATE SKIP LOCKED",
+/// Up to `limit` reservations whose time is over, and gives them as much again; those that somebody else has in hand are
+/// passed over.
+pub async fn prolong(tx: &mut PgConnection, for_so_long: Duration, limit: i64) -> sqlx::Result<Vec<Unclaimed>> {
+    sqlx::query_as(
+        "UPDATE reservations SET expires_at = now() + $1
+         WHERE order_id = ANY(ARRAY(
+             SELECT order_id FROM reservations WHERE state = 'reserved' AND expires_at <= now()
+             ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+         RETURNING order_id, user_id",
     )
-    .bind(now.to_sqlx())
-    .fetch_optional(tx)
+    .bind(for_so_long)
+    .bind(limit)
+    .fetch_all(tx)
     .await
 }
 
@@ -149,11 +161,10 @@ pub async fn lines(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Vec<Line>
 }
 
 /// Moves a reservation on.
-pub async fn set_state(tx: &mut PgConnection, order: Uuid, state: State, now: Timestamp) -> sqlx::Result<()> {
-    sqlx::query("UPDATE reservations SET state = $2, updated_at = $3 WHERE order_id = $1")
+pub async fn set_state(tx: &mut PgConnection, order: Uuid, state: State) -> sqlx::Result<()> {
+    sqlx::query("UPDATE reservations SET state = $2, updated_at = now() WHERE order_id = $1")
         .bind(order)
         .bind(state)
-        .bind(now.to_sqlx())
         .execute(tx)
         .await
         .map(|_| ())

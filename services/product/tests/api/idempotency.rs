@@ -124,14 +124,14 @@ async fn after_a_day_a_key_is_new_again_and_its_record_is_swept() {
     let shop = Shop::start().await;
     let seller = shop.seller();
     let first = send(&shop, &seller, PRODUCTS, "k", &lamp(5)).await;
-    shop.world.advance(DAY.saturating_sub(Duration::from_mins(1)));
+    shop.database.advance(DAY.saturating_sub(Duration::from_mins(1))).await;
     assert_eq!(send(&shop, &seller, PRODUCTS, "k", &lamp(5)).await, first);
-    shop.world.advance(Duration::from_mins(1));
+    shop.database.advance(Duration::from_mins(1)).await;
     let (status, second) = send(&shop, &seller, PRODUCTS, "k", &lamp(6)).await;
     assert_eq!((status, products_of(&shop, &seller).await), (201, json!(2)));
     assert_ne!(second["id"], first.1["id"]);
 
-    shop.world.advance(DAY);
+    shop.database.advance(DAY).await;
     let shop = shop.restart().await;
     eventually("the record is swept", || async {
         let left = sqlx::query_scalar("SELECT count(*) FROM idempotency_keys").fetch_one(&shop.database.pool).await;
