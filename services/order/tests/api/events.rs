@@ -2,16 +2,10 @@
 
 use serde_json::json;
 use shop_mesh::from_status;
-use shop_proto::events::{
-    DeliveryFailed, InventoryRejected, InventoryUnclaimed, OrderPaid, PaymentFailed, PaymentRefunded,
-};
+use shop_proto::events::{DeliveryFailed, InventoryRejected, OrderPaid, PaymentFailed, PaymentRefunded};
 use uuid::Uuid;
 
-use crate::harness::{Person, Shop, checkout, delivered, pending, reasons, shipped, succeeded};
-
-fn unclaimed(buyer: &Person, order: Uuid) -> InventoryUnclaimed {
-    InventoryUnclaimed { order_id: order.to_string(), user_id: buyer.id.to_string() }
-}
+use crate::harness::{Shop, checkout, delivered, pending, reasons, shipped, succeeded, unclaimed};
 
 #[tokio::test]
 async fn an_order_is_paid_shipped_and_delivered_and_every_step_is_told() {

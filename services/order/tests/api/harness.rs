@@ -10,7 +10,7 @@ use shop_config::{Peer as PeerConfig, Span};
 use shop_mesh::{Peer, for_caller};
 use shop_order::{App, config::Config};
 use shop_proto::{
-    events::{DeliveryDelivered, DeliveryShipped, OrderCanceled, PaymentPending, PaymentSucceeded},
+    events::{DeliveryDelivered, DeliveryShipped, InventoryUnclaimed, OrderCanceled, PaymentPending, PaymentSucceeded},
     orders::{
         Address, CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderItem, OrderResponse,
         order_service_client::OrderServiceClient,
@@ -270,6 +270,11 @@ pub fn reasons(view: &Value) -> Vec<&str> {
 
 pub fn pending(order: Uuid) -> PaymentPending {
     PaymentPending { order_id: order.to_string(), payment_id: "p".to_owned() }
+}
+
+/// The catalog asks what became of the stock it set aside.
+pub fn unclaimed(buyer: &Person, order: Uuid) -> InventoryUnclaimed {
+    InventoryUnclaimed { order_id: order.to_string(), user_id: buyer.id.to_string() }
 }
 
 /// Payment for one kettle.
