@@ -151,7 +151,8 @@ impl Reader<'_> {
             return Ok(Some(Vec::new()));
         }
         match self.list().await {
-            Err(Error { source: kube::Error::Api(status), .. }) if status.is_not_found() => Ok(None),
+            // Of a group that it does not know at all the API server says so in plain text, without a reason.
+            Err(Error { source: kube::Error::Api(status), .. }) if status.code == 404 => Ok(None),
             outcome => outcome.map(Some),
         }
     }
