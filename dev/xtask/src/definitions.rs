@@ -1,5 +1,5 @@
 //! Definitions of other operators' kinds, by which tests check what is asked of them. They are in the operators' Go modules;
-//! the operators themselves do not run here.
+//! the operators themselves do not run here. Those of the Gateway API go into the local cluster too.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,10 +15,21 @@ use crate::step::{Outcome, Step};
 pub const VARIABLE: &str = "SHOP_TEST_DEFINITIONS";
 
 /// Module, version, and the file in it.
-const DEFINITIONS: [(&str, &str, &str); 2] = [
+const DEFINITIONS: [(&str, &str, &str); 3] = [
     ("github.com/cloudnative-pg/cloudnative-pg", "v1.27.1", "config/crd/bases/postgresql.cnpg.io_clusters.yaml"),
     ("github.com/rabbitmq/cluster-operator/v2", "v2.16.0", "config/crd/bases/rabbitmq.com_rabbitmqclusters.yaml"),
+    (GATEWAY_API, GATEWAY_API_VERSION, "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
 ];
+
+const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
+/// The one that Traefik is built with.
+pub const GATEWAY_API_VERSION: &str = "v1.6.3";
+
+/// The folder with all kinds of the Gateway API that are no experiment.
+pub fn gateway_api(step: &Step, paths: &Paths) -> Result<PathBuf> {
+    let module = format!("{GATEWAY_API}@{GATEWAY_API_VERSION}");
+    Ok(programs::download_module(step, &module, &paths.cache)?.join("config/crd/standard"))
+}
 
 /// Where they are kept.
 pub fn folder(paths: &Paths) -> PathBuf {

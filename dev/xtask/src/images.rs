@@ -85,9 +85,16 @@ fn upstream(paths: &Paths) -> Vec<Image> {
         layers: vec![Layer::Files(vec![FileInImage::new(program, Content::Of(paths.bin.join(program)), 0o755)])],
         config: json!({"User": user, "Entrypoint": [format!("/{program}")]}),
     };
+    let kubebox = Layer::Files(vec![FileInImage::new("kubebox", Content::Of(paths.bin.join("kubebox")), 0o755)]);
+    let part = |name: &str, part: &str| Image {
+        name: name.to_owned(),
+        layers: vec![kubebox.clone()],
+        config: json!({"User": "0:0", "Entrypoint": ["/kubebox", part]}),
+    };
     let mut images = vec![
         program("shopkeeper/pause:1", "pause", "65532:65532"),
-        program("coredns/coredns:1", "coredns", "0:0"),
+        part("docker.io/coredns/coredns:1", "coredns"),
+        part("registry.k8s.io/metrics-server/metrics-server:v0.8.0", "metrics-server"),
         program("library/traefik:v3", "traefik", "0:0"),
         program("rancher/local-path-provisioner:v0.0.30", "local-path-provisioner", "0:0"),
         program("jaegertracing/all-in-one:1.65.0", "jaeger", "10001:10001"),

@@ -9,10 +9,12 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::cluster::network;
+use crate::definitions;
 use crate::diagnosis;
 use crate::kubectl::Kubectl;
 use crate::paths::Paths;
 use crate::shell;
+use crate::step::Step;
 use crate::target::Target;
 
 /// The example Shop's namespace.
@@ -28,18 +30,21 @@ const LONGEST_REASON: usize = 240;
 const NAMESPACES: &str = include_str!("../../cluster/namespaces.yaml");
 const COREDNS: &str = include_str!("../../cluster/addons/coredns.yaml");
 const TRAEFIK: &str = include_str!("../../cluster/addons/traefik.yaml");
+const GATEWAY: &str = include_str!("../../cluster/addons/gateway.yaml");
 const LOCAL_PATH: &str = include_str!("../../cluster/addons/local-path.yaml");
+const METRICS_SERVER: &str = include_str!("../../cluster/addons/metrics-server.yaml");
 
 /// Names, routes and volumes: what every Kubernetes that people use has.
-pub fn add_ons(paths: &Paths, target: &Target) -> Result<()> {
+pub fn add_ons(step: &Step, paths: &Paths, target: &Target) -> Result<()> {
     let kubectl = target.kubectl(paths);
+    gateway_api(step, paths, target)?;
     let state = target.state().to_string_lossy();
     let (manifests, deployments) = match target {
         Target::Local(_) => (
-            [COREDNS, &published_traefik(), &LOCAL_PATH.replace("{{state}}", &state)].join("---\n"),
+            [COREDNS, &published(&traefik()), GATEWAY, &LOCAL_PATH.replace("{{state}}", &state)].join("---\n"),
             &["coredns", "traefik", "local-path"][..],
         ),
-        Target::Kind(_) => (TRAEFIK.to_owned(), &["traefik"][..]),
+        Target::Kind(_) => ([&traefik(), GATEWAY].join("---\n"), &["traefik"][..]),
     };
     kubectl.apply(&manifests)?;
     for deployment in deployments {
@@ -48,10 +53,51 @@ pub fn add_ons(paths: &Paths, target: &Target) -> Result<()> {
     Ok(())
 }
 
+/// The load of pods, for autoscalers. Only tests need it, and the first figures take a while.
+pub fn metrics_server(paths: &Paths, target: &Target) -> Result<()> {
+    let kubectl = target.kubectl(paths);
+    let manifests = match target {
+        Target::Local(_) => METRICS_SERVER.to_owned(),
+        // Its kubelet's certificate signs itself.
+        Target::Kind(_) => {
+            let verified = "--kubelet-certificate-authority=/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+            METRICS_SERVER.replace(verified, "--kubelet-insecure-tls")
+        }
+    };
+    kubectl.apply(&manifests)?;
+    rolled_out(&kubectl, "kube-system", "deployment/metrics-server")?;
+    // The API server looks again after a while. Until it has, it lets no namespace go.
+    kubectl.run(&["wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=120s"])
+}
+
 /// Traefik that writes the node's address into each Ingress, so that a Shop knows where it answers.
-fn published_traefik() -> String {
+fn published(traefik: &str) -> String {
     let endpoint = format!("--providers.kubernetesingress.ingressendpoint.ip={}", network::NODE);
-    TRAEFIK.replace("--providers.kubernetesingress=true", &endpoint)
+    traefik.replace("--providers.kubernetesingress=true", &endpoint)
+}
+
+/// Traefik that serves Gateways too, which it can only where the cluster knows what they are.
+fn traefik() -> String {
+    let provider = "- --providers.kubernetesgateway=true";
+    TRAEFIK.replace("- --ping=true", &format!("{provider}\n        - --ping=true"))
+}
+
+/// The kinds of the Gateway API: from its Go module, or where there may be no Go, from its release.
+fn gateway_api(step: &Step, paths: &Paths, target: &Target) -> Result<()> {
+    let source = match target {
+        Target::Local(_) => definitions::gateway_api(step, paths)?.to_string_lossy().into_owned(),
+        Target::Kind(_) => format!(
+            "https://github.com/kubernetes-sigs/gateway-api/releases/download/{}/standard-install.yaml",
+            definitions::GATEWAY_API_VERSION
+        ),
+    };
+    let kubectl = target.kubectl(paths);
+    // They are longer than the annotation that a plain apply keeps.
+    kubectl.run(&["apply", "--server-side", "-f", &source])?;
+    let kinds =
+        ["gatewayclasses", "gateways", "httproutes"].map(|kind| format!("crd/{kind}.gateway.networking.k8s.io"));
+    let [classes, gateways, routes] = &kinds;
+    kubectl.run(&["wait", "--for=condition=Established", "--timeout=30s", classes, gateways, routes])
 }
 
 /// Lets what runs a changed image run it anew: pods are replaced, and migrations are deleted, which the operator makes again.
@@ -61,7 +107,9 @@ pub fn restart_users_of(kubectl: &Kubectl, images: &[String]) -> Result<()> {
         for workload in kubectl.list(&[kind, "--all-namespaces"])? {
             let containers = workload["spec"]["template"]["spec"]["containers"].as_array().cloned().unwrap_or_default();
             let uses = |image: &str| {
-                images.iter().any(|changed| changed.strip_suffix(image).is_some_and(|rest| rest.ends_with('/')))
+                images.iter().any(|changed| {
+                    changed.strip_suffix(image).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+                })
             };
             if containers.iter().any(|container| container["image"].as_str().is_some_and(uses)) {
                 let (name, namespace) = (text(&workload["metadata"]["name"]), text(&workload["metadata"]["namespace"]));

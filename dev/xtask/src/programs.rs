@@ -169,7 +169,6 @@ pub const KUBEBOX: GoProgram = GoProgram {
         "kube-proxy",
         "kubectl",
         "helm",
-        "coredns",
     ],
 };
 

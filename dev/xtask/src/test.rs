@@ -81,6 +81,10 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     // The operator's tests start an API server of their own, also where the cluster is kind.
     steps.run("go kubebox", up::NETWORK, |step| programs::KUBEBOX.build(step, paths))?;
     steps.run("definitions", up::NETWORK, |step| definitions::download(step, paths))?;
+    steps.run("metrics server", up::LOGS, |_| {
+        install::metrics_server(paths, &target)?;
+        Ok(Outcome::Done)
+    })?;
     let stores = TestStores::new(paths, &target);
     steps.run("test stores", "read the reason above", |_| {
         stores.start()?;

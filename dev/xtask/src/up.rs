@@ -75,8 +75,8 @@ pub fn until_loaded(paths: &Paths, steps: &Steps) -> Result<Target> {
             Ok(Outcome::Done)
         })?;
     }
-    steps.run("add-ons", LOGS, |_| {
-        install::add_ons(paths, &target)?;
+    steps.run("add-ons", LOGS, |step| {
+        install::add_ons(step, paths, &target)?;
         Ok(Outcome::Done)
     })?;
     Ok(target)

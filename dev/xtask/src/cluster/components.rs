@@ -36,7 +36,11 @@ pub fn control_plane(bin: &Path, state: &Path) -> Vec<Component> {
                  --tls-cert-file={s}/pki/apiserver.crt --tls-private-key-file={s}/pki/apiserver.key --client-ca-file={s}/pki/ca.crt
                  --kubelet-client-certificate={s}/pki/admin.crt --kubelet-client-key={s}/pki/admin.key
                  --kubelet-preferred-address-types=InternalIP --service-account-issuer=https://kubernetes.default.svc
-                 --service-account-key-file={s}/pki/service-accounts.pub --service-account-signing-key-file={s}/pki/service-accounts.key"
+                 --service-account-key-file={s}/pki/service-accounts.pub --service-account-signing-key-file={s}/pki/service-accounts.key
+                 --proxy-client-cert-file={s}/pki/front-proxy.crt --proxy-client-key-file={s}/pki/front-proxy.key
+                 --requestheader-client-ca-file={s}/pki/ca.crt --requestheader-allowed-names=front-proxy
+                 --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group
+                 --requestheader-extra-headers-prefix=X-Remote-Extra-"
             ),
         ),
         component("containerd", PathBuf::from("/usr/bin/containerd"), &format!("--config={s}/containerd.toml")),

@@ -30,6 +30,8 @@ pub fn make(state: &Path) -> Result<()> {
         openssl.certificate("scheduler", "/CN=system:kube-scheduler", "DNS:scheduler")?;
         openssl.certificate("proxy", "/CN=system:kube-proxy", "DNS:proxy")?;
         openssl.certificate("node", "/O=system:nodes/CN=system:node:node", &format!("DNS:node,IP:{NODE}"))?;
+        // With it the API server tells APIs that others serve, such as that of metrics, who is asking.
+        openssl.certificate("front-proxy", "/CN=front-proxy", "DNS:front-proxy")?;
         openssl.service_account_key()?;
         fs::write(&complete, "")?;
     }
