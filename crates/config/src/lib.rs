@@ -10,7 +10,7 @@ use std::{fs, io, net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
-pub use peer::{FaultCode, Faults, Peer, Percent, Retries};
+pub use peer::{Canary, FaultCode, Faults, Peer, Percent, Retries};
 
 /// A setting that is missing or cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -189,14 +189,17 @@ mod tests {
             ("SHOP_CATALOG__RETRIES__PER_TRY_TIMEOUT", "300ms"),
             ("SHOP_CATALOG__FAULTS__PERCENT", "10"),
             ("SHOP_CATALOG__FAULTS__ERROR", "DeadlineExceeded"),
+            ("SHOP_CATALOG__CANARY__URL", "http://walnut-product-canary-grpc:9090"),
+            ("SHOP_CATALOG__CANARY__WEIGHT_FILE", "/etc/shopkeeper/traffic/product"),
         ]);
-        let Peer { timeout, retries, faults, .. } = load_from::<Calls>(set).unwrap().catalog;
+        let Peer { timeout, retries, faults, canary, .. } = load_from::<Calls>(set).unwrap().catalog;
         assert_eq!(timeout, Some(Span(Duration::from_millis(800))));
         assert_eq!((retries.attempts.get(), retries.budget.get()), (2, 20));
         assert_eq!(retries.per_try_timeout, Some(Span(Duration::from_millis(300))));
         let faults = faults.unwrap();
         assert_eq!((faults.percent.get(), faults.error), (10, Some(FaultCode::DeadlineExceeded)));
         assert_eq!((faults.delay, faults.reset), (None, false));
+        assert_eq!(canary.unwrap().weight_file, PathBuf::from("/etc/shopkeeper/traffic/product"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Another service, and how it is called: `SHOP_CATALOG__URL`, `SHOP_CATALOG__RETRIES__ATTEMPTS`, and so on.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use serde::Deserialize;
 
@@ -18,14 +18,25 @@ pub struct Peer {
     pub retries: Retries,
     /// What goes wrong on purpose.
     pub faults: Option<Faults>,
+    /// Where a share of the calls goes while another version is tried.
+    pub canary: Option<Canary>,
 }
 
 impl Peer {
     /// The service at `url`, called as usual.
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
-        Self { url: url.into(), timeout: None, retries: Retries::default(), faults: None }
+        Self { url: url.into(), timeout: None, retries: Retries::default(), faults: None, canary: None }
     }
+}
+
+/// Pods of another version of a service, which get a share of its calls.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Canary {
+    /// `http://host:port`, a headless Service like that of the others. Its certificates are for the host of the others.
+    pub url: String,
+    /// A file with the share in percent. It is followed, so that a share that changes restarts nobody.
+    pub weight_file: PathBuf,
 }
 
 /// When a call is tried again. Only calls that may be made twice are.

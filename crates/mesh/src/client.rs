@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! Peer (span, trace context) -> Edge (deadline, circuit, retries) -> pods (which one) -> a tonic channel for each pod
-//!                                                                     ^ follow (DNS)
+//!                                                                     ^ follow (DNS), canary (a share of the calls)
 //! ```
 
+mod canary;
 mod circuit;
 mod dice;
 mod edge;
@@ -35,6 +36,7 @@ use tower::Service;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::Identity;
+use canary::Canary;
 use circuit::MOST;
 use edge::Edge;
 use follow::{Neighbour, dns, follow};
@@ -84,19 +86,30 @@ impl Mesh {
         settings: &config::Peer,
         resolve: R,
     ) -> Result<Peer, BadAddress> {
-        let bad = || BadAddress(settings.url.clone());
-        let uri: Uri = settings.url.parse().map_err(|_| bad())?;
-        let host = uri.host().ok_or_else(bad)?.to_owned();
-        let port = uri.port_u16().ok_or_else(bad)?;
+        let (host, port) = address(&settings.url)?;
         let metrics = self.metrics.edge(self.caller, service);
-        let (announce, pods) = watch::channel([].into());
+        let (identity, resolve) = (self.identity.clone(), Arc::new(resolve));
         let count = metrics.endpoints.clone();
-        let identity = self.identity.clone();
-        tokio::spawn(follow(Neighbour { host: host.clone(), port, identity, count, resolve }, announce));
+        let neighbour = Neighbour { host: host.clone(), port, known_as: host.clone(), identity, count, resolve };
+        let (announce_canary, canary) = watch::channel(Canary::default());
+        if let Some(config::Canary { url, weight_file }) = &settings.canary {
+            let (host, port) = address(url)?;
+            let other = Neighbour { host, port, count: metrics.canary_endpoints.clone(), ..neighbour.clone() };
+            let (file, shown) = (weight_file.clone(), metrics.canary_weight.clone());
+            tokio::spawn(canary::follow(other, file, shown, announce_canary));
+        }
+        let (announce, pods) = watch::channel([].into());
+        tokio::spawn(follow(neighbour, announce));
         let between = (self.caller, service);
-        let edge = Edge::new(between, settings, pods, Arc::clone(&self.world), (metrics, MOST));
+        let edge = Edge::new(between, settings, (pods, canary), Arc::clone(&self.world), (metrics, MOST));
         Ok(Peer { edge: Arc::new(edge), host: host.into() })
     }
+}
+
+fn address(url: &str) -> Result<(String, u16), BadAddress> {
+    let bad = || BadAddress(url.to_owned());
+    let uri: Uri = url.parse().map_err(|_| bad())?;
+    Ok((uri.host().ok_or_else(bad)?.to_owned(), uri.port_u16().ok_or_else(bad)?))
 }
 
 impl Peer {

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use shop_core::World;
 
-/// Four numbers nobody can foresee.
-pub(super) struct Dice([u64; 4]);
+/// Eight numbers nobody can foresee.
+pub(super) struct Dice([u32; 8]);
 
 impl Dice {
     pub(super) fn throw(world: &dyn World) -> Self {
         let bytes = world.random();
         let (numbers, _) = bytes.as_chunks();
-        let mut dice = [0; 4];
-        dice.iter_mut().zip(numbers).for_each(|(die, number)| *die = u64::from_le_bytes(*number));
+        let mut dice = [0; 8];
+        dice.iter_mut().zip(numbers).for_each(|(die, number)| *die = u32::from_le_bytes(*number));
         Self(dice)
     }
 
     /// The number of `die`, from 0 up to but not including `end`; 0 when that is 0.
     pub(super) fn below(&self, die: usize, end: usize) -> usize {
-        let number = usize::try_from(self.0[die] >> 1).unwrap_or(usize::MAX);
+        let number = usize::try_from(self.0[die]).unwrap_or(usize::MAX);
         number.checked_rem(end).unwrap_or_default()
     }
 
@@ -29,7 +29,7 @@ impl Dice {
     }
 
     #[cfg(test)]
-    pub(super) fn showing(numbers: [u64; 4]) -> Self {
-        Self(numbers.map(|number| number << 1))
+    pub(super) fn showing([one, other, harm, pause]: [u32; 4]) -> Self {
+        Self([one, other, harm, pause, 0, 0, 0, 0])
     }
 }

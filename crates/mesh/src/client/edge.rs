@@ -21,11 +21,12 @@ use tower::{
 
 use super::{
     BoxError,
+    canary::Canary,
     circuit::{Circuit, PAUSE, Refusal},
     dice::Dice,
     faults::Faults,
     metrics::EdgeMetrics,
-    pods::{self, Pod, Pods},
+    pods::{self, Pod, Pods, Pool},
 };
 use crate::{
     deadline::{announce, deadline},
@@ -55,6 +56,7 @@ pub(super) struct Edge {
     budget: TpsBudget,
     faults: Option<Faults>,
     pods: watch::Receiver<Pods>,
+    canary: watch::Receiver<Canary>,
     circuit: Circuit,
     world: Arc<dyn World>,
     metrics: EdgeMetrics,
@@ -84,7 +86,7 @@ impl Edge {
     pub(super) fn new(
         (caller, service): (&'static str, &'static str),
         settings: &config::Peer,
-        pods: watch::Receiver<Pods>,
+        (pods, canary): (watch::Receiver<Pods>, watch::Receiver<Canary>),
         world: Arc<dyn World>,
         (metrics, most): (EdgeMetrics, i64),
     ) -> Self {
@@ -99,6 +101,7 @@ impl Edge {
             budget: TpsBudget::new(BUDGET_WINDOW, free, share),
             faults: settings.faults.map(Faults::of),
             pods,
+            canary,
             circuit: Circuit::new(most, metrics.clone()),
             world,
             metrics,
@@ -211,9 +214,8 @@ impl Edge {
     ) -> Result<Answer, Failure> {
         let now = Instant::now();
         let fair = until - now >= FAIR.min(self.patience(message) / self.attempts(message) / 2);
-        let pods = self.known(until).await.map_err(|status| Failure { status, fair })?;
-        let pod = pods::pick(&pods, before.as_ref(), now, dice);
-        let pod = pod.ok_or_else(|| Failure { status: self.nowhere(), fair })?;
+        let picked = self.pick(before.as_ref(), until, dice).await;
+        let (pool, pod) = picked.map_err(|status| Failure { status, fair })?;
         let (attempt, channel) = pod.begin(now);
         let status = match timeout_at(until, self.send(channel, message.until(until), dice)).await {
             Ok(Ok(answer)) => match answer.failure() {
@@ -228,13 +230,28 @@ impl Edge {
         };
         // Tonic and the pod look at the same deadline, and may be a moment faster than we are.
         let status = if until - Instant::now() < MOMENT { self.late() } else { status };
-        if fair && attempt.failed(&pods, Instant::now()) {
+        if fair && attempt.failed(&pool, Instant::now()) {
             self.metrics.ejections.inc();
             let (service, address) = (self.service, pod.address);
             tracing::warn!(service, server.address = %address, error.cause = %status, "this pod fails, and is left alone");
         }
         *before = Some(pod);
         Err(Failure { status, fair })
+    }
+
+    /// The pod for the next try, and those that it is one of. What is tried again goes to the pods that all calls went to before
+    /// there was a canary.
+    async fn pick(&self, before: Option<&Arc<Pod>>, until: Instant, dice: &Dice) -> Result<(Pool, Arc<Pod>), Status> {
+        let now = Instant::now();
+        if before.is_none()
+            && let Some(picked) = self.canary.borrow().pick(4, now, dice)
+        {
+            self.metrics.canary_tries.inc();
+            return Ok(picked);
+        }
+        let pods = self.known(until).await?;
+        let pod = pods::pick(&pods, before, now, dice).ok_or_else(|| self.nowhere())?;
+        Ok((Pool::of(pods), pod))
     }
 
     /// The pods; waits for the first one to be known.

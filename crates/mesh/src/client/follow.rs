@@ -37,18 +37,27 @@ pub(super) fn dns(host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<
 pub(super) struct Neighbour<R> {
     pub host: String,
     pub port: u16,
+    /// The host that its certificates are for.
+    pub known_as: String,
     pub identity: Option<Identity>,
     pub count: Gauge,
-    pub resolve: R,
+    pub resolve: Arc<R>,
+}
+
+impl<R> Clone for Neighbour<R> {
+    fn clone(&self) -> Self {
+        let Self { host, port, known_as, identity, count, resolve } = self;
+        let (host, known_as, identity) = (host.clone(), known_as.clone(), identity.clone());
+        Self { host, port: *port, known_as, identity, count: count.clone(), resolve: Arc::clone(resolve) }
+    }
 }
 
 /// Follows the neighbour's addresses until nobody calls it any more.
 pub(super) async fn follow<R: Resolve>(mut neighbour: Neighbour<R>, pods: watch::Sender<Pods>) {
     loop {
-        let pause = match (neighbour.resolve)(neighbour.host.clone(), neighbour.port).await {
+        let pause = match neighbour.addresses().await {
             Ok(found) => {
-                let found: HashSet<SocketAddr> = found.into_iter().collect();
-                neighbour.count.set(i64::try_from(found.len()).unwrap_or(i64::MAX));
+                neighbour.count(&found);
                 pods.send_if_modified(|pods| neighbour.update(pods, &found));
                 RESOLVE_EVERY
             }
@@ -67,16 +76,28 @@ pub(super) async fn follow<R: Resolve>(mut neighbour: Neighbour<R>, pods: watch:
     }
 }
 
-async fn renewed(identity: Option<&mut Identity>) {
+/// Ends when there is another certificate.
+pub(super) async fn renewed(identity: Option<&mut Identity>) {
     match identity {
         Some(identity) => identity.changed().await,
         None => std::future::pending().await,
     }
 }
 
+impl<R: Resolve> Neighbour<R> {
+    /// Its addresses as they are now.
+    pub(super) async fn addresses(&self) -> io::Result<HashSet<SocketAddr>> {
+        Ok((self.resolve)(self.host.clone(), self.port).await?.into_iter().collect())
+    }
+}
+
 impl<R> Neighbour<R> {
+    pub(super) fn count(&self, found: &HashSet<SocketAddr>) {
+        self.count.set(i64::try_from(found.len()).unwrap_or(i64::MAX));
+    }
+
     /// Keeps what is known of the pods that are still there.
-    fn update(&self, pods: &mut Pods, found: &HashSet<SocketAddr>) -> bool {
+    pub(super) fn update(&self, pods: &mut Pods, found: &HashSet<SocketAddr>) -> bool {
         let known: HashSet<SocketAddr> = pods.iter().map(|pod| pod.address).collect();
         let changed = known != *found;
         if changed {
@@ -98,7 +119,7 @@ impl<R> Neighbour<R> {
             return Endpoint::from_shared(format!("http://{address}")).ok().map(tuned);
         };
         let secured = Endpoint::from_shared(format!("https://{address}"))
-            .and_then(|endpoint| endpoint.tls_config(identity.current().client(&self.host)));
+            .and_then(|endpoint| endpoint.tls_config(identity.current().client(&self.known_as)));
         match secured {
             Ok(endpoint) => Some(tuned(endpoint)),
             Err(error) => {

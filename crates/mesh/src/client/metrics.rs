@@ -34,6 +34,9 @@ pub(super) struct ClientMetrics {
     exhausted: Family<Labels, Counter>,
     endpoints: Family<Labels, Gauge>,
     ejections: Family<Labels, Counter>,
+    canary_weight: Family<Labels, Gauge>,
+    canary_endpoints: Family<Labels, Gauge>,
+    canary_tries: Family<Labels, Counter>,
 }
 
 /// Those of one edge.
@@ -51,6 +54,9 @@ pub(super) struct EdgeMetrics {
     pub exhausted: Counter,
     pub endpoints: Gauge,
     pub ejections: Counter,
+    pub canary_weight: Gauge,
+    pub canary_endpoints: Gauge,
+    pub canary_tries: Counter,
 }
 
 impl ClientMetrics {
@@ -64,6 +70,9 @@ impl ClientMetrics {
             exhausted: Family::default(),
             endpoints: Family::default(),
             ejections: Family::default(),
+            canary_weight: Family::default(),
+            canary_endpoints: Family::default(),
+            canary_tries: Family::default(),
         };
         metrics.register(|registry| {
             let help = "Time until a gRPC call was answered, tries included";
@@ -77,6 +86,12 @@ impl ClientMetrics {
             registry.register("mesh_endpoints", "Addresses of a neighbour", all.endpoints.clone());
             let help = "Times an address was left alone for having failed";
             registry.register("mesh_ejections", help, all.ejections.clone());
+            let help = "Share of the calls that goes to another version of a neighbour, in percent";
+            registry.register("mesh_canary_weight", help, all.canary_weight.clone());
+            let help = "Addresses of another version of a neighbour";
+            registry.register("mesh_canary_endpoints", help, all.canary_endpoints.clone());
+            let help = "Tries that went to another version of a neighbour";
+            registry.register("mesh_canary_tries", help, all.canary_tries.clone());
         });
         all
     }
@@ -94,6 +109,9 @@ impl ClientMetrics {
             exhausted: self.exhausted.get_or_create_owned(&labels),
             endpoints: self.endpoints.get_or_create_owned(&labels),
             ejections: self.ejections.get_or_create_owned(&labels),
+            canary_weight: self.canary_weight.get_or_create_owned(&labels),
+            canary_endpoints: self.canary_endpoints.get_or_create_owned(&labels),
+            canary_tries: self.canary_tries.get_or_create_owned(&labels),
         }
     }
 }

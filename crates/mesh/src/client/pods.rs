@@ -18,6 +18,13 @@ use health::{Health, Latency};
 /// All pods of a neighbour as DNS has them.
 pub(super) type Pods = Arc<[Arc<Pod>]>;
 
+/// Pods of which one gets a try.
+pub(super) struct Pool {
+    pub(super) pods: Pods,
+    /// So many of them may be left alone at once.
+    spare: usize,
+}
+
 /// One address of a neighbour, and what we think of it.
 pub(super) struct Pod {
     pub(super) address: SocketAddr,
@@ -90,10 +97,10 @@ impl Try {
         state.health.answered();
     }
 
-    /// The pod did not answer. Says whether it is left alone for that, which at most half of `all` ever are.
-    pub(super) fn failed(mut self, all: &Pods, now: Instant) -> bool {
-        let ejected = all.iter().filter(|pod| pod.is_ejected(now)).count();
-        let may_eject = ejected < all.len() / 2;
+    /// The pod did not answer. Says whether it is left alone for that.
+    pub(super) fn failed(mut self, pool: &Pool, now: Instant) -> bool {
+        let ejected = pool.pods.iter().filter(|pod| pod.is_ejected(now)).count();
+        let may_eject = ejected < pool.spare;
         self.over = true;
         let mut state = self.pod.state();
         state.learn(now - self.started, now, false);
@@ -122,12 +129,29 @@ impl Drop for Try {
     }
 }
 
+impl Pool {
+    /// The only ones there are: half of them stay, whatever they do.
+    pub(super) fn of(pods: Pods) -> Self {
+        Self { spare: pods.len() / 2, pods }
+    }
+
+    /// Others would do as well as these.
+    pub(super) fn beside_others(pods: Pods) -> Self {
+        Self { spare: pods.len(), pods }
+    }
+}
+
+/// The pod for the next try, if there is one that is not left alone.
+pub(super) fn pick_healthy(pods: &Pods, now: Instant, dice: &Dice) -> Option<Arc<Pod>> {
+    best_of_two(pods, |pod| !pod.is_ejected(now), now, dice)
+}
+
 /// The pod for the next try: not `tried`, if there is another one.
 pub(super) fn pick(pods: &Pods, tried: Option<&Arc<Pod>>, now: Instant, dice: &Dice) -> Option<Arc<Pod>> {
     let was_tried = |pod: &Arc<Pod>| tried.is_some_and(|tried| Arc::ptr_eq(tried, pod));
     let fresh = |pod: &Arc<Pod>| !was_tried(pod) && !pod.is_ejected(now);
     best_of_two(pods, fresh, now, dice)
-        .or_else(|| best_of_two(pods, |pod| !pod.is_ejected(now), now, dice))
+        .or_else(|| pick_healthy(pods, now, dice))
         // The healthy ones went away since the others were ejected.
         .or_else(|| best_of_two(pods, |_| true, now, dice))
 }
@@ -164,8 +188,12 @@ mod tests {
         ports
     }
 
+    fn eject_from(pool: &Pool, pod: usize, now: Instant) -> bool {
+        (0..20).any(|_| pool.pods[pod].begin(now).0.failed(pool, now))
+    }
+
     fn eject(pods: &Pods, pod: usize, now: Instant) -> bool {
-        (0..20).any(|_| pods[pod].begin(now).0.failed(pods, now))
+        eject_from(&Pool::of(Arc::clone(pods)), pod, now)
     }
 
     #[tokio::test]
@@ -196,6 +224,16 @@ mod tests {
         assert_eq!(picks(&three, None, now), [2, 3]);
         assert!(!eject(&pods(1, now), 0, now));
         assert_eq!(picks(&three, None, now + Duration::from_mins(1)), [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn pods_beside_others_may_all_be_ejected_and_then_none_is_picked() {
+        let now = Instant::now();
+        let pair = Pool::beside_others(pods(2, now));
+        assert!(eject_from(&pair, 0, now) && eject_from(&pair, 1, now));
+        assert!(pick_healthy(&pair.pods, now, &Dice::showing([7; 4])).is_none());
+        let later = now + Duration::from_mins(1);
+        assert!(pick_healthy(&pair.pods, later, &Dice::showing([7; 4])).is_some());
     }
 
     #[tokio::test]

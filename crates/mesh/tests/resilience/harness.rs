@@ -168,6 +168,8 @@ pub struct Caller {
     client: CatalogServiceClient<Peer>,
     pub metrics: Metrics,
     pub names: Names,
+    /// Addresses of the host `canary`.
+    pub canary: Names,
 }
 
 /// How the catalog is called unless a test says otherwise.
@@ -182,13 +184,16 @@ impl Caller {
     }
 
     pub fn named(name: &'static str, addresses: impl IntoIterator<Item = SocketAddr>, settings: &PeerConfig) -> Self {
-        let (names, metrics) = (Names::default(), Metrics::default());
+        let (names, canary, metrics) = (Names::default(), Names::default(), Metrics::default());
         names.set(addresses);
-        let known = names.clone();
+        let (known, other) = (names.clone(), canary.clone());
         let mesh = Mesh::new(name, None, Arc::new(SystemWorld), &metrics);
-        let resolve = move |_, _| std::future::ready(Ok(known.known())).boxed();
+        let resolve = move |host: String, _| {
+            let names = if host == "canary" { &other } else { &known };
+            std::future::ready(Ok(names.known())).boxed()
+        };
         let peer = mesh.connect_by("product", settings, resolve).unwrap();
-        Self { client: CatalogServiceClient::new(peer), metrics, names }
+        Self { client: CatalogServiceClient::new(peer), metrics, names, canary }
     }
 
     pub async fn ask(&self) -> Result<(), Status> {
