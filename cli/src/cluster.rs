@@ -4,7 +4,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Pod, Secret},
+    core::v1::{ConfigMap, Pod, Secret},
 };
 use kube::{
     Api, Client, Config, ResourceExt as _,
@@ -22,7 +22,8 @@ use shopkeeper_operator::{
 
 use crate::forward::Forward;
 
-const AMQP_PORT: u16 = 5672;
+/// The port of the broker's pods.
+const AMQP_PORT: &str = "amqp";
 const AMQP_URL: &str = "SHOP_AMQP__URL";
 
 /// Which cluster and namespace are meant, with the flags of kubectl.
@@ -147,7 +148,19 @@ impl Cluster {
     pub async fn forward_to_broker(&self, shop: &str) -> anyhow::Result<Forward> {
         let found = self.running(shop, RABBITMQ).await?;
         let pod = found.first().ok_or_else(|| anyhow!("no pod of {shop}'s RabbitMQ is running"))?;
-        Forward::to(self.api(), pod.name_any(), AMQP_PORT).await
+        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
+        let port = ports.find(|port| port.name.as_deref() == Some(AMQP_PORT)).map(|port| port.container_port);
+        let port = port.ok_or_else(|| anyhow!("the pod {} has no port {AMQP_PORT}", pod.name_any()))?;
+        Forward::to(self.api(), pod.name_any(), port.try_into()?).await
+    }
+
+    /// Who has signed the certificate of the Shop's broker, if it has one.
+    pub async fn broker_authority(&self, shop: &str) -> anyhow::Result<Option<String>> {
+        let name = names::store_authorities(shop);
+        let maps: Api<ConfigMap> = self.api();
+        let found = maps.get_opt(&name).await.with_context(|| format!("the ConfigMap {}/{name}", self.namespace))?;
+        Ok(found.and_then(|map| map.data?.remove(&names::authority_file(RABBITMQ))))
     }
 }
 

@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep};
 pub struct Target {
     /// `SHOP_URL`: the Shop as its buyers reach it, without a trailing slash.
     pub url: String,
+    /// The host that the ingress knows the Shop by, where it is not the one in the URL.
+    pub host: Option<String>,
     /// `SHOP_NAMESPACE`: where its objects are.
     pub namespace: String,
     /// `SHOP_NAME`: the name of its Shop resource.
@@ -30,7 +32,7 @@ impl Target {
     /// Reads the three variables; kube reads `KUBECONFIG` itself.
     pub fn from_env() -> anyhow::Result<Self> {
         let url = variable("SHOP_URL")?.trim_end_matches('/').to_owned();
-        Ok(Self { url, namespace: variable("SHOP_NAMESPACE")?, shop: variable("SHOP_NAME")? })
+        Ok(Self { url, host: None, namespace: variable("SHOP_NAMESPACE")?, shop: variable("SHOP_NAME")? })
     }
 }
 

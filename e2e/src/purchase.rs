@@ -56,7 +56,8 @@ pub struct Receipt {
 impl Visit {
     /// Goes to the Shop that `target` names.
     pub async fn to(target: Target, say: fn(&str)) -> anyhow::Result<Self> {
-        let visit = Self { shop: Shop::at(&target.url)?, cluster: Cluster::connect(target).await?, say };
+        let shop = Shop::at(&target.url, target.host.as_deref())?;
+        let visit = Self { shop, cluster: Cluster::connect(target).await?, say };
         visit.routed().await?;
         Ok(visit)
     }
@@ -88,7 +89,7 @@ impl Visit {
     }
 
     /// Registers a fresh address and follows the link in the mail.
-    async fn verified(&self) -> anyhow::Result<Credentials> {
+    pub async fn verified(&self) -> anyhow::Result<Credentials> {
         let who = stranger();
         (self.say)(&format!("register {}", who.email));
         self.shop.register(&who).await?.ok()?;
@@ -98,7 +99,8 @@ impl Visit {
         Ok(who)
     }
 
-    async fn log_in(&self, who: &Credentials) -> anyhow::Result<String> {
+    /// An access token for somebody who is registered.
+    pub async fn log_in(&self, who: &Credentials) -> anyhow::Result<String> {
         Ok(self.shop.log_in(who).await?.ok()?.access_token)
     }
 

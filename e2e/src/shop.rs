@@ -3,7 +3,7 @@
 use std::{marker::PhantomData, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde::{
     Deserialize, Serialize,
@@ -153,9 +153,11 @@ impl<'a> Call<'a> {
 }
 
 impl Shop {
-    /// A client of the Shop at `url`.
-    pub fn at(url: &str) -> anyhow::Result<Self> {
-        Ok(Self { http: Client::builder().timeout(TIMEOUT).build()?, url: url.to_owned() })
+    /// A client of the Shop at `url`, which the ingress there may know by another `host`.
+    pub fn at(url: &str, host: Option<&str>) -> anyhow::Result<Self> {
+        let hosts = host.map(HeaderValue::from_str).transpose()?;
+        let headers = hosts.into_iter().map(|host| (HOST, host)).collect();
+        Ok(Self { http: Client::builder().timeout(TIMEOUT).default_headers(headers).build()?, url: url.to_owned() })
     }
 
     /// Sends any request. One that is over a rate limit is sent again when the Shop says so.

@@ -45,6 +45,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// Between reading and writing another object took the name, or none has it any more.
+    #[error("{kind} {name} is not the one that was read")]
+    Replaced {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// An object could not be written as JSON.
     #[error("encoding an object: {0}")]
     Encode(#[from] serde_json::Error),
@@ -72,11 +80,13 @@ pub async fn apply(
         pod_disruption_budgets,
         network_policies,
         ingresses,
+        http_routes,
         stage: PhantomData,
     } = objects;
     let writer = Writer { client, shop, held: &held };
     for (deployment, replicas) in handovers {
-        writer.hand_over(&deployment, replicas).await?;
+        let found = live.deployments.iter().find(|found| found.name_any() == deployment);
+        writer.hand_over(&deployment, found.and_then(ResourceExt::uid), replicas).await?;
     }
     // What pods mount or run as comes before the pods, the route comes last.
     Ok(Objects {
@@ -97,6 +107,7 @@ pub async fn apply(
             .await?,
         pod_disruption_budgets: writer.converge(live.pod_disruption_budgets, pod_disruption_budgets).await?,
         ingresses: writer.converge(live.ingresses, ingresses).await?,
+        http_routes: writer.converge(live.http_routes, http_routes).await?,
         stage: PhantomData,
     })
 }
@@ -138,14 +149,14 @@ impl Writer<'_> {
                 Some(found) if compare::contains(&serde_json::to_value(found)?, &wanted) => found.clone(),
                 Some(found) => {
                     self.refuse_foreign(found)?;
-                    self.patch(&name, wanted).await?
+                    self.patch(&name, found.uid(), wanted).await?
                 }
                 None => {
                     // What was not found by label may still be there without our labels.
                     let found = self.api::<K>().get_metadata_opt(&name).await;
                     let found = found.map_err(|source| failed::<K>("reading", &name, source))?;
-                    found.map_or(Ok(()), |found| self.refuse_foreign(&found))?;
-                    self.patch(&name, wanted).await?
+                    found.iter().try_for_each(|found| self.refuse_foreign(found))?;
+                    self.patch(&name, found.and_then(|found| found.uid()), wanted).await?
                 }
             };
             applied.push(current);
@@ -153,7 +164,10 @@ impl Writer<'_> {
         Ok(applied)
     }
 
-    async fn patch<K: Child>(&self, name: &str, wanted: Value) -> Result<K, Error> {
+    async fn patch<K: Child>(&self, name: &str, uid: Option<String>, mut wanted: Value) -> Result<K, Error> {
+        if let Some(uid) = uid {
+            wanted["metadata"]["uid"] = Value::String(uid);
+        }
         // Forced: a field that somebody changed with kubectl belongs to them, and comes back to the operator.
         let params = PatchParams::apply(names::MANAGER).force();
         let outcome = self.api::<K>().patch(name, &params, &Patch::Apply(wanted)).await;
@@ -163,11 +177,11 @@ impl Writer<'_> {
     }
 
     /// Makes the second manager an owner of the number of pods, so that the field stays when ours leaves it out.
-    async fn hand_over(&self, deployment: &str, replicas: i32) -> Result<(), Error> {
+    async fn hand_over(&self, deployment: &str, uid: Option<String>, replicas: i32) -> Result<(), Error> {
         let params = PatchParams::apply(names::SCALING_MANAGER).force();
         let number = json!({
             "apiVersion": Deployment::API_VERSION, "kind": Deployment::KIND,
-            "metadata": {"name": deployment}, "spec": {"replicas": replicas},
+            "metadata": {"name": deployment, "uid": uid}, "spec": {"replicas": replicas},
         });
         let outcome = self.api::<Deployment>().patch(deployment, &params, &Patch::Apply(number)).await;
         outcome.map_err(|source| failed::<Deployment>("handing over", deployment, source))?;
@@ -208,7 +222,17 @@ impl Writer<'_> {
 }
 
 fn failed<K: Child>(verb: &'static str, name: &str, source: kube::Error) -> Error {
+    if is_of_another(&source) {
+        return Error::Replaced { kind: K::kind(&()).into_owned(), name: name.to_owned() };
+    }
     Error::Api { verb, kind: K::kind(&()).into_owned(), name: name.to_owned(), source: Box::new(source) }
+}
+
+/// What the API server says to a uid in an applied object: that it cannot change, or that nobody has it.
+fn is_of_another(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_conflict() || causes.any(|cause| cause.field == "metadata.uid")
 }
 
 /// Tells one wanted state of an object from another; what was applied last is noted in the object.

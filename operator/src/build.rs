@@ -1,10 +1,11 @@
 //! Pure: from a [`ValidShop`] to every object it needs. One file per kind or concern; `stores` has one per store.
 
+mod addresses;
 mod autoscaler;
 mod config_map;
 mod deployment;
-mod elsewhere;
 mod env;
+mod http_route;
 mod ingress;
 mod meta;
 mod migration;
@@ -42,19 +43,20 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
     let inputs = Inputs { shop, hashes: hashes(&secrets, &config_maps) };
     let budgets = |s: &_| deployment::disruption_budget(shop, s);
     let pod_disruption_budgets: Vec<PodDisruptionBudget> = shop.services.iter().filter_map(budgets).collect();
-    let services = shop.services.iter();
+    let services = shop.services.iter().cloned().chain(shop.canaries());
     Objects {
         service_accounts: meta::service_accounts(shop),
         stateful_sets: stores::stateful_sets(&inputs),
         postgres_clusters: stores::cloud_native_pg::cluster(shop).into_iter().collect(),
         rabbitmq_clusters: stores::rabbitmq_cluster::cluster(&inputs).into_iter().collect(),
         jobs: jobs(&inputs),
-        deployments: services.map(|s| deployment::build(&inputs, s)).chain(stores::traces::deployment(shop)).collect(),
+        deployments: services.map(|s| deployment::build(&inputs, &s)).chain(stores::traces::deployment(shop)).collect(),
         horizontal_pod_autoscalers: shop.services.iter().filter_map(|s| autoscaler::build(shop, s)).collect(),
         services: service::build(shop),
         pod_disruption_budgets,
         network_policies: network_policy::build(shop),
         ingresses: ingress::build(shop).into_iter().collect(),
+        http_routes: http_route::build(shop).into_iter().collect(),
         secrets,
         config_maps,
         stage: PhantomData,
@@ -64,7 +66,17 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
 fn jobs(inputs: &Inputs<'_>) -> Vec<Job> {
     let shop = inputs.shop;
     let migrating = shop.services.iter().filter(|service| shop.has_migration(service.service));
-    migrating.flat_map(|service| migration::jobs(inputs, service)).chain(stores::redis::users_job(shop)).collect()
+    let mut jobs: Vec<Job> =
+        migrating.flat_map(|service| migration::jobs(inputs, service)).chain(stores::redis::users_job(shop)).collect();
+    let of_canaries = shop.canaries().filter(|service| shop.has_migration(service.service));
+    for mut job in of_canaries.flat_map(|service| migration::jobs(inputs, &service)) {
+        // A canary of the image that is there already has its migration.
+        if jobs.iter().all(|other| other.metadata.name != job.metadata.name) {
+            meta::mark(&mut job.metadata);
+            jobs.push(job);
+        }
+    }
+    jobs
 }
 
 impl Inputs<'_> {

@@ -155,12 +155,13 @@ pub const RABBITMQ: &str = "rabbitmq";
 /// Component name of the trace store.
 pub const TRACES: &str = "traces";
 
-/// The port on which a store answers.
+/// The port on which a store usually answers; RabbitMQ has another one for TLS.
 #[must_use]
-pub fn store_port(store: &str) -> i32 {
+pub fn store_port(store: &str, tls: bool) -> i32 {
     match store {
         MONGODB => 27017,
         REDIS => 6379,
+        RABBITMQ if tls => 5671,
         RABBITMQ => 5672,
         _ => 5432,
     }
@@ -171,6 +172,12 @@ impl Service {
     #[must_use]
     pub fn uses(&self, store: &str) -> bool {
         self.stores.contains(&store)
+    }
+
+    /// Whether somebody calls it, so that a share of the calls can go elsewhere.
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        self.grpc || !self.routes.is_empty()
     }
 
     /// Whether it calls other services, or is called by them.

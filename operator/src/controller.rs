@@ -19,7 +19,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates};
-use kube::{Api, Client, CustomResourceExt, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::json;
 use tokio::time::timeout;
@@ -30,15 +30,21 @@ use crate::metrics::Metrics;
 use crate::rollback::Choice;
 use crate::rotation::Wish;
 use crate::settings::Settings;
+use crate::status::News;
 use crate::validate::ValidShop;
-use crate::{apply, credentials, identities, names, observe, rollback, rollout, status, validate};
+use crate::{apply, canary, credentials, identities, names, observe, rollback, rollout, status, validate};
 
 /// A Shop that nothing happened to is looked at this often: Secrets are not watched.
 const REQUEUE: Duration = Duration::from_mins(5);
-/// What is blocked is looked at this often: what unblocks it may not be watched.
-const BLOCKED_REQUEUE: Duration = Duration::from_secs(20);
-/// A store that others run is looked at this often: neither their Secrets nor their kinds are watched.
+/// What is blocked, or on its way, is looked at this often: what ends it may not be watched, or was announced before an
+/// older state was read.
+const UNSETTLED_REQUEUE: Duration = Duration::from_secs(20);
+/// What others run, stores and Gateways, is looked at this often: neither their Secrets nor their kinds are watched.
 const ELSEWHERE_REQUEUE: Duration = Duration::from_secs(30);
+/// What the pods of canaries measure is looked at this often.
+const CANARY_REQUEUE: Duration = Duration::from_secs(10);
+/// A Gateway takes a new route within seconds. Routes are not watched: without the Gateway API that would fail for ever.
+const GATEWAY_REQUEUE: Duration = Duration::from_secs(5);
 /// A predecessor is usually collected within seconds.
 const LEFTOVER_REQUEUE: Duration = Duration::from_secs(2);
 /// Longest pause after errors.
@@ -121,6 +127,7 @@ impl Error {
             Self::Observe(_) => "ObserveFailed",
             Self::Credentials(_) => "CredentialsFailed",
             Self::Apply(apply::Error::Foreign { .. }) => "NameTaken",
+            Self::Apply(apply::Error::Replaced { .. }) => "Replaced",
             Self::Apply(_) => "ApplyFailed",
             Self::Status(_) => "StatusFailed",
             Self::Late => "Late",
@@ -142,6 +149,8 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
     // It holds all objects of a Shop at once; whoever awaits it need not.
     let outcome = Box::pin(converge(context, shop)).await;
     let (status, next) = match outcome {
+        // What was read is out of date, which says nothing about the Shop.
+        Err(error @ Error::Apply(apply::Error::Replaced { .. })) => return Err(error),
         Ok((status, requeue)) => (status, Ok(Action::requeue(requeue))),
         Err(error) => (blocked(shop, error.reason(), &error.to_string()), Err(error)),
     };
@@ -159,14 +168,16 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
     };
     let now = Timestamp::now();
     let credentials = credentials::ensure(&context.client, &context.random, now, shop, found).await?; // IO
-    let identities =
-        identities::renew(credentials.mesh_authorities(), shop, &observed.objects.secrets, now, &context.random);
+    let (authorities, live) = (credentials.mesh_authorities(), &observed.objects.secrets);
+    let identities = identities::renew(authorities, shop, live, &observed.pods, now, &context.random);
     let credentials = credentials.with(identities.map_err(credentials::Error::from)?);
     let others: Vec<Arc<Shop>> = context.shops.iter().flat_map(Store::state).collect();
     let valid = match validate::validate(shop, &others, &context.settings, credentials, &observed.stores) {
         Ok(valid) => valid,
         Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
     };
+    let seen = canary::Facts { live: &observed.objects, pods: &observed.pods, measured: &observed.measured, now };
+    let (valid, canaries) = canary::decide(valid, shop, &seen);
     let Choice { shop: valid, objects: desired, returned } = rollback::choose(valid, shop, &observed.objects, now);
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
     let migrations = rollout.migrations.clone();
@@ -176,14 +187,19 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
         generation: shop.metadata.generation,
         applied: &applied,
         migrations: &migrations,
+        canaries: &canaries,
         returned: returned.as_ref(),
         pods: &observed.pods,
         ingress_classes: &observed.ingress_classes,
         previous: shop.status.as_ref(),
         now,
     });
-    let requeue = if status.phase == Some(Phase::Blocked) { BLOCKED_REQUEUE } else { requeue(&valid) };
-    let rotated = rotate(context, shop, &valid.credentials, status.phase, now).await?; // IO
+    let under_way = canary::is_under_way(&canaries, now);
+    let requeue = requeue(&valid, status.phase);
+    let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
+    // Pods of a canary show credentials too.
+    let whole = status.phase == Some(Phase::Ready) && !canaries.values().any(canary::is_starting);
+    let rotated = rotate(context, shop, &valid.credentials, whole, now).await?; // IO
     Ok((status, requeue.min(rotated)))
 }
 
@@ -192,12 +208,12 @@ async fn rotate(
     context: &Context,
     shop: &Shop,
     credentials: &Credentials,
-    phase: Option<Phase>,
+    whole: bool,
     now: Timestamp,
 ) -> Result<Duration, Error> {
     let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
     let rotation = credentials.rotation();
-    if let Some(next) = rotation.next(&wish, phase == Some(Phase::Ready), now) {
+    if let Some(next) = rotation.next(&wish, whole, now) {
         credentials::turn(&context.client, &context.random, now, shop, credentials, &next).await?;
         return Ok(Duration::ZERO);
     }
@@ -206,9 +222,15 @@ async fn rotate(
     Ok(left.and_then(|left| left.try_into().ok()).unwrap_or(REQUEUE))
 }
 
-fn requeue(shop: &ValidShop) -> Duration {
+fn requeue(shop: &ValidShop, phase: Option<Phase>) -> Duration {
+    let routed = shop.route.gateway.is_some();
     let elsewhere = shop.stores().iter().any(|(_, store)| store.mode() != StoreMode::Embedded);
-    if elsewhere { ELSEWHERE_REQUEUE } else { REQUEUE }
+    match phase {
+        Some(Phase::RollingOut) if routed => GATEWAY_REQUEUE,
+        Some(Phase::Blocked | Phase::Preparing | Phase::Migrating | Phase::RollingOut) => UNSETTLED_REQUEUE,
+        _ if routed || elsewhere => ELSEWHERE_REQUEUE,
+        _ => REQUEUE,
+    }
 }
 
 fn blocked(shop: &Shop, reason: &str, message: &str) -> ShopStatus {
@@ -225,9 +247,16 @@ async fn tell(context: &Context, shop: &Shop, status: ShopStatus) -> Result<(), 
     if shop.status.as_ref() == Some(&status) {
         return Ok(());
     }
-    let news = status::news(shop.status.as_ref(), &status);
+    let mut all = status::canary_news(shop.status.as_ref(), &status);
+    all.extend(status::news(shop.status.as_ref(), &status));
     write_status(&context.client, shop, status).await?;
-    let Some(news) = news else { return Ok(()) };
+    for news in all {
+        publish(context, shop, news).await;
+    }
+    Ok(())
+}
+
+async fn publish(context: &Context, shop: &Shop, news: News) {
     let event = Event {
         type_: if news.warning { EventType::Warning } else { EventType::Normal },
         reason: news.reason,
@@ -239,22 +268,23 @@ async fn tell(context: &Context, shop: &Shop, status: ShopStatus) -> Result<(), 
     if let Err(error) = context.recorder.publish(&event, &shop.object_ref(&())).await {
         tracing::warn!(error.cause = %error, "an event was not recorded; the status says the same");
     }
-    Ok(())
 }
 
+/// Writes the status of this Shop, and not of another one that has its name by now.
 async fn write_status(client: &Client, shop: &Shop, status: ShopStatus) -> Result<(), Error> {
     let api: Api<Shop> = Api::namespaced(client.clone(), &shop.namespace().unwrap_or_default());
     let name = shop.name_any();
-    let kind = Shop::api_resource();
-    let patch = json!({
-        "apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name}, "status": status,
-    });
-    let params = PatchParams::apply(names::MANAGER).force();
-    match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
-        // Deleted in the meantime: there is nobody left to tell.
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        outcome => outcome.map(drop).map_err(Error::Status),
-    }
+    // An applied or merged status may say whose it is, and the API server does not look at it.
+    let patch = serde_json::from_value(json!([
+        {"op": "test", "path": "/metadata/uid", "value": shop.uid()},
+        {"op": "add", "path": "/status", "value": status},
+    ]));
+    let patch = Patch::Json::<()>(patch.map_err(|error| Error::Status(kube::Error::SerdeError(error)))?);
+    let params = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
+    let Err(refusal) = api.patch_status(&name, &params, &patch).await else { return Ok(()) };
+    // Deleted in the meantime: there is nobody left to tell.
+    let found = api.get_metadata_opt(&name).await.map_err(Error::Status)?;
+    if found.is_some_and(|found| found.uid() == shop.uid()) { Err(Error::Status(refusal)) } else { Ok(()) }
 }
 
 /// One controller per scope, with the Shops it has seen.

@@ -4,6 +4,7 @@
 //! API server, so a `Shop` that exists is a `Shop` the operator can work with. Defaults are part of the schema: what
 //! runs is readable from `kubectl get shop -o yaml`.
 
+mod canary;
 mod credentials;
 mod edges;
 mod mesh;
@@ -19,6 +20,7 @@ mod traffic;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use self::canary::{AnalysisSpec, CanarySpec};
 pub use self::credentials::CredentialsSpec;
 pub use self::edges::{EdgeSpec, FaultCode, FaultsSpec, RetriesSpec};
 pub use self::mesh::{MeshSpec, Mtls};
@@ -27,12 +29,15 @@ pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, Teleme
 pub use self::products::{ProductImagesSpec, ProductsSpec, S3Spec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, Autoscaling, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
-pub use self::status::{Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
+pub use self::status::{CanaryPhase, CanaryStatus, Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
 pub use self::stores::{
     CloudNativePgStore, ClusterOperatorStore, EmbeddedStore, ExternalStore, MongodbSpec, PostgresSpec, RabbitmqSpec,
     RedisSpec, StoreMode,
 };
-pub use self::traffic::{IngressSpec, MailSpec, RateLimits, SmtpSpec, TlsSpec, UsersSpec};
+pub use self::traffic::{
+    GatewaySpec, IngressSpec, MailSpec, ParentReference, RateLimits, SmtpSpec, TlsSpec, UsersSpec,
+};
+use crate::catalog::{MONGODB, POSTGRES, REDIS};
 
 /// What a marker object such as `embedded: {}` holds: nothing, its presence is the meaning.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -117,7 +122,7 @@ pub struct ShopSpec {
     ))]
     pub public_url: Option<String>,
 
-    /// The Ingress that leads to the shop.
+    /// The Ingress that leads to the shop, or the route through a Gateway in its place.
     #[serde(default)]
     pub ingress: IngressSpec,
 
@@ -182,6 +187,18 @@ pub struct ShopSpec {
     /// What happens to the Shop over its life.
     #[serde(default)]
     pub lifecycle: LifecycleSpec,
+}
+
+impl ShopSpec {
+    /// Whether the operator runs a store itself.
+    pub(crate) fn embeds(&self, store: &str) -> bool {
+        match store {
+            POSTGRES => self.postgres.embedded.is_some(),
+            MONGODB => self.mongodb.embedded.is_some(),
+            REDIS => self.redis.embedded.is_some(),
+            _ => self.rabbitmq.embedded.is_some(),
+        }
+    }
 }
 
 fn default_currency() -> String {

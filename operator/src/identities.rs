@@ -1,13 +1,15 @@
-//! The Shop's own authority, and the short-lived certificates by which its services know each other.
+//! The Shop's own authority, the short-lived certificates by which its services know each other, and those of its stores.
 //!
-//! A certificate is a leaf under the authority with two names: the SPIFFE id of the service, by which servers know a caller,
-//! and the host name under which others call it. It is renewed when two thirds of its life have passed.
+//! A service's certificate is a leaf under the authority with two names: the SPIFFE id of the service, by which servers know a
+//! caller, and the host name under which others call it. It is renewed when two thirds of its life have passed.
+
+mod stores;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -16,7 +18,8 @@ use rcgen::{
 use ring::rand::SecureRandom;
 use time::OffsetDateTime;
 
-use crate::catalog::{SERVICES, Service};
+pub use self::stores::StoreLeaf;
+use crate::catalog::{SERVICES, STORES, Service};
 use crate::crd::Shop;
 use crate::{keys, names};
 
@@ -34,17 +37,23 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// The authority outlives every Shop that is upgraded now and then.
 const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 
-/// The certificates of a Shop's services, by service.
-pub type Identities = BTreeMap<&'static str, Leaf>;
+/// The certificates of a Shop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identities {
+    /// Those of the services of the mesh, by service.
+    pub services: BTreeMap<&'static str, Leaf>,
+    /// Those of the stores that the operator runs, by store; none where nothing is encrypted.
+    pub stores: BTreeMap<&'static str, StoreLeaf>,
+}
 
-/// What a service proves who it is with.
+/// What a service or a store proves who it is with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// The certificate, PEM.
     pub certificate: String,
     /// Its private key, PEM.
     pub key: String,
-    /// The authorities that neighbours are verified against, PEM.
+    /// The authorities that neighbours are verified against, PEM; of a store the one that issued its certificate.
     pub authority: String,
     /// When the next one is due.
     pub renew_after: Timestamp,
@@ -71,51 +80,44 @@ pub struct Authorities<'a> {
 }
 
 /// What all certificates of one Shop have in common.
-struct Scope {
-    namespace: String,
-    shop: String,
-    lifetime: Duration,
+struct Scope<'a> {
+    namespace: &'a str,
+    shop: &'a str,
+    issuer: Issuer<'static, KeyPair>,
     now: Timestamp,
+    random: &'a dyn SecureRandom,
 }
 
 /// A new authority: its private key and its certificate, one PEM text.
 pub fn new_authority(namespace: &str, shop: &str, now: Timestamp, random: &dyn SecureRandom) -> Result<String, Error> {
-    let pem = keys::generate(random).ok_or(Error::Random)?;
+    let pem = keys::generate_for_certificate(random).ok_or(Error::Random)?;
     let key = KeyPair::from_pem(&pem)?;
     let certificate = authority_params(namespace, shop, now).self_signed(&key)?;
     Ok(format!("{pem}{}", certificate.pem()))
 }
 
-/// The certificate of every service of the mesh: those found in `secrets` as long as they are good, new ones in their place.
+/// The certificate of every service of the mesh and of every embedded store: those found in `secrets` as long as they are
+/// good, new ones in their place. `pods` tell which certificate a store took up when it started.
 pub fn renew(
     authorities: Authorities<'_>,
     shop: &Shop,
     secrets: &[Secret],
+    pods: &[Pod],
     now: Timestamp,
     random: &dyn SecureRandom,
 ) -> Result<Identities, Error> {
-    let scope = Scope {
-        namespace: shop.namespace().unwrap_or_default(),
-        shop: shop.name_any(),
-        lifetime: shop.spec.mesh.lifetime(),
-        now,
-    };
+    let (namespace, name) = (shop.namespace().unwrap_or_default(), shop.name_any());
+    // The issuer comes first: with another issuer the text is another one, and every certificate of a service is made anew.
+    let trusted =
+        [Some(authorities.issuer), authorities.other].map(|authority| authority.map_or("", |one| split(one).1));
+    let trusted = trusted.concat();
     let (key, certificate) = split(authorities.issuer);
-    // The issuer comes first: with another issuer the text is another one, and every certificate is made anew.
-    let trusted = [certificate, authorities.other.map_or("", |other| split(other).1)].concat();
-    let issuer = Issuer::new(authority_params(&scope.namespace, &scope.shop, now), KeyPair::from_pem(key)?);
-    let members = SERVICES.iter().filter(|service| service.in_mesh());
-    members
-        .map(|service| {
-            let name = names::identity(&scope.shop, service.name);
-            let found = secrets.iter().find(|secret| secret.name_any() == name).and_then(Leaf::read);
-            let leaf = match found {
-                Some(leaf) if scope.is_good(&leaf, &trusted) => leaf,
-                _ => scope.issue(service, &issuer, &trusted, random)?,
-            };
-            Ok((service.name, leaf))
-        })
-        .collect()
+    let issuer = Issuer::new(authority_params(&namespace, &name, now), KeyPair::from_pem(key)?);
+    let scope = Scope { namespace: &namespace, shop: &name, issuer, now, random };
+    Ok(Identities {
+        services: scope.services(shop.spec.mesh.lifetime(), &trusted, secrets)?,
+        stores: scope.stores(shop, certificate, &trusted, secrets, pods)?,
+    })
 }
 
 /// Private key and certificate of an authority's PEM text.
@@ -134,44 +136,60 @@ fn authority_params(namespace: &str, shop: &str, now: Timestamp) -> CertificateP
     params
 }
 
-impl Scope {
-    fn is_good(&self, leaf: &Leaf, authority: &str) -> bool {
-        // A life that was made shorter counts at once.
-        leaf.authority == authority && self.now < leaf.renew_after && leaf.renew_after <= self.due()
-    }
-
-    fn due(&self) -> Timestamp {
-        self.now + self.lifetime * 2 / 3
-    }
-
-    fn issue(
+impl Scope<'_> {
+    fn services(
         &self,
-        service: &Service,
-        issuer: &Issuer<'_, KeyPair>,
-        authority: &str,
-        random: &dyn SecureRandom,
-    ) -> Result<Leaf, Error> {
-        let Self { namespace, shop, lifetime, now } = self;
+        lifetime: Duration,
+        trusted: &str,
+        secrets: &[Secret],
+    ) -> Result<BTreeMap<&'static str, Leaf>, Error> {
+        let members = SERVICES.iter().filter(|service| service.in_mesh());
+        members
+            .map(|service| {
+                let name = names::identity(self.shop, service.name);
+                let leaf = match find(secrets, &name).and_then(Leaf::read) {
+                    Some(leaf) if self.is_good(&leaf, trusted, lifetime) => leaf,
+                    _ => self.issue(self.of_service(service)?, trusted, lifetime)?,
+                };
+                Ok((service.name, leaf))
+            })
+            .collect()
+    }
+
+    fn is_good(&self, leaf: &Leaf, authority: &str, lifetime: Duration) -> bool {
+        // A life that was made shorter counts at once.
+        leaf.authority == authority && self.now < leaf.renew_after && leaf.renew_after <= self.due(lifetime)
+    }
+
+    fn due(&self, lifetime: Duration) -> Timestamp {
+        self.now + lifetime * 2 / 3
+    }
+
+    fn of_service(&self, service: &Service) -> Result<CertificateParams, Error> {
+        let Self { namespace, shop, .. } = self;
         let id = format!("spiffe://cluster.local/ns/{namespace}/shop/{shop}/{}", service.name);
         let mut params = CertificateParams::new(vec![names::grpc(shop, service.name)])?;
         params.subject_alt_names.push(SanType::URI(id.try_into()?));
         params.distinguished_name = named(service.name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        Ok(params)
+    }
+
+    fn issue(&self, mut params: CertificateParams, authority: &str, lifetime: Duration) -> Result<Leaf, Error> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        params.not_before = at(*now - SKEW);
-        params.not_after = at(*now + *lifetime);
-        let key = keys::generate(random).ok_or(Error::Random)?;
-        let certificate = params.signed_by(&KeyPair::from_pem(&key)?, issuer)?.pem();
-        Ok(Leaf { certificate, key, authority: authority.to_owned(), renew_after: self.due() })
+        params.not_before = at(self.now - SKEW);
+        params.not_after = at(self.now + lifetime);
+        let key = keys::generate_for_certificate(self.random).ok_or(Error::Random)?;
+        let certificate = params.signed_by(&KeyPair::from_pem(&key)?, &self.issuer)?.pem();
+        Ok(Leaf { certificate, key, authority: authority.to_owned(), renew_after: self.due(lifetime) })
     }
 }
 
 impl Leaf {
     /// A leaf as it is stored in a Secret.
     fn read(secret: &Secret) -> Option<Self> {
-        let data = secret.data.as_ref()?;
-        let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
+        let text = |key: &str| text(secret, key);
         Some(Self {
             certificate: text(CERTIFICATE)?,
             key: text(KEY)?,
@@ -190,18 +208,33 @@ impl Leaf {
             (RENEW_AFTER, self.renew_after.to_string()),
         ])
     }
+
+    fn dummy(name: &str) -> Self {
+        Self {
+            certificate: format!("dummy certificate of {name}"),
+            key: format!("dummy key of {name}"),
+            authority: "dummy authority".to_owned(),
+            renew_after: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
 }
 
 /// Fixed texts for `render` and tests, recognisable as such.
 #[must_use]
 pub fn dummies() -> Identities {
-    let dummy = |service: &Service| Leaf {
-        certificate: format!("dummy certificate of {}", service.name),
-        key: format!("dummy key of {}", service.name),
-        authority: "dummy authority".to_owned(),
-        renew_after: Timestamp::UNIX_EPOCH,
-    };
-    SERVICES.iter().filter(|service| service.in_mesh()).map(|service| (service.name, dummy(service))).collect()
+    let members = SERVICES.iter().filter(|service| service.in_mesh());
+    Identities {
+        services: members.map(|service| (service.name, Leaf::dummy(service.name))).collect(),
+        stores: STORES.map(|store| (store, StoreLeaf::dummy(store))).into(),
+    }
+}
+
+fn find<'a>(secrets: &'a [Secret], name: &str) -> Option<&'a Secret> {
+    secrets.iter().find(|secret| secret.name_any() == name)
 }
 
 fn named(name: &str) -> DistinguishedName {
@@ -226,55 +259,60 @@ mod tests {
 
     const DAY: &str = "24h";
 
-    fn now(hours: i64) -> Timestamp {
+    pub(super) fn now(hours: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000).expect("a time") + SignedDuration::from_hours(hours)
     }
 
-    fn authority() -> String {
+    pub(super) fn authority() -> String {
         new_authority("oak", "acorn", now(0), &SystemRandom::new()).expect("an authority")
     }
 
-    fn stored(identities: &Identities) -> Vec<Secret> {
+    pub(super) fn stored(identities: &Identities) -> Vec<Secret> {
         let encode = |(key, value): (&str, String)| (key.to_owned(), ByteString(value.into_bytes()));
-        let secret = |(service, leaf): (&&str, &Leaf)| Secret {
-            metadata: ObjectMeta { name: Some(names::identity("acorn", service)), ..ObjectMeta::default() },
-            data: Some(leaf.data().into_iter().map(encode).collect()),
+        let secret = |name: String, data: BTreeMap<&str, String>| Secret {
+            metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
+            data: Some(data.into_iter().map(encode).collect()),
             ..Secret::default()
         };
-        identities.iter().map(secret).collect()
+        let services = identities.services.iter();
+        let services = services.map(|(service, leaf)| secret(names::identity("acorn", service), leaf.data()));
+        let stores = identities.stores.iter();
+        let stores = stores.map(|(store, leaf)| secret(names::certificate("acorn", store), leaf.data()));
+        services.chain(stores).collect()
     }
 
-    fn shop(lifetime: &str) -> Shop {
+    pub(super) fn shop(lifetime: &str) -> Shop {
         let mut shop = Shop::new("acorn", ShopSpec::default());
         shop.metadata.namespace = Some("oak".to_owned());
         shop.spec.mesh.certificate_lifetime = lifetime.to_owned();
         shop
     }
 
-    fn alone(issuer: &str) -> Authorities<'_> {
+    pub(super) fn alone(issuer: &str) -> Authorities<'_> {
         Authorities { issuer, other: None }
     }
 
     fn renewed(authority: &str, lifetime: &str, secrets: &[Secret], hours: i64) -> Identities {
-        renew(alone(authority), &shop(lifetime), secrets, now(hours), &SystemRandom::new()).expect("certificates")
+        let random = SystemRandom::new();
+        renew(alone(authority), &shop(lifetime), secrets, &[], now(hours), &random).expect("certificates")
     }
 
     #[test]
     fn a_certificate_stays_for_two_thirds_of_its_life() {
         let authority = authority();
         let first = renewed(&authority, DAY, &[], 0);
-        assert_eq!(first.keys().copied().collect::<Vec<_>>(), ["cart", "order", "product"]);
+        assert_eq!(first.services.keys().copied().collect::<Vec<_>>(), ["cart", "order", "product"]);
         assert_eq!(renewed(&authority, DAY, &stored(&first), 15), first);
         let second = renewed(&authority, DAY, &stored(&first), 17);
-        assert!(first.iter().all(|(service, leaf)| second[service] != *leaf), "each is due");
+        assert!(first.services.iter().all(|(service, leaf)| second.services[service] != *leaf), "each is due");
     }
 
     #[test]
     fn a_shorter_life_and_another_authority_count_at_once() {
         let authority = authority();
         let first = renewed(&authority, DAY, &[], 0);
-        assert_ne!(renewed(&authority, "1h", &stored(&first), 0), first);
-        assert_ne!(renewed(&self::authority(), DAY, &stored(&first), 0), first);
+        assert_ne!(renewed(&authority, "1h", &stored(&first), 0).services, first.services);
+        assert_ne!(renewed(&self::authority(), DAY, &stored(&first), 0).services, first.services);
     }
 
     #[test]
@@ -283,13 +321,14 @@ mod tests {
         let (old_certificate, new_certificate) = (split(&old).1, split(&new).1);
         let certificates = |issuer: &str, other: &str, secrets: &[Secret]| {
             let authorities = Authorities { issuer, other: Some(other) };
-            renew(authorities, &shop(DAY), secrets, now(0), &SystemRandom::new()).expect("certificates")
+            renew(authorities, &shop(DAY), secrets, &[], now(0), &SystemRandom::new()).expect("certificates")
         };
         let known = certificates(&old, &new, &stored(&renewed(&old, DAY, &[], 0)));
-        assert_eq!(known["cart"].authority, format!("{old_certificate}{new_certificate}"));
+        let cart = &known.services["cart"];
+        assert_eq!(cart.authority, format!("{old_certificate}{new_certificate}"));
         let moved = certificates(&new, &old, &stored(&known));
-        assert_eq!(moved["cart"].authority, format!("{new_certificate}{old_certificate}"));
-        assert_ne!(moved["cart"].certificate, known["cart"].certificate, "the new one issues");
+        assert_eq!(moved.services["cart"].authority, format!("{new_certificate}{old_certificate}"));
+        assert_ne!(moved.services["cart"].certificate, cart.certificate, "the new one issues");
         assert_eq!(certificates(&new, &old, &stored(&moved)), moved);
     }
 
@@ -298,8 +337,8 @@ mod tests {
         let authority = authority();
         let mut secrets = stored(&renewed(&authority, DAY, &[], 0));
         secrets[0].data.as_mut().expect("data").remove(KEY);
-        assert_eq!(renewed(&authority, DAY, &secrets, 0).len(), 3);
-        let error = renew(alone(""), &shop(DAY), &[], now(0), &SystemRandom::new()).expect_err("no authority");
+        assert_eq!(renewed(&authority, DAY, &secrets, 0).services.len(), 3);
+        let error = renew(alone(""), &shop(DAY), &[], &[], now(0), &SystemRandom::new()).expect_err("no authority");
         assert!(error.to_string().contains("from a backup"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
-//! Key pairs of access tokens: Ed25519, with the public halves as a JSON Web Key Set.
+//! Key pairs: of access tokens, Ed25519, with the public halves as a JSON Web Key Set; and of certificates.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SecureRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -35,6 +35,14 @@ pub struct BadKey;
 #[must_use]
 pub fn generate(random: &dyn SecureRandom) -> Option<String> {
     let der = Ed25519KeyPair::generate_pkcs8(random).ok()?;
+    Some(to_pem(der.as_ref()))
+}
+
+/// The same for a certificate: ECDSA on P-256. What is signed with Ed25519 has no digest of its own, and `psql` for one does not
+/// log in over it.
+#[must_use]
+pub fn generate_for_certificate(random: &dyn SecureRandom) -> Option<String> {
+    let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, random).ok()?;
     Some(to_pem(der.as_ref()))
 }
 

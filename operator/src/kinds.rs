@@ -1,11 +1,18 @@
 //! Kinds of other operators, as far as this one writes and reads them. Everything else in them is theirs.
 
+mod http_route;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::{CustomResource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use self::http_route::{
+    HttpBackendRef, HttpPathMatch, HttpRoute, HttpRouteMatch, HttpRouteRule, HttpRouteSpec, HttpRouteStatus,
+    RouteCondition, RouteParentStatus,
+};
 
 /// A store that another operator runs.
 pub trait Cluster: ResourceExt {

@@ -3,7 +3,7 @@
 //! A reconcile is a pipeline, and the modules are its steps in reading order:
 //!
 //! ```text
-//! Shop -> observe (IO) -> credentials (IO), identities, stores -> validate -> rollback, build -> rollout -> apply (IO) -> status -> write (IO)
+//! Shop -> observe (IO) -> credentials (IO), identities, stores -> validate -> canary, rollback, build -> rollout -> apply (IO) -> status -> write (IO)
 //! ```
 //!
 //! `plan` goes the same way without the steps that write, for people who want to know before.
@@ -20,6 +20,7 @@ pub mod settings;
 
 pub mod apply;
 pub mod build;
+pub mod canary;
 pub mod controller;
 pub mod credentials;
 pub mod identities;
@@ -27,10 +28,12 @@ pub mod keys;
 pub mod objects;
 pub mod observe;
 pub mod plan;
+pub mod quantity;
 pub mod rollback;
 pub mod rollout;
 pub mod rotation;
 pub mod scaling;
+pub mod scrape;
 pub mod status;
 pub mod stores;
 pub mod validate;

@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Turns one Shop into a running e-commerce back end on Kubernetes.
 #[derive(Parser)]
-#[command(version, name = "shopkeeper-operator")]
+#[command(name = "shopkeeper-operator")]
 struct Cli {
     #[command(flatten)]
     settings: Settings,
@@ -128,4 +128,26 @@ fn print_objects(path: &PathBuf, settings: &Settings) -> anyhow::Result<()> {
         print!("---\n{}", object.yaml);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_of_the_program_and_that_of_shops_are_asked_for_by_two_names() {
+        let asked = Cli::try_parse_from(["shopkeeper-operator", "--version"]).map(drop).expect_err("no command");
+        assert_eq!(asked.kind(), ErrorKind::DisplayVersion);
+        assert!(asked.to_string().contains(env!("CARGO_PKG_VERSION")), "{asked}");
+        let given = Cli::try_parse_from(["shopkeeper-operator", "--shop-version", "9.9.9"]).expect("a command line");
+        assert_eq!(given.settings.version, "9.9.9");
+    }
 }

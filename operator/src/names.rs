@@ -19,6 +19,10 @@ pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Label with the version that an object belongs to.
 pub const VERSION_LABEL: &str = "app.kubernetes.io/version";
+/// Label of what belongs to a canary, with the value [`CANARY_TRACK`].
+pub const TRACK_LABEL: &str = "shopkeeper.dev/track";
+/// See [`TRACK_LABEL`].
+pub const CANARY_TRACK: &str = "canary";
 const NAME_LABEL: &str = "app.kubernetes.io/name";
 const PART_OF_LABEL: &str = "app.kubernetes.io/part-of";
 /// Label with what looks after an object.
@@ -28,6 +32,8 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const APPLIED_ANNOTATION: &str = "shopkeeper.dev/applied";
 /// Annotation of pod templates with the hash of the Secrets and `ConfigMap`s that their pods read at start.
 pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
+/// Annotation of a store's pods with a time: pods that started before it show a certificate that is not good any more.
+pub const CERTIFICATE_ANNOTATION: &str = "shopkeeper.dev/certificate-since";
 /// Annotation of a Shop with which somebody asks for new passwords and keys: any value that it did not have before, for
 /// example the time.
 pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";
@@ -81,6 +87,18 @@ pub fn migration(service: &str) -> String {
     format!("{service}-migrate")
 }
 
+/// Component of the pods of a service's canary: another one than the service's own, whose selectors must not find them.
+#[must_use]
+pub fn canary(service: &str) -> String {
+    format!("{service}-{CANARY_TRACK}")
+}
+
+/// Name of the `ConfigMap` with the shares of canaries.
+#[must_use]
+pub fn traffic(shop: &str) -> String {
+    format!("{shop}-traffic")
+}
+
 /// Name of the Secret with every generated password and key.
 #[must_use]
 pub fn credentials(shop: &str) -> String {
@@ -117,10 +135,22 @@ pub fn jwks(shop: &str) -> String {
     format!("{shop}-jwt-keys")
 }
 
-/// Name of the `ConfigMap` with the authorities of stores that others run.
+/// Name of the Secret with the certificate that an embedded store shows.
+#[must_use]
+pub fn certificate(shop: &str, store: &str) -> String {
+    format!("{shop}-{store}-tls")
+}
+
+/// Name of the `ConfigMap` with the authorities of the stores' certificates.
 #[must_use]
 pub fn store_authorities(shop: &str) -> String {
     format!("{shop}-store-authorities")
+}
+
+/// The file in it with the authority of one store.
+#[must_use]
+pub fn authority_file(store: &str) -> String {
+    format!("{store}.crt")
 }
 
 /// Name of a service's role and database on a server that other Shops may use too. PostgreSQL takes 63 characters.
@@ -151,6 +181,7 @@ pub fn derived_secrets(shop: &str) -> Vec<String> {
         .chain(STORES)
         .map(|name| component(shop, name))
         .chain(members)
+        .chain(STORES.map(|store| certificate(shop, store)))
         .chain([admin(shop), signing(shop), postgres_logins(shop)])
         .collect()
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use crate::kinds::{PostgresCluster, RabbitmqCluster};
+use crate::kinds::{HttpRoute, PostgresCluster, RabbitmqCluster};
 
 /// Objects as they should be, made by builders.
 #[derive(Debug, Default)]
@@ -52,6 +52,8 @@ pub struct Objects<Stage> {
     pub network_policies: Vec<NetworkPolicy>,
     /// The route.
     pub ingresses: Vec<Ingress>,
+    /// The same through a Gateway.
+    pub http_routes: Vec<HttpRoute>,
     /// Which stage the objects are at.
     pub stage: PhantomData<Stage>,
 }

@@ -16,10 +16,11 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::canary::{self, Measurements};
 use crate::crd::Shop;
-use crate::names;
 use crate::objects::{Live, Objects};
 use crate::stores::{self, Found};
+use crate::{names, scrape};
 
 /// Requests for single Secrets that run at the same time.
 const SECRETS_AT_ONCE: usize = 4;
@@ -45,8 +46,10 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// The cluster's ingress classes.
     pub ingress_classes: Vec<IngressClass>,
-    /// What is known about stores that are not embedded.
+    /// What is known about stores that are not embedded, and about Gateways.
     pub stores: Found,
+    /// What the pods of canaries measure.
+    pub measured: Measurements,
     /// The volumes of the Shop's stores.
     pub volume_claims: Vec<PersistentVolumeClaim>,
 }
@@ -71,14 +74,17 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
     let (pod_disruption_budgets, network_policies, ingresses) =
         futures::try_join!(reader.list(), reader.list(), reader.list())?;
     let spec = &shop.spec;
-    let (postgres_clusters, rabbitmq_clusters, store_secrets) = futures::try_join!(
+    let (postgres_clusters, rabbitmq_clusters, http_routes, store_secrets) = futures::try_join!(
         reader.list_if_known(spec.postgres.cloud_native_pg.is_some()),
         reader.list_if_known(spec.rabbitmq.cluster_operator.is_some()),
+        // Also where there is to be an Ingress: the route that was there before must go.
+        reader.list_if_known(true),
         reader.secrets(stores::secret_names(shop)),
     )?;
     let stores = Found {
         cloud_native_pg: postgres_clusters.is_some(),
         cluster_operator: rabbitmq_clusters.is_some(),
+        gateway_api: http_routes.is_some(),
         secrets: store_secrets.into_iter().map(|secret| (secret.name_any(), secret)).collect(),
     };
     let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
@@ -88,6 +94,7 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         reader.secrets(names::derived_secrets(&reader.shop)),
         reader.secret(names::credentials(&reader.shop)),
     )?;
+    let measured = scrape::measure(&pods, canary::analyzed(shop)).await;
     Ok(Observed {
         objects: Objects {
             service_accounts,
@@ -103,12 +110,14 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
             pod_disruption_budgets,
             network_policies,
             ingresses,
+            http_routes: http_routes.unwrap_or_default(),
             stage: PhantomData,
         },
         credentials,
         pods,
         ingress_classes,
         stores,
+        measured,
         volume_claims,
     })
 }
@@ -192,6 +201,7 @@ impl Observed {
             pod_disruption_budgets,
             network_policies,
             ingresses,
+            http_routes,
             stage: PhantomData,
         } = &self.objects;
         first_of_another(service_accounts, &uid)
@@ -207,6 +217,7 @@ impl Observed {
             .or_else(|| first_of_another(pod_disruption_budgets, &uid))
             .or_else(|| first_of_another(network_policies, &uid))
             .or_else(|| first_of_another(ingresses, &uid))
+            .or_else(|| first_of_another(http_routes, &uid))
             .or_else(|| self.leaving_volume())
     }
 

@@ -23,7 +23,7 @@ use crate::rollback::{self, Choice};
 use crate::rollout::{self, Rollout};
 use crate::settings::Settings;
 use crate::validate::{Invalid, ValidShop, validate};
-use crate::{identities, names};
+use crate::{canary, identities, names};
 
 /// Kinds that may have to wait.
 const WAITING: [&str; 5] = ["StatefulSet", "Cluster", "RabbitmqCluster", "Job", "Deployment"];
@@ -101,19 +101,21 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     if let Some(leftover) = observed.leftover(facts.shop) {
         return Err(Error::Leaving(leftover));
     }
-    let Observed { objects: live, credentials, pods, stores, .. } = observed;
+    let Observed { objects: live, credentials, pods, stores, measured, .. } = observed;
     let found = credentials::judge(credentials, facts.shop);
     let found = found.map_err(|credentials::Leaving| Error::Leaving("its credentials".to_owned()))?;
     let mut credentials = Credentials::foreseen(found.as_ref())?;
     if found.is_some() {
         let authorities = credentials.mesh_authorities();
-        let identities = identities::renew(authorities, facts.shop, &live.secrets, facts.now, facts.random)?;
+        let identities = identities::renew(authorities, facts.shop, &live.secrets, &pods, facts.now, facts.random)?;
         credentials = credentials.with(identities);
     }
     let valid = |shop| validate(shop, facts.others, facts.settings, credentials.clone(), &stores);
     // A Shop that was stored before a rule existed is no reason not to plan the one that keeps it.
     let before = facts.before.and_then(|before| valid(before).ok()).map(|before| build(&before));
-    let Choice { shop, objects, .. } = rollback::choose(valid(facts.shop)?, facts.shop, &live, facts.now);
+    let seen = canary::Facts { live: &live, pods: &pods, measured: &measured, now: facts.now };
+    let (wanted, _) = canary::decide(valid(facts.shop)?, facts.shop, &seen);
+    let Choice { shop, objects, .. } = rollback::choose(wanted, facts.shop, &live, facts.now);
     let Rollout { held, .. } = rollout::plan(&shop, objects, &live, &pods, facts.now);
     let mut changes = Changes { shop: &shop, held, all: Vec::new() };
     if found.is_none() {
@@ -151,6 +153,7 @@ impl Changes<'_> {
             pod_disruption_budgets,
             network_policies,
             ingresses,
+            http_routes,
             stage: PhantomData,
         } = wanted;
         let before = before.unwrap_or_default();
@@ -171,6 +174,7 @@ impl Changes<'_> {
         )?;
         self.compare(&live.pod_disruption_budgets, &before.pod_disruption_budgets, &pod_disruption_budgets)?;
         self.compare(&live.ingresses, &before.ingresses, &ingresses)?;
+        self.compare(&live.http_routes, &before.http_routes, &http_routes)?;
         // Secrets are never pruned, nor are clusters of other operators.
         self.prune(&live.service_accounts, &service_accounts);
         self.prune(&live.config_maps, &config_maps);
@@ -182,6 +186,7 @@ impl Changes<'_> {
         self.prune(&live.horizontal_pod_autoscalers, &horizontal_pod_autoscalers);
         self.prune(&live.pod_disruption_budgets, &pod_disruption_budgets);
         self.prune(&live.ingresses, &ingresses);
+        self.prune(&live.http_routes, &http_routes);
         Ok(())
     }
 

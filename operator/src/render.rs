@@ -65,6 +65,7 @@ pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> 
         pod_disruption_budgets,
         network_policies,
         ingresses,
+        http_routes,
         stage: PhantomData,
     } = build(&valid);
     let mut rendered = Vec::new();
@@ -81,6 +82,7 @@ pub fn render(shop: &Shop, settings: &Settings) -> Result<Vec<Rendered>, Error> 
     add(&mut rendered, &pod_disruption_budgets)?;
     add(&mut rendered, &network_policies)?;
     add(&mut rendered, &ingresses)?;
+    add(&mut rendered, &http_routes)?;
     Ok(rendered)
 }
 

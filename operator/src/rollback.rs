@@ -73,6 +73,8 @@ fn with_images(mut shop: ValidShop, release: &Release) -> ValidShop {
             service.version = image_version(image);
             service.image.clone_from(image);
         }
+        // It was to run beside what failed.
+        service.canary = None;
     }
     shop
 }
@@ -90,8 +92,13 @@ fn attempt(shop: &Shop, wanted: &ValidShop) -> String {
 /// the images.
 fn stores_were_ready(status: &ShopStatus, now: Timestamp) -> bool {
     let rollout = SignedDuration::from_secs(PROGRESS_DEADLINE.into());
-    let found = status.conditions.iter().find(|condition| condition.type_ == "DependenciesReady");
-    found.is_some_and(|found| found.status == "True" && found.last_transition_time.0 + rollout <= now)
+    stores_ready_since(status).is_some_and(|since| since + rollout <= now)
+}
+
+/// Since when the stores are ready, if they are.
+pub(crate) fn stores_ready_since(status: &ShopStatus) -> Option<Timestamp> {
+    let found = status.conditions.iter().find(|condition| condition.type_ == "DependenciesReady")?;
+    (found.status == "True").then_some(found.last_transition_time.0)
 }
 
 /// Services whose Deployment is the wanted one and has had its time, with their versions.

@@ -1,7 +1,8 @@
 //! Pure: what of the wanted state can be applied now. Stores first, then migrations, then the services.
 //!
 //! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
-//! running until the migrations of the new one are complete, and stay when one of them fails.
+//! running until the migrations of the new one are complete, and stay when one of them fails. A canary waits for the others and
+//! for its own migration, and nothing waits for a canary.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,7 @@ pub struct Rollout {
     pub held: BTreeSet<String>,
     /// Deployments whose number of pods passes to their autoscaler now, and that number.
     pub handovers: BTreeMap<String, i32>,
-    /// Names of all migrations of the wanted state.
+    /// Names of all migrations of the wanted state, without those of canaries.
     pub migrations: Vec<String>,
 }
 
@@ -50,7 +51,10 @@ pub fn plan(
         return falling_asleep(desired, live, pods);
     }
     let mut held = BTreeSet::new();
-    let migrations: Vec<String> = desired.jobs.iter().map(ResourceExt::name_any).collect();
+    let (of_canaries, jobs): (Vec<&Job>, Vec<&Job>) = desired.jobs.iter().partition(|job| is_of_canary(*job));
+    let migrations: Vec<String> = jobs.into_iter().map(ResourceExt::name_any).collect();
+    let of_canaries: Vec<(String, String)> =
+        of_canaries.into_iter().map(|job| (job.name_any(), names::canary(&component(job)))).collect();
     let job = |name: &String| live.jobs.iter().find(|job| job.name_any() == *name);
 
     let stores_ready = desired.stateful_sets.iter().all(|wanted| {
@@ -75,7 +79,11 @@ pub fn plan(
     desired.jobs.retain(|wanted| !job(&wanted.name_any()).is_some_and(|found| failed_since(found, now - RETRY_AFTER)));
     if !migrations.iter().all(|name| job(name).is_some_and(complete)) {
         hold(&mut desired.deployments, &mut held, is_service);
+        hold(&mut desired.jobs, &mut held, |wanted| is_of_canary(wanted) && job(&wanted.name_any()).is_none());
     }
+    let open = of_canaries.iter().filter(|(name, _)| !job(name).is_some_and(complete));
+    let waiting: Vec<&String> = open.map(|(_, canary)| canary).collect();
+    hold(&mut desired.deployments, &mut held, |wanted| waiting.contains(&&component(wanted)));
     // An autoscaler and its Deployment have one name, and come together: what was handed over must not be left out later.
     desired.horizontal_pod_autoscalers.retain(|wanted| !held.contains(&wanted.name_any()));
     let mut handovers = scaling::handovers(shop, live);
@@ -84,7 +92,17 @@ pub fn plan(
 }
 
 fn is_service(wanted: &Deployment) -> bool {
-    wanted.labels().get(COMPONENT_LABEL).is_none_or(|name| name != TRACES)
+    component(wanted) != TRACES
+}
+
+/// Whether an object or a pod belongs to a canary.
+#[must_use]
+pub fn is_of_canary(found: &impl ResourceExt) -> bool {
+    found.labels().get(names::TRACK_LABEL).is_some_and(|track| track == names::CANARY_TRACK)
+}
+
+fn component(found: &impl ResourceExt) -> String {
+    found.labels().get(COMPONENT_LABEL).cloned().unwrap_or_default()
 }
 
 /// Whether the clusters that other operators run take connections.

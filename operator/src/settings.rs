@@ -13,7 +13,7 @@ pub struct Settings {
     pub image_registry: String,
 
     /// Version of the services, for Shops that name none.
-    #[arg(long, env = "SHOPKEEPER_VERSION", default_value = env!("CARGO_PKG_VERSION"))]
+    #[arg(id = "shop_version", long = "shop-version", env = "SHOPKEEPER_VERSION", default_value = env!("CARGO_PKG_VERSION"))]
     pub version: String,
 
     /// When the kubelet pulls images, for Shops that do not say.

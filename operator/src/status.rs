@@ -16,8 +16,9 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
 use self::conditions::Verdict;
-pub use self::news::{News, news};
-use self::pods::Problem;
+pub use self::news::{News, canary_news, news};
+pub(crate) use self::pods::{Problem, problems};
+use crate::canary::Canaries;
 use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus};
 use crate::names;
 use crate::objects::{Applied, Objects};
@@ -35,6 +36,8 @@ pub struct Facts<'a> {
     pub applied: &'a Objects<Applied>,
     /// Names of the migrations that the wanted state needs.
     pub migrations: &'a [String],
+    /// How far canaries came.
+    pub canaries: &'a Canaries,
     /// The attempt that failed, if older images run in its place.
     pub returned: Option<&'a RolledBack>,
     /// The Shop's pods.
@@ -50,10 +53,10 @@ pub struct Facts<'a> {
 /// Computes the status of a Shop that was applied.
 #[must_use]
 pub fn compute(facts: &Facts<'_>) -> ShopStatus {
-    let problems = pods::problems(facts.pods);
+    let problems = problems(facts.pods);
     let services = services(facts);
     let stores = stores::reports(facts, &problems);
-    let route = route::verdict(facts.shop, facts.ingress_classes);
+    let route = route::verdict(facts.shop, facts.ingress_classes, &facts.applied.http_routes);
     let parts = conditions::Parts {
         dependencies: conditions::dependencies(&stores, &problems),
         migrated: conditions::migrated(&facts.applied.jobs, facts.migrations, &problems),
@@ -62,6 +65,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         credentials: conditions::credentials(facts.shop.credentials.rotation()),
         route,
         returned: facts.returned.map(conditions::returned),
+        canaries: conditions::canaries(facts.canaries),
         autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),
         development: conditions::development(facts.shop),
     };
@@ -136,6 +140,7 @@ fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
             ready: deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0),
             desired: replicas.fixed().or_else(|| deployment?.spec.as_ref()?.replicas).unwrap_or(replicas.least()),
             version: running.or_else(|| before?.version.clone()),
+            canary: facts.canaries.get(name).cloned(),
         }
     };
     facts.shop.services.iter().map(|service| of(service.service.name, service.replicas)).collect()
@@ -153,7 +158,7 @@ fn last_ready(facts: &Facts<'_>, phase: Phase) -> Option<Release> {
 }
 
 /// Whether all pods of a Deployment are of its current template, and ready.
-fn rolled_out(deployment: &Deployment) -> bool {
+pub(crate) fn rolled_out(deployment: &Deployment) -> bool {
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let Some(status) = &deployment.status else { return false };
     status.observed_generation >= deployment.metadata.generation

@@ -13,8 +13,9 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 pub use self::login::{AUTHORITY, Login};
-use crate::catalog::POSTGRES;
+use crate::catalog::{POSTGRES, store_port};
 use crate::crd::{CloudNativePgStore, ClusterOperatorStore, EmbeddedStore, ExternalStore, Shop, StoreMode};
+use crate::identities::StoreLeaf;
 use crate::names;
 
 /// One store, once it is known who runs it.
@@ -47,6 +48,8 @@ pub struct Embedded {
     pub image: String,
     /// Size and class of its volume.
     pub volume: EmbeddedStore,
+    /// What it proves who it is with; without one it speaks plain text.
+    pub certificate: Option<StoreLeaf>,
 }
 
 /// Why it is not known how a store is reached.
@@ -60,7 +63,7 @@ pub struct Trouble {
     pub passes: bool,
 }
 
-/// What the cluster knows about stores that are not embedded.
+/// What the cluster knows about stores that are not embedded, and about Gateways.
 #[derive(Default)]
 pub struct Found {
     /// Those of [`secret_names`] that exist.
@@ -69,6 +72,8 @@ pub struct Found {
     pub cloud_native_pg: bool,
     /// Whether there are `RabbitmqCluster`s.
     pub cluster_operator: bool,
+    /// Whether there are `HTTPRoute`s.
+    pub gateway_api: bool,
 }
 
 /// Names of the Secrets that say how the Shop's stores are reached.
@@ -104,6 +109,28 @@ impl Store {
             Self::External(login) => login.as_ref().ok(),
             Self::Embedded(_) | Self::ClusterOperator { .. } => None,
         }
+    }
+
+    /// Its certificate, if it is embedded and encrypts.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&StoreLeaf> {
+        match self {
+            Self::Embedded(embedded) => embedded.certificate.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The authorities that its certificate is verified against, PEM, where they are not public ones.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        let ours = self.certificate().map(|certificate| certificate.trusted.as_str());
+        ours.or_else(|| self.login()?.authority.as_deref())
+    }
+
+    /// Where it answers in the Shop's namespace; `name` is the store's.
+    #[must_use]
+    pub fn port(&self, name: &str) -> i32 {
+        store_port(name, self.certificate().is_some())
     }
 
     /// Why it is not known how the store is reached.
@@ -158,7 +185,7 @@ impl Found {
             (name, Secret { metadata, data: Some(data.clone()), ..Secret::default() })
         };
         let secrets = secret_names(shop).into_iter().map(secret).collect();
-        Self { secrets, cloud_native_pg: true, cluster_operator: true }
+        Self { secrets, cloud_native_pg: true, cluster_operator: true, gateway_api: true }
     }
 
     /// How an external store is reached.

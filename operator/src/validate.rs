@@ -3,6 +3,7 @@
 //! The API server has checked the spec against the rules of the CRD. What is left is what those rules cannot know: the
 //! settings of the operator, the other Shops, and objects that were stored before a rule existed.
 
+mod services;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -11,15 +12,17 @@ use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, OwnerReference};
 use kube::{Resource, ResourceExt};
 
+use self::stores::Own;
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, SERVICES, Service};
 use crate::crd::{
-    Amounts, DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Resources, S3Spec, Shop,
+    DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ParentReference, ProviderSpec, PullPolicy, S3Spec, Shop,
     StoreMode, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
-use crate::scaling::Replicas;
 use crate::settings::Settings;
 use crate::stores::{Found, Store};
+
+pub use self::services::{Canary, Quantities, ValidService};
 
 /// A Shop of which every question is answered.
 pub struct ValidShop {
@@ -98,34 +101,10 @@ pub struct Route {
     pub annotations: BTreeMap<String, String>,
     /// HTTPS: whether, and with which certificate.
     pub tls: Option<Option<String>>,
+    /// The Gateways, where there is no Ingress.
+    pub gateway: Option<Gateway>,
     /// The Shop that already has the route for every host of this class.
     pub taken_by: Option<String>,
-}
-
-/// One service with its settings resolved.
-#[derive(Debug)]
-pub struct ValidService {
-    /// Its row in the catalog.
-    pub service: &'static Service,
-    /// The full image reference.
-    pub image: String,
-    /// The version of that image.
-    pub version: String,
-    /// Number of pods, or who decides it.
-    pub replicas: Replicas,
-    /// What it logs.
-    pub log_level: String,
-    /// CPU and memory.
-    pub resources: Quantities,
-}
-
-/// Resolved amounts.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Quantities {
-    /// What the scheduler keeps free.
-    pub requests: BTreeMap<String, String>,
-    /// What a pod can use at most.
-    pub limits: BTreeMap<String, String>,
 }
 
 /// Where traces go.
@@ -143,6 +122,15 @@ pub enum Traces {
     },
     /// Nowhere.
     Disabled,
+}
+
+/// Where a route through Gateways leads through.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The Gateways.
+    pub parents: Vec<ParentReference>,
+    /// Whether the cluster knows such routes.
+    pub installed: bool,
 }
 
 /// Those outside the Shop who may reach its pods, or be reached by them.
@@ -194,6 +182,17 @@ impl ValidShop {
         self.stores().into_iter().filter(move |(store, _)| service.uses(store))
     }
 
+    /// The canary of a service.
+    #[must_use]
+    pub fn canary_of(&self, service: &str) -> Option<&Canary> {
+        self.services.iter().find(|found| found.service.name == service)?.canary.as_ref()
+    }
+
+    /// The canaries, each as a service of its own.
+    pub fn canaries(&self) -> impl Iterator<Item = ValidService> {
+        self.services.iter().filter_map(ValidService::as_canary)
+    }
+
     /// Whether there is something to migrate, or a store to try: one that somebody else runs is only known by connecting.
     #[must_use]
     pub fn has_migration(&self, service: &Service) -> bool {
@@ -222,6 +221,9 @@ pub fn validate(
         field: format!("Secret {}", crate::names::credentials(&shop.name_any())),
         message: format!("{error}; restore the Secret from a backup"),
     })?;
+    let services = SERVICES.iter().map(|service| services::valid(service, shop, settings, &version));
+    let mtls = spec.mesh.mtls == Mtls::Strict;
+    let own = |store, image| Own { image, certificate: credentials.store_certificate(store).filter(|_| mtls) };
     Ok(ValidShop {
         name: shop.name_any(),
         namespace: shop.namespace().ok_or_else(|| missing("metadata.namespace"))?,
@@ -229,17 +231,17 @@ pub fn validate(
         currency: spec.currency.clone(),
         public_url: public_url(shop),
         admin_email: format!("admin@{}", spec.host.as_deref().unwrap_or("shop.local")),
-        route: route(shop, others),
+        route: route(shop, others, found),
         pull_policy: spec.image.pull_policy.unwrap_or(settings.image_pull_policy),
         store_pull_policy: settings.image_pull_policy,
         pull_secrets: spec.image.pull_secrets.clone(),
-        services: SERVICES.iter().map(|service| valid_service(service, shop, settings, &version)).collect(),
+        services: services.collect::<Result<_, _>>()?,
         version,
-        postgres: stores::postgres(shop, &settings.postgres_image, found)?,
-        mongodb: stores::mongodb(shop, &settings.mongodb_image, found)?,
-        redis: stores::redis(shop, &settings.redis_image, found)?,
-        rabbitmq: stores::rabbitmq(shop, &settings.rabbitmq_image, found)?,
-        mtls: spec.mesh.mtls == Mtls::Strict,
+        postgres: stores::postgres(shop, own(POSTGRES, &settings.postgres_image), found)?,
+        mongodb: stores::mongodb(shop, own(MONGODB, &settings.mongodb_image), found)?,
+        redis: stores::redis(shop, own(REDIS, &settings.redis_image), found)?,
+        rabbitmq: stores::rabbitmq(shop, own(RABBITMQ, &settings.rabbitmq_image), found)?,
+        mtls,
         policy: policy(&spec.mesh.network_policy),
         edges: spec.mesh.edges.clone(),
         traces: traces(shop, settings),
@@ -277,13 +279,14 @@ fn public_url(shop: &Shop) -> String {
     spec.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}"))
 }
 
-fn route(shop: &Shop, others: &[impl AsRef<Shop>]) -> Route {
+fn route(shop: &Shop, others: &[impl AsRef<Shop>], found: &Found) -> Route {
     let ingress = &shop.spec.ingress;
     let age = |shop: &Shop| (shop.creation_timestamp().map(|time| time.0), shop.uid());
     let rival = others.iter().map(AsRef::as_ref).filter(|other| {
         other.spec.host.is_none()
             && other.metadata.deletion_timestamp.is_none()
             && other.spec.ingress.class_name == ingress.class_name
+            && other.spec.ingress.gateway == ingress.gateway
             && age(other) < age(shop)
     });
     let first = rival.min_by_key(|other| age(other)).filter(|_| shop.spec.host.is_none());
@@ -292,47 +295,12 @@ fn route(shop: &Shop, others: &[impl AsRef<Shop>]) -> Route {
         class_name: ingress.class_name.clone(),
         annotations: ingress.annotations.clone(),
         tls: ingress.tls.as_ref().map(|tls| tls.secret_name.clone()),
+        gateway: ingress
+            .gateway
+            .as_ref()
+            .map(|gateway| Gateway { parents: gateway.parent_refs.clone(), installed: found.gateway_api }),
         taken_by: first.map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any())),
     }
-}
-
-fn valid_service(service: &'static Service, shop: &Shop, settings: &Settings, version: &str) -> ValidService {
-    let own = (service.settings)(&shop.spec.services).cloned().unwrap_or_default();
-    let registry = shop.spec.image.registry.as_ref().unwrap_or(&settings.image_registry);
-    let image = own.image.unwrap_or_else(|| format!("{registry}/{}:{version}", service.name));
-    ValidService {
-        service,
-        version: image_version(&image),
-        image,
-        replicas: Replicas::of(own.replicas, own.autoscaling.as_ref()),
-        log_level: own.log_level.unwrap_or_else(|| "info".to_owned()),
-        resources: quantities(service, own.resources.unwrap_or_default()),
-    }
-}
-
-/// The catalog's amounts, with those of the Shop in their place. A limit that is set alone replaces the request too:
-/// Kubernetes then takes the limit for both, and a request above its limit is refused.
-fn quantities(service: &Service, own: Resources) -> Quantities {
-    let mut wanted = Quantities {
-        requests: BTreeMap::from([
-            ("cpu".to_owned(), "20m".to_owned()),
-            ("memory".to_owned(), format!("{}Mi", service.memory.request)),
-        ]),
-        limits: BTreeMap::from([("memory".to_owned(), format!("{}Mi", service.memory.limit))]),
-    };
-    let limits = amounts(own.limits);
-    wanted.requests.retain(|key, _| !limits.contains_key(key));
-    wanted.limits.extend(limits);
-    wanted.requests.extend(amounts(own.requests));
-    wanted
-}
-
-fn amounts(amounts: Option<Amounts>) -> BTreeMap<String, String> {
-    let Amounts { cpu, memory } = amounts.unwrap_or_default();
-    [("cpu", cpu), ("memory", memory)]
-        .into_iter()
-        .filter_map(|(key, value)| value.map(|value| (key.to_owned(), value)))
-        .collect()
 }
 
 fn mock_provider(name: &str, spec: &ProviderSpec) -> Result<MockProvider, Invalid> {

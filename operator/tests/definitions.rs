@@ -88,6 +88,11 @@ fn cloud_native_pg_knows_every_field_of_the_cluster_that_it_is_asked_for() {
 }
 
 #[test]
+fn the_gateway_api_knows_every_field_of_the_route_that_it_is_asked_for() {
+    check("HTTPRoute", "v1", "gateway.networking.k8s.io_httproutes.yaml");
+}
+
+#[test]
 fn the_rabbitmq_cluster_operator_knows_every_field_of_the_cluster_that_it_is_asked_for() {
     check("RabbitmqCluster", "v1beta1", "rabbitmq.com_rabbitmqclusters.yaml");
 }

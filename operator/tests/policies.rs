@@ -12,22 +12,26 @@ use shopkeeper_operator::render::{self, render};
 use shopkeeper_operator::settings::Settings;
 
 const NAMESPACE: &str = "oak";
-const SHOP: &str =
-    "apiVersion: shopkeeper.dev/v1alpha1\nkind: Shop\nmetadata: {name: acorn, namespace: oak}\nspec: {}\n";
+const SHOP: &str = "apiVersion: shopkeeper.dev/v1alpha1\nkind: Shop\nmetadata: {name: acorn, namespace: oak}\n";
+const NOTHING: &str = "spec: {}\n";
+const CANARY_OF_TWO: &str =
+    "spec: {services: {product: {canary: {version: 2.0.0, analysis: {}}}, cart: {canary: {version: 2.0.0}}}}\n";
 
+const OPERATOR: [(&str, &str); 2] =
+    [("app.kubernetes.io/name", "shopkeeper"), ("app.kubernetes.io/component", "operator")];
 const SERVICES: [&str; 7] = ["user", "product", "cart", "order", "payment", "delivery", "docs"];
 const MIGRATIONS: [&str; 5] =
     ["user-migrate", "product-migrate", "order-migrate", "payment-migrate", "delivery-migrate"];
 const STORES: [&str; 5] = ["postgres", "mongodb", "redis", "rabbitmq", "traces"];
-const PORTS: [u16; 9] = [53, 4317, 5432, 5672, 6379, 8080, 8081, 9090, 27017];
+const PORTS: [u16; 10] = [53, 4317, 5432, 5671, 5672, 6379, 8080, 8081, 9090, 27017];
+
+/// Some who reach some on a port.
+type Way = (&'static [&'static str], &'static [&'static str], u16);
 
 /// Every way there is; whoever is not named reaches nobody.
-const WAYS: &[(&[&str], &[&str], u16)] = &[
+const WAYS: &[Way] = &[
     (&["traefik"], &["user", "product", "cart", "order", "docs"], 8080),
     (&["prometheus"], &SERVICES, 8081),
-    // A migration has the policy of its service, and listens to nobody.
-    (&["traefik"], &["user-migrate", "product-migrate", "order-migrate"], 8080),
-    (&["prometheus"], &MIGRATIONS, 8081),
     (&["docs"], &["user", "product", "cart", "order"], 8081),
     (&["cart"], &["product", "order"], 9090),
     (&["order"], &["product"], 9090),
@@ -35,12 +39,29 @@ const WAYS: &[(&[&str], &[&str], u16)] = &[
     (&["user", "user-migrate", "cart"], &["redis"], 6379),
     (&["product", "product-migrate", "order", "order-migrate"], &["postgres"], 5432),
     (&["payment", "payment-migrate", "delivery", "delivery-migrate"], &["postgres"], 5432),
-    (&["product", "product-migrate", "order", "order-migrate", "cart"], &["rabbitmq"], 5672),
-    (&["payment", "payment-migrate", "delivery", "delivery-migrate"], &["rabbitmq"], 5672),
+    (&["product", "product-migrate", "order", "order-migrate", "cart"], &["rabbitmq"], 5671),
+    (&["payment", "payment-migrate", "delivery", "delivery-migrate"], &["rabbitmq"], 5671),
     (&SERVICES, &["traces"], 4317),
     (&MIGRATIONS, &["traces"], 4317),
     (&SERVICES, &["dns"], 53),
     (&MIGRATIONS, &["dns"], 53),
+];
+
+const CANARIES: [&str; 2] = ["product-canary", "cart-canary"];
+
+/// Those that canaries have besides.
+const WAYS_OF_CANARIES: &[Way] = &[
+    (&["traefik"], &CANARIES, 8080),
+    (&["prometheus"], &CANARIES, 8081),
+    // Where an analysis decides.
+    (&["operator"], &["product", "product-canary"], 8081),
+    (&["cart", "cart-canary", "order"], &["product-canary"], 9090),
+    (&["cart-canary"], &["product", "order"], 9090),
+    (&["product-canary"], &["postgres"], 5432),
+    (&["cart-canary"], &["redis"], 6379),
+    (&CANARIES, &["rabbitmq"], 5671),
+    (&CANARIES, &["traces"], 4317),
+    (&CANARIES, &["dns"], 53),
 ];
 
 /// A folder that goes with the test.
@@ -56,15 +77,26 @@ impl Drop for Folder {
 
 #[test]
 fn pods_reach_each_other_along_the_edges_of_the_architecture_and_nobody_else() {
-    let folder = Folder(std::env::temp_dir().join(format!("shopkeeper-policies-{}", std::process::id())));
+    check("plain", NOTHING, &[], WAYS);
+}
+
+#[test]
+fn canaries_reach_and_are_reached_as_what_they_are_canaries_of() {
+    check("canaries", CANARY_OF_TWO, &CANARIES, &[WAYS, WAYS_OF_CANARIES].concat());
+}
+
+fn check(name: &str, spec: &str, canaries: &[&str], ways: &[Way]) {
+    let folder = Folder(std::env::temp_dir().join(format!("shopkeeper-policies-{name}-{}", std::process::id())));
     let policies = folder.0.join("policies");
     fs::create_dir_all(&policies).expect("a folder");
-    for object in render(&render::parse(SHOP).expect("a Shop"), &Settings::default()).expect("a valid Shop") {
+    for object in
+        render(&render::parse(&[SHOP, spec].concat()).expect("a Shop"), &Settings::default()).expect("a valid Shop")
+    {
         if object.kind == "NetworkPolicy" {
             fs::write(policies.join(format!("{}.yaml", object.name)), object.yaml).expect("a file");
         }
     }
-    let asked = questions();
+    let asked = questions(canaries);
     let traffic: Vec<&Value> = asked.iter().map(|(_, traffic)| traffic).collect();
     let file = folder.0.join("traffic.json");
     fs::write(&file, serde_json::to_string(&traffic).expect("JSON")).expect("a file");
@@ -73,7 +105,7 @@ fn pods_reach_each_other_along_the_edges_of_the_architecture_and_nobody_else() {
     assert_eq!(answers.len(), asked.len(), "an answer to each question");
     let allowed: BTreeSet<&String> =
         asked.iter().zip(answers).filter_map(|((way, _), allowed)| allowed.then_some(way)).collect();
-    let wanted: BTreeSet<String> = WAYS
+    let wanted: BTreeSet<String> = ways
         .iter()
         .flat_map(|(from, to, port)| from.iter().flat_map(move |from| to.iter().map(move |to| way(from, to, *port))))
         .collect();
@@ -85,11 +117,13 @@ fn way(from: &str, to: &str, port: u16) -> String {
 }
 
 /// Every pair of which one belongs to the Shop, on every port.
-fn questions() -> Vec<(String, Value)> {
-    let inside = SERVICES.iter().chain(&MIGRATIONS).chain(&STORES).map(|name| (*name, pod_of_the_shop(name)));
+fn questions<'a>(canaries: &'a [&'a str]) -> Vec<(String, Value)> {
+    let names = SERVICES.iter().chain(&MIGRATIONS).chain(&STORES).chain(canaries);
+    let inside = names.map(|name| (*name, pod_of_the_shop(name)));
     let outside = [
         ("traefik", pod("gateway", &[("app.kubernetes.io/name", "traefik")])),
         ("prometheus", pod("watchers", &[("app.kubernetes.io/name", "prometheus")])),
+        ("operator", pod("shopkeeper-system", &OPERATOR)),
         ("dns", pod("kube-system", &[("k8s-app", "kube-dns")])),
         ("stranger", pod(NAMESPACE, &[("app.kubernetes.io/name", "shop")])),
         ("foreigner", pod("elsewhere", &[("app.kubernetes.io/component", "order")])),

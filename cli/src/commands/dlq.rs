@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::Value;
-use shop_messaging::dead_letters::{DeadLetter, DeadLetters, Which};
+use shop_messaging::dead_letters::{DeadLetter, DeadLetters, Detour, Which};
 
 use crate::{
     cluster::Cluster,
@@ -71,7 +71,8 @@ impl Dlq {
     pub async fn run(self, cluster: &Cluster) -> anyhow::Result<Shown> {
         let shop = cluster.shop(self.shop.as_deref()).await?.name_any();
         let forward = cluster.forward_to_broker(&shop).await?;
-        let broker = Broker { cluster, shop, forward };
+        let detour = Detour { address: forward.address, authority: cluster.broker_authority(&shop).await? };
+        let broker = Broker { cluster, shop, detour, _forward: forward };
         Ok(match self.action {
             Action::Ls => self.output.of(list(&broker).await?),
             Action::Show { service, id: None } => self.output.of(Letters(look(&broker, &service).await?)),
@@ -85,7 +86,9 @@ impl Dlq {
 struct Broker<'a> {
     cluster: &'a Cluster,
     shop: String,
-    forward: Forward,
+    detour: Detour,
+    /// Ends with the value.
+    _forward: Forward,
 }
 
 async fn list(broker: &Broker<'_>) -> anyhow::Result<Queues> {
@@ -131,7 +134,7 @@ async fn open(broker: &Broker<'_>, service: &str) -> anyhow::Result<DeadLetters>
         bail!("{service} consumes no events; those that do: {}", names.join(", "));
     }
     let url = broker.cluster.broker_url(&broker.shop, service).await?;
-    let letters = DeadLetters::open(&url, Some(broker.forward.address), service).await;
+    let letters = DeadLetters::open(&url, Some(broker.detour.clone()), service).await;
     letters.with_context(|| format!("RabbitMQ, as {service}"))
 }
 

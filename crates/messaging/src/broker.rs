@@ -1,9 +1,9 @@
 //! A connection to RabbitMQ, and the loop that makes a new one whenever it is lost.
 
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use lapin::{Connection, ConnectionProperties, runtime::default_runtime, tcp::OwnedTLSConfig, uri::AMQPUri};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Url;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ where
     let mut pause = FIRST_PAUSE;
     while !shutdown.is_cancelled() {
         let started = Instant::now();
-        let outcome = match open(broker, None, name).await {
+        let outcome = match open(broker, name).await {
             Ok(connection) => work(connection).await,
             Err(error) => Err(error),
         };
@@ -72,18 +72,27 @@ where
     }
 }
 
-/// Connects; `at` is where the broker is reached when that is not the address in the URL.
-pub(crate) async fn open(broker: &Url, at: Option<SocketAddr>, name: &str) -> Result<Connection, BrokerError> {
-    let mut uri: AMQPUri = broker.url.expose_secret().parse().map_err(BrokerError::Url)?;
-    if let Some(address) = at {
-        uri.authority.host = address.ip().to_string();
-        uri.authority.port = address.port();
-    }
+/// Connects.
+pub(crate) async fn open(broker: &Url, name: &str) -> Result<Connection, BrokerError> {
+    let authority = broker.authority().map_err(BrokerError::Authority)?;
+    connect(address(&broker.url)?, authority, name).await
+}
+
+/// The address in a URL.
+pub(crate) fn address(url: &SecretString) -> Result<AMQPUri, BrokerError> {
+    url.expose_secret().parse().map_err(BrokerError::Url)
+}
+
+/// Connects to an address; `authority` has signed the broker's certificate where it is not a public one.
+pub(crate) async fn connect(
+    mut uri: AMQPUri,
+    authority: Option<String>,
+    name: &str,
+) -> Result<Connection, BrokerError> {
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
     uri.query.frame_max = Some(FRAME_BYTES);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let cert_chain = broker.authority().map_err(BrokerError::Authority)?;
-    let tls = OwnedTLSConfig { identity: None, cert_chain };
+    let tls = OwnedTLSConfig { identity: None, cert_chain: authority };
     let connecting = Connection::connect_uri_with_config(uri, properties, tls, default_runtime()?);
     Ok(timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| BrokerError::Timeout)??)
 }

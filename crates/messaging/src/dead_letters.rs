@@ -17,7 +17,6 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use shop_config::Url;
 
 use crate::{
     broker::{self, BrokerError},
@@ -57,6 +56,15 @@ pub enum Which<'a> {
     Id(&'a str),
 }
 
+/// A broker that is reached at another address than that of its URL.
+#[derive(Clone, Debug)]
+pub struct Detour {
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Who has signed its certificate, PEM, where that is not a public authority.
+    pub authority: Option<String>,
+}
+
 /// The dead letters of one consumer.
 pub struct DeadLetters {
     connection: Connection,
@@ -64,11 +72,15 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Connects with `service`'s own rights, which are enough. `at` is where the broker is reached when that is not the
-    /// address in the URL.
-    pub async fn open(url: &SecretString, at: Option<SocketAddr>, service: &str) -> Result<Self, BrokerError> {
-        let broker = Url { url: url.clone(), ca_file: None };
-        let connection = broker::open(&broker, at, &format!("{service} dead letters")).await?;
+    /// Connects with `service`'s own rights, which are enough.
+    pub async fn open(url: &SecretString, detour: Option<Detour>, service: &str) -> Result<Self, BrokerError> {
+        let mut uri = broker::address(url)?;
+        let authority = detour.and_then(|Detour { address, authority }| {
+            uri.authority.host = address.ip().to_string();
+            uri.authority.port = address.port();
+            authority
+        });
+        let connection = broker::connect(uri, authority, &format!("{service} dead letters")).await?;
         Ok(Self { connection, names: Names::of(service) })
     }
 

@@ -61,7 +61,7 @@ impl Names {
 
 /// Connects to the broker and declares what `service` publishes to and consumes from. A second time changes nothing.
 pub async fn declare(amqp: &Url, service: &str) -> Result<(), BrokerError> {
-    let connection = broker::open(amqp, None, service).await?;
+    let connection = broker::open(amqp, service).await?;
     let channel = connection.create_channel().await?;
     declare_consumer(&channel, service, &Names::of(service)).await?;
     broker::close(connection).await;

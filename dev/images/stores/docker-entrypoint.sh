@@ -30,15 +30,24 @@ make_database_cluster() {
   mv "$PGDATA.new" "$PGDATA"
 }
 
-# FerretDB speaks MongoDB's protocol, without the flags of mongod.
+# FerretDB speaks MongoDB's protocol. Of the flags of mongod it is given what it can do: TLS, and then nothing else.
 run_mongodb() {
   export FERRETDB_HANDLER=sqlite FERRETDB_SQLITE_URL=file:/data/db/ FERRETDB_STATE_DIR=/data/db
-  export FERRETDB_LISTEN_ADDR=0.0.0.0:27017 FERRETDB_DEBUG_ADDR=127.0.0.1:8088 FERRETDB_TELEMETRY=disable
+  export FERRETDB_DEBUG_ADDR=127.0.0.1:8088 FERRETDB_TELEMETRY=disable
+  certificate=
+  while [ $# -gt 0 ]; do
+    if [ "$1" = --tlsCertificateKeyFile ]; then certificate=$2; fi
+    shift
+  done
   if [ -n "${MONGO_INITDB_ROOT_USERNAME:-}" ]; then
     export FERRETDB_TEST_ENABLE_NEW_AUTH=true FERRETDB_SETUP_DATABASE=admin
     export FERRETDB_SETUP_USERNAME="$MONGO_INITDB_ROOT_USERNAME" FERRETDB_SETUP_PASSWORD="$MONGO_INITDB_ROOT_PASSWORD"
   fi
-  exec ferretdb
+  if [ -n "$certificate" ]; then
+    exec ferretdb --listen-addr= --listen-tls=0.0.0.0:27017 \
+      --listen-tls-cert-file="$certificate" --listen-tls-key-file="$certificate"
+  fi
+  exec ferretdb --listen-addr=0.0.0.0:27017
 }
 
 case "$1" in
@@ -46,6 +55,6 @@ case "$1" in
     [ -s "$PGDATA/PG_VERSION" ] || make_database_cluster
     exec "$@"
     ;;
-  mongod) run_mongodb ;;
+  mongod) run_mongodb "$@" ;;
   *) exec "$@" ;;
 esac

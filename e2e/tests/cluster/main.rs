@@ -3,6 +3,7 @@
 mod edge;
 mod orders;
 mod schema;
+mod stores;
 mod traced;
 
 use shop_e2e::{

@@ -9,7 +9,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod::{self, Pod};
-use super::{Inputs, component_name, elsewhere, env, meta, strings};
+use super::{Inputs, addresses, component_name, env, meta, strings};
 use crate::catalog::Tokens;
 use crate::names;
 use crate::validate::{ValidService, ValidShop};
@@ -21,12 +21,17 @@ const LEAVE_SECONDS: i64 = 3;
 
 pub(super) fn build(inputs: &Inputs<'_>, service: &ValidService) -> Deployment {
     let shop = inputs.shop;
-    let name = service.service.name;
+    let component = service.component();
+    let name = component_name(shop, &component);
+    let mut metadata = meta::versioned(shop, &component, name, &service.version);
+    if service.is_canary {
+        meta::mark(&mut metadata);
+    }
     Deployment {
-        metadata: meta::versioned(shop, name, component_name(shop, name), &service.version),
+        metadata,
         spec: Some(DeploymentSpec {
             replicas: if shop.hibernated { Some(0) } else { service.replicas.fixed() },
-            selector: meta::selector(shop, name),
+            selector: meta::selector(shop, &component),
             // A pod that does not become ready, whatever the reason, never replaces one that is.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
@@ -80,9 +85,14 @@ fn template(inputs: &Inputs<'_>, service: &ValidService) -> PodTemplateSpec {
             max_skew: 1,
             topology_key: "kubernetes.io/hostname".to_owned(),
             when_unsatisfiable: "ScheduleAnyway".to_owned(),
-            label_selector: Some(meta::selector(shop, service.service.name)),
+            label_selector: Some(meta::selector(shop, &service.component())),
             ..TopologySpreadConstraint::default()
         }]);
+    }
+    if let Some(metadata) = template.metadata.as_mut().filter(|_| service.is_canary) {
+        meta::mark(metadata);
+        let labels = metadata.labels.get_or_insert_default();
+        labels.insert(names::COMPONENT_LABEL.to_owned(), service.component());
     }
     template
 }
@@ -128,7 +138,7 @@ pub(super) fn secret_env(shop: &ValidShop, service: &ValidService) -> Option<Vec
 /// Secrets that the pod reads once, at its start. The keys of tokens are not among them: services follow their files.
 pub(super) fn reads(shop: &ValidShop, service: &ValidService) -> Vec<String> {
     let admin = (service.service.tokens == Tokens::Signs).then(|| names::admin(&shop.name));
-    let authorities = elsewhere::checks(shop, service.service).then(|| names::store_authorities(&shop.name));
+    let authorities = addresses::checks(shop, service.service).then(|| names::store_authorities(&shop.name));
     [component_name(shop, service.service.name)].into_iter().chain(admin).chain(authorities).collect()
 }
 
@@ -147,14 +157,19 @@ pub(super) fn volumes(shop: &ValidShop, service: &ValidService) -> (Vec<Volume>,
         volumes.push(Volume { name: "signing".to_owned(), secret: Some(source), ..Volume::default() });
         mounts.push(pod::read_only_mount("signing", env::SIGNING_FOLDER));
     }
+    if !service.service.peers.is_empty() {
+        let source = ConfigMapVolumeSource { name: names::traffic(&shop.name), ..ConfigMapVolumeSource::default() };
+        volumes.push(Volume { name: "traffic".to_owned(), config_map: Some(source), ..Volume::default() });
+        mounts.push(pod::read_only_mount("traffic", env::TRAFFIC_FOLDER));
+    }
     if env::meets_neighbours(shop, service) {
         let secret_name = Some(names::identity(&shop.name, service.service.name));
         let source = SecretVolumeSource { secret_name, ..SecretVolumeSource::default() };
         volumes.push(Volume { name: "identity".to_owned(), secret: Some(source), ..Volume::default() });
         mounts.push(pod::read_only_mount("identity", env::IDENTITY_FOLDER));
     }
-    if elsewhere::checks(shop, service.service) {
-        let (volume, mount) = elsewhere::volume(shop);
+    if addresses::checks(shop, service.service) {
+        let (volume, mount) = addresses::volume(shop);
         volumes.push(volume);
         mounts.push(mount);
     }

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::EnvVar;
 
 use super::pod::{field_variable, optional_secret_variable, secret_variable, variable};
-use super::{component_name, elsewhere};
+use super::{addresses, component_name};
 use crate::catalog::{Peer, SERVICES, TRACES, Tokens};
 use crate::crd::S3Spec;
 use crate::names;
@@ -18,6 +18,9 @@ pub(super) const JWKS_FILE: &str = "jwks.json";
 /// Folder of the keys that sign tokens.
 pub(super) const SIGNING_FOLDER: &str = "/etc/shopkeeper/signing";
 
+/// Folder with the shares of canaries.
+pub(super) const TRAFFIC_FOLDER: &str = "/etc/shopkeeper/traffic";
+
 /// Variables of a service's container and of its migration.
 pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
     let mut env = vec![
@@ -29,16 +32,20 @@ pub(super) fn of(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {
     env.extend(tracing(shop));
     env.extend(tokens(shop, service));
     for peer in service.service.peers {
-        env.push(variable(
-            &format!("{}__URL", peer.section),
-            format!("http://{}:9090", names::grpc(&shop.name, peer.service)),
-        ));
+        let (section, canary) = (peer.section, names::canary(peer.service));
+        let url = |component: &str| format!("http://{}:9090", names::grpc(&shop.name, component));
+        // Also while there is no canary: pods are not to start anew when there is one.
+        env.extend([
+            variable(&format!("{section}__URL"), url(peer.service)),
+            variable(&format!("{section}__CANARY__URL"), url(&canary)),
+            variable(&format!("{section}__CANARY__WEIGHT_FILE"), format!("{TRAFFIC_FOLDER}/{}", peer.service)),
+        ]);
         env.extend(calls(shop, service, peer));
     }
     if meets_neighbours(shop, service) {
         env.push(variable("SHOP_MESH_IDENTITY", IDENTITY_FOLDER));
     }
-    env.extend(elsewhere::env(shop, service.service));
+    env.extend(addresses::env(shop, service.service));
     env.extend(particular(shop, service));
     env
 }

@@ -9,10 +9,10 @@ use super::{component_name, meta};
 use crate::names::SHOP_COMPONENT;
 use crate::validate::ValidShop;
 
-/// The route, unless another Shop has it.
+/// The route, unless another Shop has it or it leads through a Gateway.
 pub(super) fn build(shop: &ValidShop) -> Option<Ingress> {
     let route = &shop.route;
-    if route.taken_by.is_some() {
+    if route.taken_by.is_some() || route.gateway.is_some() {
         return None;
     }
     let mut metadata = meta::metadata(shop, SHOP_COMPONENT, shop.name.clone());

@@ -25,6 +25,11 @@ pub(super) fn versioned(shop: &ValidShop, component: &str, name: String, version
     }
 }
 
+/// Marks an object, or pods, of a canary.
+pub(super) fn mark(metadata: &mut ObjectMeta) {
+    metadata.labels.get_or_insert_default().insert(names::TRACK_LABEL.to_owned(), names::CANARY_TRACK.to_owned());
+}
+
 /// Metadata of what another operator keeps data in: deleting it deletes the data, so with `Retain` it is nobody's.
 pub(super) fn of_data(shop: &ValidShop, component: &str, name: String) -> ObjectMeta {
     let mut metadata = metadata(shop, component, name);

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodTemplateSpec};
 
 use super::pod::{self, Pod, secret_variable, variable};
 use super::secret::login_key;
-use super::{Inputs, component_name, deployment, elsewhere, env, meta, short_hash, strings};
+use super::{Inputs, addresses, component_name, deployment, env, meta, short_hash, strings};
 use crate::catalog::POSTGRES;
 use crate::credentials::Login;
 use crate::names;
@@ -53,7 +53,7 @@ fn of_postgres(shop: &ValidShop, service: &str, login: &Login<'_>) -> Vec<EnvVar
     let later =
         (login.generation > 0).then(|| secret_variable("SHOP_POSTGRES__URL", names::postgres_logins(&shop.name), &key));
     let retired = shop.credentials.retired(service);
-    let retired = retired.map(|user| variable("SHOP_POSTGRES__RETIRED", elsewhere::role(shop, service, user.as_ref())));
+    let retired = retired.map(|user| variable("SHOP_POSTGRES__RETIRED", addresses::role(shop, service, user.as_ref())));
     [superuser].into_iter().chain(later).chain(retired).collect()
 }
 

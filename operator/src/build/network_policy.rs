@@ -1,7 +1,7 @@
 //! Network policies: nobody reaches a pod and no pod reaches anybody, except along the edges of the architecture.
 //!
-//! One policy a component, made from the same catalog as everything else, and one for whatever else carries the Shop's
-//! labels. Where the cluster enforces none of them they change nothing.
+//! One policy a component, made from the same catalog as everything else, one for its migration, which listens to nothing, and
+//! one for whatever else carries the Shop's labels. Where the cluster enforces none of them they change nothing.
 
 use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -12,9 +12,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::secret::passwords_key;
 use super::{component_name, meta, strings};
-use crate::catalog::{REDIS, SERVICES, Service, TRACES, store_port};
+use crate::catalog::{REDIS, SERVICES, Service, TRACES};
 use crate::crd::StoreMode;
 use crate::names::{self, COMPONENT_LABEL, SHOP_COMPONENT};
+use crate::settings::OPERATOR_SELECTOR;
 use crate::stores::Store;
 use crate::validate::{Policy, Traces, ValidShop};
 
@@ -31,11 +32,13 @@ const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
 pub(super) fn build(shop: &ValidShop) -> Vec<NetworkPolicy> {
     let Some(policy) = &shop.policy else { return Vec::new() };
     let services = SERVICES.iter().map(|service| of_service(shop, policy, service));
-    let embedded = shop.embedded_stores();
-    let stores = embedded.iter().map(|store| of_store(shop, store));
+    let migrating = SERVICES.iter().filter(|service| shop.has_migration(service));
+    let migrations = migrating.map(|service| of_migration(shop, policy, service));
+    let embedded = shop.stores().into_iter().filter(|(_, store)| matches!(store, Store::Embedded(_)));
+    let stores = embedded.map(|(name, store)| of_store(shop, name, store));
     let traces = has_traces(shop).then(|| of_traces(shop));
     let keeper = tells_redis(shop).then(|| of_redis_users(shop));
-    [deny_all(shop)].into_iter().chain(services).chain(stores).chain(traces).chain(keeper).collect()
+    [deny_all(shop)].into_iter().chain(migrations).chain(services).chain(stores).chain(traces).chain(keeper).collect()
 }
 
 /// Every pod with the Shop's labels, also one that no other policy knows.
@@ -48,40 +51,61 @@ fn deny_all(shop: &ValidShop) -> NetworkPolicy {
 
 fn of_service(shop: &ValidShop, policy: &Policy, service: &Service) -> NetworkPolicy {
     let callers = SERVICES.iter().filter(|caller| caller.peers.iter().any(|peer| peer.service == service.name));
-    let callers: Vec<NetworkPolicyPeer> = callers.map(|caller| component(shop, caller.name)).collect();
+    let callers: Vec<NetworkPolicyPeer> = callers.map(|caller| with_canary(shop, caller.name)).collect();
     // The documents that docs merges are on the port of probes and metrics.
-    let readers =
-        policy.metrics_from.iter().cloned().chain((!service.routes.is_empty()).then(|| component(shop, "docs")));
+    let docs = (!service.routes.is_empty()).then(|| component(shop, "docs"));
+    let analyst = shop.canary_of(service.name).and_then(|canary| canary.analysis.as_ref()).map(|_| operator());
+    let readers = policy.metrics_from.iter().cloned().chain(docs).chain(analyst);
     let ingress = vec![
         (!service.routes.is_empty()).then(|| from(policy.ingress_from.clone(), HTTP)),
         (!callers.is_empty()).then(|| from(callers, GRPC)),
         Some(from(readers.collect(), ADMIN)),
     ];
-    let selector = with_migration(shop, service);
-    let egress = service_egress(shop, policy, service);
+    let selector = of_components(shop, service.name, canary(shop, service.name));
+    let egress = egress(shop, policy, service, of_its_own(shop, service));
     let name = component_name(shop, service.name);
     network_policy(shop, service.name, name, selector, ingress.into_iter().flatten().collect(), egress)
 }
 
-fn service_egress(shop: &ValidShop, policy: &Policy, service: &Service) -> Vec<NetworkPolicyEgressRule> {
+/// What brings a service's stores to its version, and tries them.
+fn of_migration(shop: &ValidShop, policy: &Policy, service: &Service) -> NetworkPolicy {
+    let component = names::migration(service.name);
+    let (name, selector) = (component_name(shop, &component), meta::selector(shop, &component));
+    network_policy(shop, service.name, name, selector, Vec::new(), egress(shop, policy, service, Vec::new()))
+}
+
+/// What a service and its migration both ask for, and what is `own` to one of them.
+fn egress(
+    shop: &ValidShop,
+    policy: &Policy,
+    service: &Service,
+    own: Vec<NetworkPolicyEgressRule>,
+) -> Vec<NetworkPolicyEgressRule> {
     let mut egress = vec![dns()];
     egress.extend(shop.stores_of(service).map(|(name, store)| to_store(shop, name, store)));
-    egress.extend(service.peers.iter().map(|peer| to(vec![component(shop, peer.service)], &[GRPC])));
-    if service.name == "docs" {
-        let documented = SERVICES.iter().filter(|other| !other.routes.is_empty() && other.name != service.name);
-        egress.push(to(documented.map(|other| component(shop, other.name)).collect(), &[ADMIN]));
-    }
+    egress.extend(own);
     match &shop.traces {
         Traces::Embedded { .. } => egress.push(to(vec![component(shop, TRACES)], &[OTLP])),
         // Policies know no host names, so a collector is known by its port.
         Traces::Otlp { endpoint } => egress.extend(port_of(endpoint).map(|port| to(Vec::new(), &[port]))),
         Traces::Disabled => {}
     }
-    if service.name == "user" && shop.users.mail.smtp.is_some() {
-        egress.push(to(Vec::new(), &MAIL));
-    }
     if !policy.egress_to.is_empty() {
         egress.push(NetworkPolicyEgressRule { to: Some(policy.egress_to.clone()), ports: None });
+    }
+    egress
+}
+
+/// Where only the service itself goes: to its neighbours, and to a mail server.
+fn of_its_own(shop: &ValidShop, service: &Service) -> Vec<NetworkPolicyEgressRule> {
+    let mut egress: Vec<_> =
+        service.peers.iter().map(|peer| to(vec![with_canary(shop, peer.service)], &[GRPC])).collect();
+    if service.name == "docs" {
+        let documented = SERVICES.iter().filter(|other| !other.routes.is_empty() && other.name != service.name);
+        egress.push(to(documented.map(|other| component(shop, other.name)).collect(), &[ADMIN]));
+    }
+    if service.name == "user" && shop.users.mail.smtp.is_some() {
+        egress.push(to(Vec::new(), &MAIL));
     }
     egress
 }
@@ -96,8 +120,8 @@ fn to_store(shop: &ValidShop, name: &str, store: &Store) -> NetworkPolicyEgressR
         Store::External(_) => Vec::new(),
     };
     let ports = match store {
-        Store::External(Ok(login)) => login.ports(store_port(name)),
-        _ => vec![store_port(name)],
+        Store::External(Ok(login)) => login.ports(store.port(name)),
+        _ => vec![store.port(name)],
     };
     to(pods, &ports)
 }
@@ -108,18 +132,18 @@ fn pods(label: &str, value: String) -> NetworkPolicyPeer {
 }
 
 /// A store answers the services that use it, and asks nobody.
-fn of_store(shop: &ValidShop, store: &str) -> NetworkPolicy {
-    let users = SERVICES.iter().filter(|service| service.uses(store));
-    let keeper = (store == REDIS && tells_redis(shop)).then(|| component(shop, names::REDIS_USERS));
-    let peers = users.flat_map(|service| with_migration_peers(shop, service)).chain(keeper);
-    let ingress = vec![from(peers.collect(), store_port(store))];
-    network_policy(shop, store, component_name(shop, store), meta::selector(shop, store), ingress, Vec::new())
+fn of_store(shop: &ValidShop, name: &'static str, store: &Store) -> NetworkPolicy {
+    let users = SERVICES.iter().filter(|service| service.uses(name));
+    let keeper = (name == REDIS && tells_redis(shop)).then(|| component(shop, names::REDIS_USERS));
+    let peers = users.flat_map(|service| with_migration(shop, service)).chain(keeper);
+    let ingress = vec![from(peers.collect(), store.port(name))];
+    network_policy(shop, name, component_name(shop, name), meta::selector(shop, name), ingress, Vec::new())
 }
 
 /// The Job that tells Redis other passwords, while there is one.
 fn of_redis_users(shop: &ValidShop) -> NetworkPolicy {
     let (name, selector) = (component_name(shop, names::REDIS_USERS), meta::selector(shop, names::REDIS_USERS));
-    let egress = vec![dns(), to(vec![component(shop, REDIS)], &[store_port(REDIS)])];
+    let egress = vec![dns(), to(vec![component(shop, REDIS)], &[shop.redis.port(REDIS)])];
     network_policy(shop, REDIS, name, selector, Vec::new(), egress)
 }
 
@@ -128,7 +152,7 @@ fn tells_redis(shop: &ValidShop) -> bool {
 }
 
 fn of_traces(shop: &ValidShop) -> NetworkPolicy {
-    let senders = SERVICES.iter().flat_map(|service| with_migration_peers(shop, service));
+    let senders = SERVICES.iter().flat_map(|service| with_migration(shop, service));
     let ingress = vec![from(senders.collect(), OTLP)];
     network_policy(shop, TRACES, component_name(shop, TRACES), meta::selector(shop, TRACES), ingress, Vec::new())
 }
@@ -137,27 +161,50 @@ fn has_traces(shop: &ValidShop) -> bool {
     matches!(shop.traces, Traces::Embedded { .. })
 }
 
-/// The pods of a service, and those of its migration, which need the same stores.
-fn with_migration(shop: &ValidShop, service: &Service) -> LabelSelector {
-    if !shop.has_migration(service) {
-        return meta::selector(shop, service.name);
-    }
-    let mut labels = names::selector(&shop.name, service.name);
+/// The pods of a service, those of its canary, and those of its migration, which need the same stores.
+fn with_migration(shop: &ValidShop, service: &Service) -> impl Iterator<Item = NetworkPolicyPeer> {
+    let migration = shop.has_migration(service).then(|| component(shop, &names::migration(service.name)));
+    [with_canary(shop, service.name)].into_iter().chain(migration)
+}
+
+/// The pods of a service and those of its canary.
+fn with_canary(shop: &ValidShop, service: &str) -> NetworkPolicyPeer {
+    peer(of_components(shop, service, canary(shop, service)))
+}
+
+fn canary(shop: &ValidShop, service: &str) -> Option<String> {
+    shop.canary_of(service).map(|_| names::canary(service))
+}
+
+fn of_components(shop: &ValidShop, name: &str, more: Option<String>) -> LabelSelector {
+    let Some(more) = more else { return meta::selector(shop, name) };
+    let mut labels = names::selector(&shop.name, name);
     labels.remove(COMPONENT_LABEL);
     let either = LabelSelectorRequirement {
         key: COMPONENT_LABEL.to_owned(),
         operator: "In".to_owned(),
-        values: Some(vec![service.name.to_owned(), names::migration(service.name)]),
+        values: Some(vec![name.to_owned(), more]),
     };
     LabelSelector { match_labels: Some(labels), match_expressions: Some(vec![either]) }
 }
 
-fn with_migration_peers(shop: &ValidShop, service: &Service) -> Vec<NetworkPolicyPeer> {
-    vec![NetworkPolicyPeer { pod_selector: Some(with_migration(shop, service)), ..NetworkPolicyPeer::default() }]
+fn component(shop: &ValidShop, name: &str) -> NetworkPolicyPeer {
+    peer(meta::selector(shop, name))
 }
 
-fn component(shop: &ValidShop, name: &str) -> NetworkPolicyPeer {
-    NetworkPolicyPeer { pod_selector: Some(meta::selector(shop, name)), ..NetworkPolicyPeer::default() }
+fn peer(pods: LabelSelector) -> NetworkPolicyPeer {
+    NetworkPolicyPeer { pod_selector: Some(pods), ..NetworkPolicyPeer::default() }
+}
+
+/// Who decides about canaries by what their pods measure.
+fn operator() -> NetworkPolicyPeer {
+    let labels = OPERATOR_SELECTOR.split(',').filter_map(|label| label.split_once('='));
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        pod_selector: Some(LabelSelector { match_labels: Some(labels), ..LabelSelector::default() }),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 fn dns() -> NetworkPolicyEgressRule {

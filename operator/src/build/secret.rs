@@ -9,18 +9,20 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::stores::mongodb::ROOT_USER;
+use super::stores::mongodb::{self, ROOT_USER};
 use super::stores::redis::{ACL_FILE, KEEPER_PASSWORD, KEEPER_USER, PROBE_USER};
-use super::{component_name, elsewhere, hex, meta};
+use super::{addresses, component_name, hex, meta};
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, Service};
 use crate::crd::StoreMode;
 use crate::credentials::Login;
+use crate::identities::Leaf;
 use crate::names;
 use crate::rotation::Stage;
+use crate::stores::Store;
 use crate::validate::ValidShop;
 
 /// The virtual host of RabbitMQ in which everything happens.
-const VHOST: &str = "shop";
+pub(super) const VHOST: &str = "shop";
 /// A salt and a digest that no password is known to have.
 const NO_PASSWORD: [u8; 36] = [0; 36];
 /// The file with users and permissions that RabbitMQ loads at start.
@@ -42,40 +44,44 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
     secrets.extend(
         identities.map(|(service, leaf)| secret(shop, service, names::identity(&shop.name, service), leaf.data())),
     );
+    secrets.extend(shop.stores().into_iter().filter_map(|(name, store)| certificate(shop, name, store)));
     secrets
+}
+
+/// What an embedded store proves who it is with.
+fn certificate(shop: &ValidShop, name: &str, store: &Store) -> Option<Secret> {
+    let certificate = store.certificate()?;
+    let mut data = certificate.data();
+    if name == MONGODB {
+        let Leaf { key, certificate, .. } = &certificate.leaf;
+        data.insert(mongodb::KEY_AND_CERTIFICATE, format!("{key}{certificate}"));
+    }
+    Some(secret(shop, name, names::certificate(&shop.name, name), data))
 }
 
 /// Addresses of the stores that a service uses, as variables.
 fn of_service(shop: &ValidShop, service: &Service) -> Secret {
     let name = service.name;
     let login = |store| shop.credentials.login(store, name);
-    let host = |store| component_name(shop, store);
     let mut data = BTreeMap::new();
     if service.uses(POSTGRES) {
         data.insert("SHOP_POSTGRES__URL", postgres_url(shop, name, &login(POSTGRES)));
     }
     if service.uses(MONGODB) {
-        let root = shop.credentials.mongodb_root();
-        let url = format!("mongodb://{ROOT_USER}:{root}@{}:27017/{name}?authSource=admin", host(MONGODB));
-        data.insert("SHOP_MONGODB__URL", elsewhere::mongodb(shop, name).unwrap_or(url));
+        data.insert("SHOP_MONGODB__URL", addresses::mongodb(shop, name));
     }
     if service.uses(REDIS) {
-        let password = login(REDIS).password;
-        let url = format!("redis://{name}:{password}@{}:6379/0", host(REDIS));
-        data.insert("SHOP_REDIS__URL", elsewhere::redis(shop).unwrap_or(url));
+        data.insert("SHOP_REDIS__URL", addresses::redis(shop, name, login(REDIS).password));
     }
     if service.uses(RABBITMQ) {
         let Login { user, password, .. } = login(RABBITMQ);
-        let url = format!("amqp://{user}:{password}@{}:5672/{VHOST}", host(RABBITMQ));
-        data.insert("SHOP_AMQP__URL", elsewhere::amqp(shop).unwrap_or(url));
+        data.insert("SHOP_AMQP__URL", addresses::amqp(shop, &user, password));
     }
     secret(shop, name, component_name(shop, name), data)
 }
 
-fn postgres_url(shop: &ValidShop, service: &str, login: &Login<'_>) -> String {
-    let Login { user, password, .. } = login;
-    elsewhere::postgres(shop, service, user, password)
-        .unwrap_or_else(|| format!("postgres://{user}:{password}@{}:5432/{service}", component_name(shop, POSTGRES)))
+fn postgres_url(shop: &ValidShop, service: &str, Login { user, password, .. }: &Login<'_>) -> String {
+    addresses::postgres(shop, service, user, password)
 }
 
 /// Every log-in of a generation that came after the first one, for the migration that makes it known.
@@ -96,13 +102,10 @@ pub(super) fn login_key(service: &str, generation: u32) -> String {
 
 /// With what migrations make roles and databases; where the server is ours, its superuser's password too.
 fn postgres(shop: &ValidShop) -> Option<Secret> {
-    let data = if shop.postgres.mode() == StoreMode::Embedded {
-        let password = shop.credentials.postgres_superuser();
-        let url = format!("postgres://postgres:{password}@{}:5432/postgres", component_name(shop, POSTGRES));
-        BTreeMap::from([("password", password.to_owned()), ("admin-url", url)])
-    } else {
-        BTreeMap::from([("admin-url", elsewhere::postgres_admin(shop)?)])
-    };
+    let mut data = BTreeMap::from([("admin-url", addresses::postgres_admin(shop)?)]);
+    if shop.postgres.mode() == StoreMode::Embedded {
+        data.insert("password", shop.credentials.postgres_superuser().to_owned());
+    }
     Some(secret(shop, POSTGRES, component_name(shop, POSTGRES), data))
 }
 

@@ -4,9 +4,10 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{component_name, meta};
-use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, TRACES, store_port};
+use crate::catalog::{MONGODB, POSTGRES, REDIS, TRACES};
 use crate::names;
-use crate::validate::{Traces, ValidShop};
+use crate::stores::Store;
+use crate::validate::{Traces, ValidService, ValidShop};
 
 /// A port and the protocol on it, for meshes and ingress controllers.
 struct Port(&'static str, i32, &'static str);
@@ -22,14 +23,43 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Service> {
             services.push(of(shop, service.name, names::grpc(&shop.name, service.name), Some("None"), &ports));
         }
     }
-    let ports = [(POSTGRES, "postgres"), (MONGODB, "mongodb"), (REDIS, "redis"), (RABBITMQ, "amqp")];
-    for (store, port) in ports.into_iter().filter(|(store, _)| shop.embedded_stores().contains(store)) {
-        let port = Port(port, store_port(store), "tcp");
-        services.push(of(shop, store, component_name(shop, store), Some("None"), &[port]));
+    services.extend(shop.canaries().flat_map(|canary| of_canary(shop, &canary)));
+    for (name, store) in shop.stores().into_iter().filter(|(_, store)| matches!(store, Store::Embedded(_))) {
+        let port = Port(protocol(name), store.port(name), "tcp");
+        services.push(of(shop, name, component_name(shop, name), Some("None"), &[port]));
     }
     if matches!(shop.traces, Traces::Embedded { .. }) {
         let ports = [Port("otlp", 4317, "grpc"), Port("query", 16686, "http")];
         services.push(of(shop, TRACES, component_name(shop, TRACES), None, &ports));
+    }
+    services
+}
+
+/// What the port of a store is called.
+fn protocol(store: &str) -> &'static str {
+    match store {
+        POSTGRES => "postgres",
+        MONGODB => "mongodb",
+        REDIS => "redis",
+        _ => "amqp",
+    }
+}
+
+/// The names under which those find a canary who share their calls and requests between it and the others.
+fn of_canary(shop: &ValidShop, canary: &ValidService) -> Vec<Service> {
+    let component = canary.component();
+    let called = canary.service.grpc.then(|| {
+        let name = names::grpc(&shop.name, &component);
+        of(shop, &component, name, Some("None"), &[Port("grpc", 9090, "grpc")])
+    });
+    let routed = shop.route.gateway.is_some() && !canary.service.routes.is_empty();
+    let routed = routed.then(|| {
+        let name = component_name(shop, &component);
+        of(shop, &component, name, None, &[Port("http", 8080, "http")])
+    });
+    let mut services: Vec<Service> = called.into_iter().chain(routed).collect();
+    for service in &mut services {
+        meta::mark(&mut service.metadata);
     }
     services
 }

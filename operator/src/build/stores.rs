@@ -13,21 +13,26 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec};
 use k8s_openapi::api::core::v1::{
-    ConfigMapVolumeSource, Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, SecretVolumeSource, Volume,
-    VolumeResourceRequirements,
+    ConfigMapVolumeSource, Container, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodTemplateSpec,
+    SecretVolumeSource, Volume, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::pod::{self, Pod};
+use super::pod::{self, Pod, read_only_mount};
 use super::{Inputs, component_name, meta};
 use crate::crd::DataOnDelete;
 use crate::names;
 use crate::stores::Embedded;
-use crate::validate::image_version;
+use crate::validate::{ValidShop, image_version};
 
 /// Name of the volume that outlives pods.
 const DATA_VOLUME: &str = "data";
+/// Name of the volume with the certificate, if the store has one, and where it is mounted.
+const CERTIFICATE_VOLUME: &str = "certificate";
+const CERTIFICATE_FOLDER: &str = "/etc/shopkeeper/certificate";
+/// PostgreSQL takes a key of root's only if nobody but its own group may read it.
+const KEY_MODE: i32 = 0o440;
 /// A store gets this long to write what it has in memory.
 const STOP_SECONDS: i64 = 60;
 
@@ -51,8 +56,13 @@ struct Parts<'a> {
     volumes: Vec<Volume>,
 }
 
-fn stateful_set(inputs: &Inputs<'_>, parts: Parts<'_>) -> StatefulSet {
+fn stateful_set(inputs: &Inputs<'_>, mut parts: Parts<'_>) -> StatefulSet {
     let shop = inputs.shop;
+    if parts.store.certificate.is_some() {
+        parts.volumes.push(certificate_volume(shop, parts.component));
+        let mounts = parts.container.volume_mounts.get_or_insert_default();
+        mounts.push(read_only_mount(CERTIFICATE_VOLUME, CERTIFICATE_FOLDER));
+    }
     let name = component_name(shop, parts.component);
     let version = image_version(&parts.store.image);
     let when_deleted = match shop.data_on_delete {
@@ -70,25 +80,34 @@ fn stateful_set(inputs: &Inputs<'_>, parts: Parts<'_>) -> StatefulSet {
                 when_deleted: Some(when_deleted.to_owned()),
                 when_scaled: Some("Retain".to_owned()),
             }),
-            template: pod::template(
-                shop,
-                Pod {
-                    component: parts.component,
-                    version,
-                    user: pod::STORE_USER,
-                    pull_policy: shop.store_pull_policy,
-                    inputs: Some(parts.inputs),
-                    container: parts.container,
-                    volumes: parts.volumes,
-                    grace_seconds: STOP_SECONDS,
-                    restart_policy: None,
-                },
-            ),
             volume_claim_templates: Some(vec![claim(inputs, parts.component, parts.store)]),
+            template: template(shop, version, parts),
             ..StatefulSetSpec::default()
         }),
         status: None,
     }
+}
+
+fn template(shop: &ValidShop, version: String, parts: Parts<'_>) -> PodTemplateSpec {
+    let mut template = pod::template(
+        shop,
+        Pod {
+            component: parts.component,
+            version,
+            user: pod::STORE_USER,
+            pull_policy: shop.store_pull_policy,
+            inputs: Some(parts.inputs),
+            container: parts.container,
+            volumes: parts.volumes,
+            grace_seconds: STOP_SECONDS,
+            restart_policy: None,
+        },
+    );
+    if let (Some(metadata), Some(certificate)) = (&mut template.metadata, &parts.store.certificate) {
+        let since = (names::CERTIFICATE_ANNOTATION.to_owned(), certificate.since.to_string());
+        metadata.annotations.get_or_insert_default().extend([since]);
+    }
+    template
 }
 
 /// The template of a volume cannot change, so its labels have no version.
@@ -108,6 +127,19 @@ fn claim(inputs: &Inputs<'_>, component: &str, store: &Embedded) -> PersistentVo
         }),
         status: None,
     }
+}
+
+fn certificate_volume(shop: &ValidShop, component: &str) -> Volume {
+    let mut volume = secret_volume(CERTIFICATE_VOLUME, names::certificate(&shop.name, component));
+    if let Some(secret) = &mut volume.secret {
+        secret.default_mode = Some(KEY_MODE);
+    }
+    volume
+}
+
+/// Path of a file of the certificate.
+fn certificate_file(name: &str) -> String {
+    format!("{CERTIFICATE_FOLDER}/{name}")
 }
 
 fn secret_volume(name: &str, secret: String) -> Volume {

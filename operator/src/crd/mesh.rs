@@ -13,13 +13,15 @@ use super::{DURATION_HELP, DURATION_RULE, NetworkPolicySpec};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MeshSpec {
-    /// Whether gRPC between the services is mutual TLS. With `Strict` a service answers only those that show a certificate of
-    /// this Shop, and only the calls they are known to make. `Off` is for a cluster whose own mesh does that. Changing it
-    /// replaces all pods, and until then old and new ones do not understand each other.
+    /// Whether gRPC between the services is mutual TLS, and embedded stores are encrypted. With `Strict` a service answers only
+    /// those that show a certificate of this Shop, and only the calls they are known to make, and a store answers nobody in
+    /// plain text. `Off` is for a cluster whose own mesh does that. Changing it replaces all pods, and until then old and new
+    /// ones do not understand each other.
     #[serde(default)]
     pub mtls: Mtls,
 
-    /// How long a certificate is good for, 10m to 24h. It is renewed after two thirds of that, without a restart.
+    /// How long a service's certificate is good for, 10m to 24h. It is renewed after two thirds of that, without a restart. Those
+    /// of embedded stores are good for 90 days.
     #[serde(default = "default_lifetime")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new(DURATION_RULE).message(DURATION_HELP))]

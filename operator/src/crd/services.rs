@@ -4,6 +4,9 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::CanarySpec;
+use super::canary::{CALLED_HELP, CALLED_RULE};
+
 /// Where the images of the services come from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +54,7 @@ impl PullPolicy {
 
 /// Settings of single services.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new(CALLED_RULE).message(CALLED_HELP))]
 #[serde(rename_all = "camelCase")]
 pub struct ServicesSpec {
     /// Accounts, log-in and tokens.
@@ -92,7 +96,8 @@ pub struct ServiceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
-    /// CPU and memory of each pod. Default: what the operator's catalog of services says.
+    /// CPU and memory of each pod. Default, amount by amount: what the operator's catalog of services says, as far as what is
+    /// given beside it allows: a request is never above its limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
@@ -111,6 +116,10 @@ pub struct ServiceSpec {
         "image is a reference with a tag or a digest, for example ghcr.io/acme/order:0.1.1"
     ))]
     pub image: Option<String>,
+
+    /// Another version beside this one, for a share of the calls and requests. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanarySpec>,
 }
 
 /// Between how many pods a service has, and what decides.
@@ -145,6 +154,12 @@ fn default_cpu_utilization() -> i32 {
 
 /// CPU and memory of a pod.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new(
+    "!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || !isQuantity(self.requests.cpu) || !isQuantity(self.limits.cpu) || quantity(self.requests.cpu).compareTo(quantity(self.limits.cpu)) <= 0"
+).message("requests.cpu is more than limits.cpu: a pod cannot be promised more than it may use; raise the limit or lower the request"))]
+#[x_kube(validation = Rule::new(
+    "!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || !isQuantity(self.requests.memory) || !isQuantity(self.limits.memory) || quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0"
+).message("requests.memory is more than limits.memory: a pod cannot be promised more than it may use; raise the limit or lower the request"))]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
     /// What the scheduler keeps free for the pod.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,7 @@ pub struct ShopStatus {
     /// `CredentialsSettled` is false while generated passwords and keys are being replaced; everything works meanwhile.
     /// `RolledBack` is there while older images run than the spec wants, because those did not become ready.
     /// `Paused` is there while the operator leaves the Shop alone.
+    /// `CanaryPromoted` says how far canaries came, where there are any.
     /// `AutoscalingActive` says whether autoscalers see the load, where there are any.
     /// `Progressing` says whether the operator is still getting there, `DevelopmentOnly` what is not fit for production.
     #[serde(default)]
@@ -115,6 +116,51 @@ pub struct ServiceStatus {
     /// Version that its pods run. During a rollout it is the previous one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Its canary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStatus>,
+}
+
+/// Where a canary stands.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStatus {
+    /// What is tried, as a hash: another image or another `canary` in the spec is another attempt.
+    pub attempt: String,
+    /// How far it came.
+    pub phase: CanaryPhase,
+    /// Since when.
+    pub since: Time,
+    /// Its image. Once it is promoted, the image of the service.
+    pub image: String,
+    /// The version of that image.
+    pub version: String,
+    /// So many of a hundred calls and requests are to go to it while it progresses.
+    pub weight: i32,
+    /// Calls and requests that its pods answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<i64>,
+    /// So many of a hundred succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate: Option<f64>,
+    /// Within this time 99 of a hundred were answered.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "latencyP99")]
+    pub latency_p99: Option<String>,
+    /// Why it stands there, or what it waits for.
+    pub message: String,
+}
+
+/// How far a canary came.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CanaryPhase {
+    /// Its image runs as the service. Its own pods are gone.
+    Promoted,
+    /// It gets its share.
+    Progressing,
+    /// Its migration or its pods are not ready, and it gets nothing.
+    Starting,
+    /// It failed, and is gone. What ran before runs on until the spec changes.
+    RolledBack,
 }
 
 /// One store of a Shop.

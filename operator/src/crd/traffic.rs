@@ -7,8 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Empty;
 
-/// The Ingress that leads to the shop.
+/// The Ingress that leads to the shop, or the route through a Gateway in its place.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new(
+    "!has(self.gateway) || !(has(self.className) || has(self.annotations) || has(self.tls))"
+).message(
+    "gateway stands in the place of className, annotations and tls: remove those, or gateway; HTTPS is a listener of the Gateway, \
+     and publicUrl says so"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct IngressSpec {
     /// Name of an `IngressClass` of the cluster. Default: the cluster's default class.
@@ -23,6 +29,38 @@ pub struct IngressSpec {
     /// HTTPS for the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
+
+    /// A route through a Gateway of the Gateway API, in the place of the Ingress. Canaries get their share of HTTP only there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySpec>,
+}
+
+/// A route through a Gateway.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewaySpec {
+    /// The Gateways that the route is attached to.
+    #[schemars(length(min = 1, max = 4))]
+    pub parent_refs: Vec<ParentReference>,
+}
+
+/// A Gateway. Whether it takes the route is its own choice (`allowedRoutes` of its listeners).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// Its namespace. Default: the Shop's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+
+    /// One of its listeners. Default: every one that fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub section_name: Option<String>,
 }
 
 /// HTTPS for the host.

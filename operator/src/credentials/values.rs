@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::catalog::{self, SERVICES};
-use crate::identities::{self, Authorities, Identities, Leaf};
+use crate::identities::{self, Authorities, Identities, Leaf, StoreLeaf};
 use crate::keys::{self, BadKey, SigningKey};
 use crate::rotation::{Rotation, Stage};
 
@@ -62,7 +62,7 @@ impl Credentials {
             Some(text) => serde_json::from_str(text)?,
             None => Rotation::first(None, made),
         };
-        Ok(Self { values, rotation, resource_version, identities: Identities::new() })
+        Ok(Self { values, rotation, resource_version, identities: Identities::default() })
     }
 
     /// Fixed values for `render` and tests, recognisable as such.
@@ -147,7 +147,13 @@ impl Credentials {
 
     /// The certificates of the services in the mesh.
     pub fn identities(&self) -> impl Iterator<Item = (&'static str, &Leaf)> {
-        self.identities.iter().map(|(service, leaf)| (*service, leaf))
+        self.identities.services.iter().map(|(service, leaf)| (*service, leaf))
+    }
+
+    /// The certificate of a store that the operator runs.
+    #[must_use]
+    pub fn store_certificate(&self, store: &str) -> Option<&StoreLeaf> {
+        self.identities.stores.get(store)
     }
 
     /// What a service logs in with at a store.

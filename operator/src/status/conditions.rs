@@ -1,6 +1,7 @@
 //! One function per condition, and what they add up to.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -12,8 +13,9 @@ use kube::ResourceExt;
 use super::pods::Problem;
 use super::stores::Report;
 use super::{Facts, detail, rolled_out};
+use crate::canary::Canaries;
 use crate::catalog::STORES;
-use crate::crd::{Phase, RolledBack, ServiceStatus};
+use crate::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, ServiceStatus};
 use crate::names;
 use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, runs};
 use crate::rotation::{Rotation, Stage};
@@ -40,6 +42,7 @@ pub(super) struct Parts {
     pub credentials: Verdict,
     pub route: Verdict,
     pub returned: Option<Verdict>,
+    pub canaries: Option<Verdict>,
     pub autoscaling: Option<Verdict>,
     pub development: Verdict,
 }
@@ -116,11 +119,17 @@ impl Parts {
             credentials,
             route,
             returned,
+            canaries,
             autoscaling,
             development,
         } = self;
         let all = [ready, progressing, dependencies, migrated, services].into_iter().chain(certificates);
-        all.chain([credentials, route]).chain(returned).chain(autoscaling).chain([development]).collect()
+        all.chain([credentials, route])
+            .chain(returned)
+            .chain(canaries)
+            .chain(autoscaling)
+            .chain([development])
+            .collect()
     }
 }
 
@@ -209,10 +218,32 @@ pub(super) fn returned(failed: &RolledBack) -> Verdict {
     Verdict::yes("RolledBack", "RolledBack", failed.message.clone())
 }
 
+/// How far canaries came, the one that came least far first. It is no part of being ready: the service does its work without.
+pub(super) fn canaries(canaries: &Canaries) -> Option<Verdict> {
+    const TYPE: &str = "CanaryPromoted";
+    let phase = canaries.values().map(|canary| canary.phase).max()?;
+    let mut canaries: Vec<_> = canaries.iter().collect();
+    canaries.sort_by_key(|(_, canary)| Reverse(canary.phase));
+    let texts = canaries.into_iter().map(|(service, CanaryStatus { version, weight, message, .. })| {
+        format!("{service} {version} at {weight} %: {message}")
+    });
+    let message = texts.collect::<Vec<_>>().join("; ");
+    Some(match phase {
+        CanaryPhase::Promoted => Verdict::yes(TYPE, "Promoted", message),
+        CanaryPhase::Progressing => Verdict::not_yet(TYPE, "Progressing", message),
+        CanaryPhase::Starting => Verdict::not_yet(TYPE, "Starting", message),
+        CanaryPhase::RolledBack => Verdict::no(TYPE, "RolledBack", message),
+    })
+}
+
 /// Certificates are written before the pods that show them, so a Shop that was applied has good ones.
 pub(super) fn certificates(shop: &ValidShop) -> Option<Verdict> {
-    let message = "every service of the mesh has a certificate that is renewed before it runs out";
-    shop.mtls.then(|| Verdict::yes("CertificatesValid", "Issued", message))
+    let planned = shop.stores().into_iter().filter_map(|(name, store)| Some((name, store.certificate()?.restart?)));
+    let planned = planned.map(|(name, time)| format!("{name} restarts at {time} at the latest"));
+    let issued =
+        "every service of the mesh and every embedded store has a certificate that is renewed before it runs out";
+    let message: Vec<String> = std::iter::once(issued.to_owned()).chain(planned).collect();
+    shop.mtls.then(|| Verdict::yes("CertificatesValid", "Issued", message.join("; ")))
 }
 
 /// Where the generated passwords and keys are on the way to their next generation. Everything works meanwhile.

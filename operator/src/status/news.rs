@@ -1,6 +1,6 @@
 //! Pure: what people should hear of, when a status differs from the one before.
 
-use crate::crd::{Phase, ShopStatus};
+use crate::crd::{CanaryPhase, CanaryStatus, Phase, ServiceStatus, ShopStatus};
 
 /// Something that happened to a Shop, once.
 #[derive(Debug, PartialEq)]
@@ -36,6 +36,25 @@ fn rotation(previous: &ShopStatus, status: &ShopStatus) -> Option<News> {
     let (reason, message) = stage(status)?;
     let turned = stage(previous).is_some_and(|(before, _)| before != reason);
     turned.then(|| News { warning: false, reason: format!("Credentials{reason}"), message })
+}
+
+/// Each canary that came further, or back.
+#[must_use]
+pub fn canary_news(previous: Option<&ShopStatus>, status: &ShopStatus) -> Vec<News> {
+    let before = |name: &str| {
+        let mut services = previous.iter().flat_map(|previous| &previous.services);
+        services.find(|service| service.name == name)?.canary.as_ref()
+    };
+    let turned = |service: &ServiceStatus| {
+        let CanaryStatus { phase, attempt, version, message, .. } = service.canary.as_ref()?;
+        let same = before(&service.name).is_some_and(|before| before.phase == *phase && before.attempt == *attempt);
+        (!same).then(|| News {
+            warning: *phase == CanaryPhase::RolledBack,
+            reason: format!("Canary{phase:?}"),
+            message: format!("{} {version}: {message}", service.name),
+        })
+    };
+    status.services.iter().filter_map(turned).collect()
 }
 
 /// The condition that says why a Shop is in its phase.

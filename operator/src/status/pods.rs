@@ -10,7 +10,7 @@ const MESSAGE_CHARACTERS: usize = 300;
 
 /// A pod that cannot do its work.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub pod: String,
     pub component: String,
     pub reason: String,
@@ -31,7 +31,7 @@ impl Problem {
 }
 
 /// The problems of all pods, newest pod first: that is the one of the version being rolled out.
-pub(super) fn problems(pods: &[Pod]) -> Vec<Problem> {
+pub(crate) fn problems(pods: &[Pod]) -> Vec<Problem> {
     let mut pods: Vec<&Pod> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
     pods.sort_by_key(|pod| std::cmp::Reverse((pod.creation_timestamp().map(|time| time.0), pod.name_any())));
     pods.into_iter().filter_map(problem).collect()

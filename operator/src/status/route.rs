@@ -1,22 +1,68 @@
-//! The route: whether somebody serves the Ingress, and the address to show.
+//! The route: whether somebody serves the Ingress, or a Gateway takes the route, and the address to show.
 
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::ResourceExt;
 
 use super::conditions::Verdict;
-use crate::validate::ValidShop;
+use crate::crd::ParentReference;
+use crate::kinds::HttpRoute;
+use crate::validate::{Gateway, ValidShop};
 
 const TYPE: &str = "RouteReady";
 /// Marks the class of an Ingress that names none.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
-pub(super) fn verdict(shop: &ValidShop, classes: &[IngressClass]) -> Verdict {
+pub(super) fn verdict(shop: &ValidShop, classes: &[IngressClass], routes: &[HttpRoute]) -> Verdict {
     if let Some(other) = &shop.route.taken_by {
         let message = format!(
-            "Shop {other} takes every host of this ingress class already; set spec.host, or another spec.ingress.className"
+            "Shop {other} takes every host of this ingress class or Gateway already; set spec.host, or name another one in spec.ingress"
         );
         return Verdict::no(TYPE, "HostlessRouteTaken", message);
     }
+    match &shop.route.gateway {
+        Some(gateway) => through(gateway, routes),
+        None => of_class(shop, classes),
+    }
+}
+
+/// What those who run the Gateways say. They are asked through the route, which needs no right to look at Gateways.
+fn through(gateway: &Gateway, routes: &[HttpRoute]) -> Verdict {
+    if !gateway.installed {
+        let message = "spec.ingress.gateway needs the Gateway API, which this cluster does not know: install it \
+                       (https://gateway-api.sigs.k8s.io/guides), or remove spec.ingress.gateway";
+        return Verdict::no(TYPE, "GatewayAPIMissing", message);
+    }
+    let told = |parent, type_| routes.iter().find_map(|route| route.told(parent, type_));
+    let named: Vec<String> = gateway.parents.iter().map(display).collect();
+    for (parent, name) in gateway.parents.iter().zip(&named) {
+        match (told(parent, "Accepted"), told(parent, "ResolvedRefs")) {
+            (Some(accepted), _) if accepted.status == "False" => {
+                let message = format!("Gateway {name} does not take the HTTPRoute: {}", accepted.message);
+                return Verdict::no(TYPE, accepted.reason.clone(), message);
+            }
+            (Some(accepted), Some(resolved)) if accepted.status == "True" && resolved.status != "False" => {}
+            (_, Some(resolved)) if resolved.status == "False" => {
+                return Verdict::not_yet(TYPE, "GatewayNotReady", format!("Gateway {name}: {}", resolved.message));
+            }
+            _ => {
+                let message =
+                    format!("nobody has attached the HTTPRoute to Gateway {name} yet; is there such a Gateway?");
+                return Verdict::not_yet(TYPE, "GatewayNotReady", message);
+            }
+        }
+    }
+    Verdict::yes(TYPE, "RouteApplied", format!("the HTTPRoute is attached to Gateway {}", named.join(", ")))
+}
+
+fn display(parent: &ParentReference) -> String {
+    let ParentReference { name, namespace, section_name } = parent;
+    let namespace = namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let section = section_name.as_ref().map(|section| format!(", listener {section}")).unwrap_or_default();
+    format!("{namespace}{name}{section}")
+}
+
+/// Whether there is a class that an Ingress is served by.
+fn of_class(shop: &ValidShop, classes: &[IngressClass]) -> Verdict {
     let known: Vec<String> = classes.iter().map(ResourceExt::name_any).collect();
     let choices =
         if known.is_empty() { "the cluster has none".to_owned() } else { format!("there is: {}", known.join(", ")) };

@@ -9,9 +9,6 @@ use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, store_port};
 /// Key of the authority that signed the store's certificate, as in every Secret of type kubernetes.io/tls.
 pub const AUTHORITY: &str = "ca.crt";
 
-/// RabbitMQ's port with TLS.
-const AMQPS: i32 = 5671;
-
 /// How a store is reached. It has no `Debug`: nothing of it belongs into a log.
 pub struct Login {
     /// Host and port; of MongoDB several, with commas between them.
@@ -155,8 +152,7 @@ fn server(store: &str, host: &str, port: Option<u16>, tls: bool) -> String {
     if store == MONGODB && port.is_none() {
         return host.to_owned();
     }
-    let usual = if tls && store == RABBITMQ { AMQPS } else { store_port(store) };
-    format!("{host}:{}", port.map_or(usual, i32::from))
+    format!("{host}:{}", port.map_or(store_port(store, tls), i32::from))
 }
 
 /// Percent-encoding (RFC 3986): everything but what is never special.

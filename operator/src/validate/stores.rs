@@ -3,11 +3,18 @@
 use super::Invalid;
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS};
 use crate::crd::{EmbeddedStore, ExternalStore, Shop};
+use crate::identities::StoreLeaf;
 use crate::names;
 use crate::stores::{Embedded, Found, Store};
 use kube::ResourceExt;
 
-pub(super) fn postgres(shop: &Shop, image: &str, found: &Found) -> Result<Store, Invalid> {
+/// What a store is given that this operator runs.
+pub(super) struct Own<'a> {
+    pub image: &'a str,
+    pub certificate: Option<&'a StoreLeaf>,
+}
+
+pub(super) fn postgres(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store, Invalid> {
     let spec = &shop.spec.postgres;
     let operated = spec.cloud_native_pg.clone().map(|wanted| Store::CloudNativePg {
         wanted,
@@ -16,21 +23,21 @@ pub(super) fn postgres(shop: &Shop, image: &str, found: &Found) -> Result<Store,
     });
     one_of(
         POSTGRES,
-        [embedded(spec.embedded.as_ref(), image), operated, external(POSTGRES, spec.external.as_ref(), found)],
+        [own.embedded(spec.embedded.as_ref()), operated, external(POSTGRES, spec.external.as_ref(), found)],
     )
 }
 
-pub(super) fn mongodb(shop: &Shop, image: &str, found: &Found) -> Result<Store, Invalid> {
+pub(super) fn mongodb(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store, Invalid> {
     let spec = &shop.spec.mongodb;
-    one_of(MONGODB, [embedded(spec.embedded.as_ref(), image), external(MONGODB, spec.external.as_ref(), found)])
+    one_of(MONGODB, [own.embedded(spec.embedded.as_ref()), external(MONGODB, spec.external.as_ref(), found)])
 }
 
-pub(super) fn redis(shop: &Shop, image: &str, found: &Found) -> Result<Store, Invalid> {
+pub(super) fn redis(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store, Invalid> {
     let spec = &shop.spec.redis;
-    one_of(REDIS, [embedded(spec.embedded.as_ref(), image), external(REDIS, spec.external.as_ref(), found)])
+    one_of(REDIS, [own.embedded(spec.embedded.as_ref()), external(REDIS, spec.external.as_ref(), found)])
 }
 
-pub(super) fn rabbitmq(shop: &Shop, image: &str, found: &Found) -> Result<Store, Invalid> {
+pub(super) fn rabbitmq(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store, Invalid> {
     let spec = &shop.spec.rabbitmq;
     let operated = spec
         .cluster_operator
@@ -38,12 +45,19 @@ pub(super) fn rabbitmq(shop: &Shop, image: &str, found: &Found) -> Result<Store,
         .map(|wanted| Store::ClusterOperator { wanted, installed: found.cluster_operator });
     one_of(
         RABBITMQ,
-        [embedded(spec.embedded.as_ref(), image), operated, external(RABBITMQ, spec.external.as_ref(), found)],
+        [own.embedded(spec.embedded.as_ref()), operated, external(RABBITMQ, spec.external.as_ref(), found)],
     )
 }
 
-fn embedded(spec: Option<&EmbeddedStore>, image: &str) -> Option<Store> {
-    spec.map(|volume| Store::Embedded(Embedded { image: image.to_owned(), volume: volume.clone() }))
+impl Own<'_> {
+    fn embedded(self, spec: Option<&EmbeddedStore>) -> Option<Store> {
+        let Self { image, certificate } = self;
+        let embedded = |volume: &EmbeddedStore| {
+            let (image, certificate) = (image.to_owned(), certificate.cloned());
+            Store::Embedded(Embedded { image, volume: volume.clone(), certificate })
+        };
+        spec.map(embedded)
+    }
 }
 
 fn external(store: &'static str, spec: Option<&ExternalStore>, found: &Found) -> Option<Store> {

@@ -1,15 +1,24 @@
 //! A Shop that is there: it costs nothing, and what others do to it is repaired or left alone.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceSpec};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::wait::Condition;
 use serde_json::{Value, json};
-use shopkeeper_operator::crd::Phase;
-use shopkeeper_operator::observe::Child;
+use shopkeeper_operator::apply::{Error, apply};
+use shopkeeper_operator::build::build;
+use shopkeeper_operator::crd::{Phase, Shop};
+use shopkeeper_operator::credentials::Credentials;
+use shopkeeper_operator::observe::{Child, observe};
+use shopkeeper_operator::rollout;
+use shopkeeper_operator::stores::Found;
+use shopkeeper_operator::validate::validate;
 use shopkeeper_testing::{SHOP, Scene};
 
 use crate::scene::with_scene;
@@ -160,6 +169,35 @@ async fn an_object_of_somebody_else_is_not_taken_over_because_of_its_name() {
 
         scene.api::<Service>().delete("acorn-cart", &DeleteParams::default()).await.expect("a deletion");
         scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_took_the_place_of_an_object_since_it_was_read_is_not_written_to() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test"})).await;
+        let shop = scene.shop().await;
+        let mut observed = observe(&scene.client, &shop).await.expect("the cluster can be read");
+        // So that there is something to write.
+        observed.objects.services.iter_mut().for_each(|service| service.spec = None);
+        let read: Service = scene.api().get("acorn-cart").await.expect("the Service");
+        let again = Service {
+            metadata: ObjectMeta { uid: None, resource_version: None, ..read.metadata },
+            spec: read.spec.map(|spec| ServiceSpec { cluster_ip: None, cluster_ips: None, ..spec }),
+            status: None,
+        };
+        scene.api::<Service>().delete("acorn-cart", &DeleteParams::default()).await.expect("a deletion");
+        let again = scene.api().create(&PostParams::default(), &again).await.expect("a Service");
+
+        let others = Vec::<Arc<Shop>>::new();
+        let valid = validate(&shop, &others, &scene.settings, Credentials::dummy(), &Found::default());
+        let valid = valid.expect("a valid Shop");
+        let rollout = rollout::plan(&valid, build(&valid), &observed.objects, &observed.pods, Timestamp::now());
+        let outcome = apply(&scene.client, &valid, rollout, observed.objects).await;
+        assert!(matches!(&outcome, Err(Error::Replaced { name, .. }) if name == "acorn-cart"), "{outcome:?}");
+        let untouched: Service = scene.api().get("acorn-cart").await.expect("the Service");
+        assert_eq!(untouched.resource_version(), again.resource_version());
     })
     .await;
 }

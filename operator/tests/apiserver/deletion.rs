@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use kube::api::DeleteParams;
 use kube::runtime::wait::conditions;
 use serde_json::{Value, json};
+use shopkeeper_operator::controller::reconcile;
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_testing::{SHOP, Scene};
 use tokio::time::sleep;
@@ -96,6 +97,21 @@ async fn a_shop_that_lets_its_data_go_gets_new_credentials_after_all_of_the_old_
         scene.until_shop("Ready", "True", None).await;
         let new: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
         assert_ne!(new.data, old.data);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_late_reconcile_has_to_say_of_a_deleted_shop_is_not_told_of_the_next_one_of_its_name() {
+    with_scene(async |scene, _kubelet| {
+        let old = scene.create(&spec("Delete")).await.expect("a Shop");
+        delete(&scene).await;
+        scene.create(&spec("Delete")).await.expect("a Shop");
+        reconcile(&scene.context(), &old).await.expect("nobody is left to be told");
+        assert_eq!(scene.shop().await.status, None);
+
+        let _operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
     })
     .await;
 }

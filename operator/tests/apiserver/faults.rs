@@ -32,7 +32,7 @@ const DRAWN: usize = 80;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_ends_as_it_should_whatever_goes_wrong_on_the_way() {
     let config = config().await;
-    let (reference, trace) = run(config.clone(), None).await;
+    let (reference, trace) = Box::pin(run(config.clone(), None)).await;
     assert!(trace.writes.len() > 60, "the reference run wrote {:?}", trace.writes);
     let plans = plans(&trace);
     let (count, start) = (plans.len(), Instant::now());

@@ -33,8 +33,14 @@ const ELSEWHERE: [(&str, &str); 6] = [
 ];
 /// Fields of a type that another field of the same type has a use for.
 const NEVER_VALID: [&str; 2] = ["payment.mock.outcomes[].when.city", "delivery.mock.outcomes[].when.amountAbove"];
+/// Services that nobody calls, and that have no canary for it.
+const NEVER_CALLED: [&str; 2] = ["services.payment.canary.", "services.delivery.canary."];
 /// Fields that a normal run takes there and back.
 const SAMPLE: usize = 8;
+
+fn is_never_valid(name: &str) -> bool {
+    NEVER_VALID.contains(&name) || NEVER_CALLED.iter().any(|fields| name.starts_with(fields))
+}
 
 fn base() -> Value {
     json!({"host": "acorn.test"})
@@ -48,7 +54,7 @@ async fn every_field_of_the_spec_does_something() {
         for field in schema.fields() {
             let name = field.to_string();
             let valid = does_something(&scene, &schema, &field).await;
-            let wanted = if NEVER_VALID.contains(&name.as_str()) {
+            let wanted = if is_never_valid(&name) {
                 None
             } else {
                 Some(ELSEWHERE.iter().all(|(elsewhere, _)| *elsewhere != name))

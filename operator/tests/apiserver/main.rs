@@ -2,6 +2,7 @@
 //!
 //! All tests share one API server, which they start themselves; every test has a namespace of its own.
 
+mod canary;
 mod chance;
 mod convergence;
 mod deletion;

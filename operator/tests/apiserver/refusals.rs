@@ -30,6 +30,10 @@ fn bucket(wrong: &Value) -> Value {
     json!({"products": {"images": {"s3": s3}}})
 }
 
+fn amounts(requests: &Value, limits: &Value) -> Value {
+    json!({"services": {"cart": {"resources": {"requests": requests, "limits": limits}}}})
+}
+
 async fn check_new(scene: &Scene, spec: Value, help: &str) {
     check(scene.create_named(SHOP, &spec, true).await, &spec, help);
 }
@@ -77,6 +81,11 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
             (json!({"services": {"order": {"logLevel": "loud"}}}), "info,shop_order=debug"),
             (json!({"services": {"order": {"image": "order"}}}), "a reference with a tag or a digest"),
             (json!({"services": {"cart": {"resources": {"limits": {"memory": "lots"}}}}}), "for example 128Mi"),
+            (
+                amounts(&json!({"memory": "1Gi"}), &json!({"memory": "1000Mi"})),
+                "requests.memory is more than limits.memory",
+            ),
+            (amounts(&json!({"cpu": "2"}), &json!({"cpu": "1500m"})), "requests.cpu is more than limits.cpu"),
             (json!({"mesh": {"networkPolicy": {"egressTo": [{}]}}}), "each entry is either an ipBlock"),
             (json!({"users": {"trustedProxyHops": -1}}), "1 is the ingress controller alone"),
             (json!({"users": {"mail": {}}}), "users.mail has exactly one of"),
@@ -174,6 +183,8 @@ async fn what_cannot_change_is_refused_with_the_way_out() {
         let class = json!({"redis": {"embedded": {"storageClassName": "fast"}}});
         check_edit(&scene, class, "storageClassName cannot change").await;
         scene.edit(&json!({"services": {"order": {"replicas": 2}}})).await.expect("what can change does");
+        let same = amounts(&json!({"cpu": "0.5", "memory": "1Gi"}), &json!({"cpu": "500m", "memory": "1024Mi"}));
+        scene.edit(&same).await.expect("a request may be as large as its limit");
     })
     .await;
 }

@@ -12,8 +12,8 @@ use tokio::sync::OnceCell;
 /// Kinds that the cluster makes from those of the operator, or beside them.
 const OF_THE_CLUSTER: [&str; 8] =
     ["Pod", "ReplicaSet", "ControllerRevision", "Event", "Endpoints", "EndpointSlice", "Lease", "Shop"];
-/// Fields that the API server fills in, or that are hashes of something generated.
-const UNLIKE: [&str; 13] = [
+/// Fields that the API server fills in, or that come from something generated.
+const UNLIKE: [&str; 18] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -26,7 +26,12 @@ const UNLIKE: [&str; 13] = [
     "batch.kubernetes.io/controller-uid",
     "shopkeeper.dev/applied",
     "shopkeeper.dev/inputs",
+    "shopkeeper.dev/certificate-since",
     "jwks.json",
+    "postgres.crt",
+    "mongodb.crt",
+    "redis.crt",
+    "rabbitmq.crt",
 ];
 /// Comes before the hash in the name of a migration, which depends on the namespace.
 const MIGRATION: &str = "-migrate-";

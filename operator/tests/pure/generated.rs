@@ -83,7 +83,7 @@ fn the_resource_definition_is_fresh_in_both_places() {
 
 #[test]
 fn the_examples_are_shops() {
-    for example in ["minimal.yaml", "shop.yaml", "mishaps.yaml", "stores.yaml"] {
+    for example in ["minimal.yaml", "shop.yaml", "mishaps.yaml", "stores.yaml", "canary.yaml"] {
         let text = read(&project().join("examples").join(example));
         let shop = render::parse(&text).expect("a Shop");
         assert!(!render::render(&shop, &settings()).expect("a valid Shop").is_empty());

@@ -1,5 +1,6 @@
 //! Tests of the pure steps: no cluster, no clock, no randomness.
 
+mod canary;
 mod chart;
 mod generated;
 mod mesh;

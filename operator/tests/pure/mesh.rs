@@ -4,7 +4,13 @@ use std::collections::BTreeSet;
 
 use kube::CustomResourceExt as _;
 use shop_proto::edges::EDGES;
-use shopkeeper_operator::{catalog::SERVICES, crd::Shop};
+use shopkeeper_operator::{
+    build::build,
+    catalog::SERVICES,
+    crd::{Mtls, Shop},
+};
+
+use crate::support::{MINIMAL, shop, valid};
 
 #[test]
 fn the_catalog_and_the_table_of_edges_name_the_same_neighbours() {
@@ -24,4 +30,24 @@ fn a_shop_can_set_exactly_the_edges_of_the_table() {
     let rule = format!("self.all(edge, edge in [{}])", names.join(", "));
     let definition = serde_json::to_string(&Shop::crd()).expect("JSON");
     assert!(definition.contains(&rule), "`{rule}` is no rule of the CRD");
+}
+
+#[test]
+fn no_pod_is_told_of_a_store_without_encryption_unless_the_shop_wants_none() {
+    let plain = |shop: &Shop| {
+        let objects = build(&valid(shop));
+        let values = objects.secrets.into_iter().flat_map(|secret| secret.data.unwrap_or_default());
+        let values = values.map(|(_, value)| String::from_utf8(value.0).expect("text"));
+        let is_plain = |url: &String| {
+            let encrypted = url.contains("sslmode=verify-full&sslrootcert=") || url.contains("tls=true&tlsCAFile=");
+            ["postgres://", "mongodb://", "redis://", "amqp://"].iter().any(|scheme| url.starts_with(scheme))
+                && !encrypted
+        };
+        values.filter(is_plain).count()
+    };
+    let mut shop = shop(MINIMAL);
+    assert_eq!(plain(&shop), 0);
+    shop.spec.mesh.mtls = Mtls::Off;
+    // Two of user and cart each, two of four services with a database, and the superuser's.
+    assert_eq!(plain(&shop), 2 + 2 + 4 * 2 + 1);
 }

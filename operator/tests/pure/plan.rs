@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
+use shopkeeper_operator::canary::Measurements;
 use shopkeeper_operator::crd::{ServiceSpec, Shop};
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::observe::Observed;
@@ -39,6 +40,7 @@ fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<
         credentials: None,
         pods: Vec::new(),
         ingress_classes: Vec::new(),
+        measured: Measurements::new(),
         stores: Found::default(),
         volume_claims: Vec::new(),
     };

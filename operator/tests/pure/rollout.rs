@@ -1,7 +1,7 @@
 //! What is applied when: stores, then migrations, then services.
 
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::JobStatus;
+use k8s_openapi::api::batch::v1::{Job, JobStatus};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -9,9 +9,9 @@ use shopkeeper_operator::build::build;
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
-use shopkeeper_operator::rollout::{Rollout, plan};
+use shopkeeper_operator::rollout::{Rollout, is_of_canary, plan};
 
-use crate::support::{MINIMAL, done, job_status, shop, valid};
+use crate::support::{MINIMAL, SCALED, done, job_status, shop, valid};
 
 const NOW: i64 = 1_000_000;
 
@@ -96,6 +96,47 @@ fn a_failed_migration_is_started_anew_after_a_while() {
 #[test]
 fn a_store_that_restarts_holds_nothing_back_that_was_migrated() {
     check(&planned(|live| live.stateful_sets[0].status = None), 5, &EVERY_DEPLOYMENT);
+}
+
+/// Plans the Shop with canaries, on a cluster that did everything except for what `change` makes of the migration of order's.
+fn planned_beside(change: impl Fn(&mut Objects<Live>, usize)) -> Rollout {
+    let shop = valid(&shop(SCALED));
+    let mut live = done(&shop);
+    let of_canary = |job: &Job| is_of_canary(job) && job.name_any().contains("-order-");
+    let job = live.jobs.iter().position(of_canary).expect("a migration of the canary");
+    change(&mut live, job);
+    plan(&shop, build(&shop), &live, &[], Timestamp::from_second(NOW).expect("a time"))
+}
+
+#[test]
+fn a_canary_waits_for_its_migration_and_nothing_waits_for_a_canary() {
+    for status in [JobStatus::default(), job_status("Failed")] {
+        let rollout = planned_beside(|live, job| live.jobs[job].status = Some(status.clone()));
+        let held: Vec<&str> = rollout.held.iter().map(String::as_str).collect();
+        assert_eq!(held, ["alder-order-canary"]);
+    }
+    assert!(planned_beside(|_, _| ()).held.is_empty());
+}
+
+#[test]
+fn the_migration_of_a_canary_comes_after_those_of_the_others() {
+    let rollout = planned_beside(|live, job| {
+        live.jobs.remove(job);
+        let other = live.jobs.iter_mut().find(|job| !is_of_canary(*job)).expect("another migration");
+        other.status = Some(JobStatus::default());
+    });
+    assert!(rollout.objects.jobs.iter().all(|job| !is_of_canary(job) || !job.name_any().contains("-order-")));
+    assert!(rollout.held.contains("alder-order-canary") && rollout.held.contains("alder-order"));
+    assert!(rollout.migrations.iter().all(|name| rollout.objects.jobs.iter().any(|job| job.name_any() == *name)));
+}
+
+#[test]
+fn a_canary_of_the_image_that_is_there_already_has_its_migration() {
+    let mut shop = shop(SCALED);
+    shop.spec.version = Some("2.0.0".to_owned());
+    let jobs = build(&valid(&shop)).jobs;
+    assert_eq!(jobs.iter().filter(|job| job.name_any().contains("-order-")).count(), 1);
+    assert!(jobs.iter().filter(|job| is_of_canary(*job)).all(|job| job.name_any().contains("-product-")));
 }
 
 #[test]

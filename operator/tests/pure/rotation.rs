@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use ring::rand::SystemRandom;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::credentials::Credentials;
+use shopkeeper_operator::identities::{self, Authorities};
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Desired, Objects};
 use shopkeeper_operator::rotation::{Rotation, Stage};
@@ -50,8 +52,8 @@ fn services_keep_their_log_ins_until_the_stores_know_the_next_ones() {
     assert!(urls[1]["SHOP_POSTGRES__URL"].starts_with("postgres://order:"));
     for later in &urls[2..] {
         assert!(later["SHOP_POSTGRES__URL"].starts_with("postgres://order_b:"));
-        assert!(later["SHOP_AMQP__URL"].starts_with("amqp://order_b:"));
-        assert!(later["SHOP_POSTGRES__URL"].ends_with("/order"), "the database stays");
+        assert!(later["SHOP_AMQP__URL"].starts_with("amqps://order_b:"));
+        assert!(later["SHOP_POSTGRES__URL"].contains("/order?"), "the database stays");
     }
 }
 
@@ -126,4 +128,52 @@ fn a_rotation_starts_nothing_else_anew() {
     }
     let spec = |stage| format!("{:?}", at(stage).deployments.last().map(|found| found.spec.clone()));
     assert_eq!(spec(WAY[0]), spec(WAY[2]), "the trace store has no credentials");
+}
+
+/// The Shop at each stage, an hour after the one before, with what its authorities issue.
+fn encrypted_way(turns: [Authorities<'_>; WAY.len()]) -> Vec<Objects<Desired>> {
+    let shop = shop(MINIMAL);
+    let mut secrets = Vec::new();
+    let stages = WAY.into_iter().zip(turns).zip(0..);
+    let objects = stages.map(|(((generation, stage), authorities), hour)| {
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour);
+        let identities = identities::renew(authorities, &shop, &secrets, &[], now, &SystemRandom::new());
+        let rotation = Rotation { generation, stage, ..Rotation::first(None, Timestamp::UNIX_EPOCH) };
+        let credentials = Credentials::dummy_at(rotation).with(identities.expect("certificates"));
+        let objects = build(&valid_with(&shop, credentials));
+        secrets.clone_from(&objects.secrets);
+        objects
+    });
+    objects.collect()
+}
+
+#[test]
+fn clients_trust_the_authority_of_a_store_before_it_shows_its_certificate_and_after() {
+    let authority = || identities::new_authority("default", "acorn", Timestamp::UNIX_EPOCH, &SystemRandom::new());
+    let (old, new) = (authority().expect("an authority"), authority().expect("an authority"));
+    let trust = |issuer, other| Authorities { issuer, other };
+    let way = encrypted_way([
+        trust(&old, None),
+        trust(&old, Some(&new)),
+        trust(&new, Some(&old)),
+        trust(&new, Some(&old)),
+        trust(&new, None),
+    ]);
+
+    let trusted = |objects: &Objects<Desired>| {
+        let map = objects.config_maps.iter().find(|map| map.name_any() == "acorn-store-authorities");
+        map.and_then(|map| map.data.clone()).expect("authorities")["redis.crt"].clone()
+    };
+    let count = way.iter().map(|objects| trusted(objects).matches("BEGIN").count());
+    assert!(count.eq([1, 2, 2, 2, 2]), "the store has not restarted");
+    let shown = |objects: &Objects<Desired>| secret(objects, "acorn-redis-tls")["ca.crt"].clone();
+    for pair in way.windows(2) {
+        assert!(trusted(&pair[0]).contains(&shown(&pair[1])), "by pods that are not replaced yet");
+        assert!(trusted(&pair[1]).contains(&shown(&pair[0])), "by pods that are");
+    }
+    let of_redis = |objects: &Objects<Desired>| {
+        let set = objects.stateful_sets.iter().find(|set| set.name_any() == "acorn-redis").expect("Redis");
+        format!("{:?}", set.spec)
+    };
+    assert!(way.windows(2).all(|pair| of_redis(&pair[0]) == of_redis(&pair[1])), "a rotation restarts no database");
 }

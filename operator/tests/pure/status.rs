@@ -10,14 +10,19 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::networking::v1::{
     IngressClass, IngressLoadBalancerIngress, IngressLoadBalancerStatus, IngressStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::ResourceExt;
-use shopkeeper_operator::crd::{Phase, RolledBack, Shop, ShopStatus};
+use shopkeeper_operator::build::build;
+use shopkeeper_operator::canary::Canaries;
+use shopkeeper_operator::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, Shop, ShopStatus};
+use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
 use shopkeeper_operator::status::{Facts, blocked, compute, news, paused};
+use shopkeeper_operator::stores::Found;
+use shopkeeper_operator::validate::ValidShop;
 
-use crate::support::{MINIMAL, SCALED, done, job_status, shop, valid};
+use crate::support::{MINIMAL, OPERATED, SCALED, attached, done, job_status, shop, valid, valid_on};
 
 struct Scene {
     shop: Shop,
@@ -25,27 +30,40 @@ struct Scene {
     classes: Vec<IngressClass>,
     previous: Option<ShopStatus>,
     returned: Option<RolledBack>,
+    canaries: Canaries,
     second: i64,
 }
 
 fn scene() -> Scene {
     let mut class = IngressClass { metadata: named("squirrel"), ..IngressClass::default() };
     class.annotations_mut().insert("ingressclass.kubernetes.io/is-default-class".to_owned(), "true".to_owned());
-    Scene { shop: shop(MINIMAL), pods: Vec::new(), classes: vec![class], previous: None, returned: None, second: 1 }
+    Scene {
+        shop: shop(MINIMAL),
+        pods: Vec::new(),
+        classes: vec![class],
+        previous: None,
+        returned: None,
+        canaries: Canaries::new(),
+        second: 1,
+    }
 }
 
 impl Scene {
     /// The status on a cluster that did everything, except for what `change` undoes.
     fn status(&self, change: impl Fn(&mut Objects<Applied>)) -> ShopStatus {
-        let shop = valid(&self.shop);
-        let mut applied = done(&shop);
+        self.status_of(&valid(&self.shop), change)
+    }
+
+    fn status_of(&self, shop: &ValidShop, change: impl Fn(&mut Objects<Applied>)) -> ShopStatus {
+        let mut applied = done(shop);
         let migrations: Vec<String> = applied.jobs.iter().map(ResourceExt::name_any).collect();
         change(&mut applied);
         compute(&Facts {
-            shop: &shop,
+            shop,
             generation: Some(7),
             applied: &applied,
             migrations: &migrations,
+            canaries: &self.canaries,
             returned: self.returned.as_ref(),
             pods: &self.pods,
             ingress_classes: &self.classes,
@@ -168,6 +186,36 @@ fn a_route_to_a_class_that_nobody_serves_is_not_ready() {
 }
 
 #[test]
+fn a_route_through_a_gateway_is_ready_when_the_gateway_has_taken_it() {
+    let scene = Scene { shop: shop(OPERATED), ..scene() };
+    check(&scene.status(|_| ()), "RouteReady", "True", "RouteApplied", "edge/gate, listener web");
+
+    let unknown = scene.status(|objects| objects.http_routes[0].status = None);
+    check(&unknown, "RouteReady", "False", "GatewayNotReady", "is there such a Gateway?");
+    assert_eq!(unknown.phase, Some(Phase::RollingOut));
+    let refused = scene.status(|objects| {
+        let route = &mut objects.http_routes[0];
+        route.status = Some(attached(route, "False"));
+    });
+    check(&refused, "RouteReady", "False", "Test", "takes no routes from here");
+    check(&refused, "Ready", "False", "Test", "edge/gate");
+    let changed = scene.status(|objects| objects.http_routes[0].metadata.generation = Some(2));
+    check(&changed, "RouteReady", "False", "GatewayNotReady", "");
+}
+
+#[test]
+fn a_route_through_a_gateway_needs_a_cluster_that_knows_gateways() {
+    let scene = Scene { shop: shop(OPERATED), ..scene() };
+    let found = Found { gateway_api: false, ..Found::dummy(&scene.shop) };
+    let shop = valid_on(&scene.shop, Credentials::dummy(), &found);
+    let objects = build(&shop);
+    assert!(objects.http_routes.is_empty() && objects.ingresses.is_empty());
+    let status = scene.status_of(&shop, |_| ());
+    check(&status, "RouteReady", "False", "GatewayAPIMissing", "remove spec.ingress.gateway");
+    assert_eq!(status.phase, Some(Phase::Blocked));
+}
+
+#[test]
 fn the_address_of_a_shop_without_a_host_is_that_of_its_ingress_controller() {
     let point =
         IngressLoadBalancerIngress { ip: Some("192.0.2.7".to_owned()), ..IngressLoadBalancerIngress::default() };
@@ -269,6 +317,32 @@ fn an_autoscaler_without_metrics_is_reported_and_takes_nothing_away() {
     check(&blind, "Ready", "True", "AsWanted", "");
     check(&told("True", "ValidMetricFound"), "AutoscalingActive", "True", "Scaling", "");
     assert!(self::scene().status(|_| ()).conditions.iter().all(|condition| condition.type_ != "AutoscalingActive"));
+}
+
+#[test]
+fn a_canary_is_told_with_its_service_and_takes_nothing_away_from_being_ready() {
+    let mut scene = scene();
+    let canary = |phase, message: &str| CanaryStatus {
+        attempt: "a1".to_owned(),
+        phase,
+        since: Time(Timestamp::UNIX_EPOCH),
+        image: "shopkeeper/order:2.0.0".to_owned(),
+        version: "2.0.0".to_owned(),
+        weight: 10,
+        requests: None,
+        success_rate: None,
+        latency_p99: None,
+        message: message.to_owned(),
+    };
+    assert!(scene.status(|_| ()).conditions.iter().all(|condition| condition.type_ != "CanaryPromoted"));
+    scene.canaries.insert("order", canary(CanaryPhase::Promoted, "as good as it gets"));
+    check(&scene.status(|_| ()), "CanaryPromoted", "True", "Promoted", "order 2.0.0 at 10 %: as good as it gets");
+    scene.canaries.insert("product", canary(CanaryPhase::RolledBack, "too slow"));
+    let status = scene.status(|_| ());
+    check(&status, "CanaryPromoted", "False", "RolledBack", "product 2.0.0 at 10 %: too slow; order");
+    check(&status, "Ready", "True", "AsWanted", "");
+    let order = status.services.iter().find(|service| service.name == "order").expect("order");
+    assert_eq!(order.canary.as_ref(), scene.canaries.get("order"));
 }
 
 #[test]

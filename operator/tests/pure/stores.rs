@@ -5,6 +5,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus, Secret};
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
+use shopkeeper_operator::canary::Canaries;
 use shopkeeper_operator::crd::{DataOnDelete, Phase, Shop, ShopStatus, StoreMode};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
@@ -45,6 +46,7 @@ fn status(
         returned: None,
         pods,
         ingress_classes: &[],
+        canaries: &Canaries::new(),
         previous,
         now: NOW,
     })

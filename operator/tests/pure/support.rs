@@ -9,7 +9,10 @@ use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::credentials::Credentials;
-use shopkeeper_operator::kinds::{PostgresClusterStatus, RabbitmqClusterStatus, RabbitmqCondition};
+use shopkeeper_operator::kinds::{
+    HttpRoute, HttpRouteStatus, PostgresClusterStatus, RabbitmqClusterStatus, RabbitmqCondition, RouteCondition,
+    RouteParentStatus,
+};
 use shopkeeper_operator::objects::{Desired, Objects};
 use shopkeeper_operator::render::parse;
 use shopkeeper_operator::settings::Settings;
@@ -82,6 +85,9 @@ pub fn done<Stage>(shop: &ValidShop) -> Objects<Stage> {
         };
         cluster.status = Some(RabbitmqClusterStatus { conditions: vec![available] });
     }
+    for route in &mut objects.http_routes {
+        route.status = Some(attached(route, "True"));
+    }
     for job in &mut objects.jobs {
         job.status = Some(job_status("Complete"));
     }
@@ -105,6 +111,23 @@ pub fn done<Stage>(shop: &ValidShop) -> Objects<Stage> {
     objects
 }
 
+/// What is said of a route by whoever runs its Gateways.
+pub fn attached(route: &HttpRoute, accepted: &str) -> HttpRouteStatus {
+    let condition = |type_: &str, status: &str| RouteCondition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: "Test".to_owned(),
+        message: "the listener takes no routes from here".to_owned(),
+        observed_generation: route.metadata.generation.unwrap_or_default(),
+    };
+    let parents = route.spec.parent_refs.iter().map(|parent| RouteParentStatus {
+        parent_ref: parent.clone(),
+        controller_name: "edge.test/controller".to_owned(),
+        conditions: vec![condition("Accepted", accepted), condition("ResolvedRefs", "True")],
+    });
+    HttpRouteStatus { parents: parents.collect() }
+}
+
 pub fn job_status(condition: &str) -> JobStatus {
     let condition = JobCondition { type_: condition.to_owned(), status: "True".to_owned(), ..JobCondition::default() };
     JobStatus { conditions: Some(vec![condition]), ..JobStatus::default() }
@@ -125,6 +148,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         pod_disruption_budgets,
         network_policies,
         ingresses,
+        http_routes,
         stage: PhantomData,
     } = objects;
     Objects {
@@ -141,6 +165,7 @@ fn restage<Stage>(objects: Objects<Desired>) -> Objects<Stage> {
         pod_disruption_budgets,
         network_policies,
         ingresses,
+        http_routes,
         stage: PhantomData,
     }
 }

@@ -8,7 +8,7 @@ use shopkeeper_operator::crd::{Amounts, Resources, ServiceSpec, Shop};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
-use shopkeeper_operator::validate::{Invalid, image_version, validate};
+use shopkeeper_operator::validate::{Invalid, Quantities, image_version, validate};
 
 use crate::support::{FULL, MINIMAL, shop, valid};
 
@@ -78,16 +78,50 @@ fn a_version_is_the_tag_or_the_start_of_the_digest() {
     }
 }
 
-#[test]
-fn a_limit_that_is_set_alone_is_also_the_request() {
+/// Requests and limits of the order service, whose catalog row says 20m, 24Mi and at most 32Mi.
+fn resources(requests: Amounts, limits: Amounts) -> Result<Quantities, Invalid> {
     let mut shop = shop(MINIMAL);
-    let limits = Some(Amounts { memory: Some("16Mi".to_owned()), cpu: None });
-    let resources = Some(Resources { requests: None, limits });
+    let resources = Some(Resources { requests: Some(requests), limits: Some(limits) });
     shop.spec.services.order = Some(ServiceSpec { resources, ..ServiceSpec::default() });
-    let valid = valid(&shop);
-    let order = valid.services.iter().find(|service| service.service.name == "order").expect("order");
-    assert_eq!(order.resources.requests.keys().collect::<Vec<_>>(), ["cpu"]);
-    assert_eq!(order.resources.limits["memory"], "16Mi");
+    let valid =
+        validate(&shop, &Vec::<Arc<Shop>>::new(), &Settings::default(), Credentials::dummy(), &Found::default())?;
+    Ok(valid.services.into_iter().find(|service| service.service.name == "order").expect("order").resources)
+}
+
+/// Amounts by name.
+type Wanted<'a> = &'a [(&'a str, &'a str)];
+
+#[track_caller]
+fn check_resources((requests, limits): (Amounts, Amounts), wanted: (Wanted<'_>, Wanted<'_>)) {
+    let texts = |wanted: &[(&str, &str)]| wanted.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+    let wanted = Quantities { requests: texts(wanted.0), limits: texts(wanted.1) };
+    assert_eq!(resources(requests, limits), Ok(wanted));
+}
+
+#[test]
+fn amounts_that_a_shop_does_not_give_are_the_measured_ones_as_far_as_those_it_gives_allow() {
+    let none = Amounts::default;
+    let cpu = |amount: &str| Amounts { cpu: Some(amount.to_owned()), memory: None };
+    let memory = |amount: &str| Amounts { cpu: None, memory: Some(amount.to_owned()) };
+    let measured = [("cpu", "20m"), ("memory", "24Mi")];
+    check_resources((none(), none()), (&measured, &[("memory", "32Mi")]));
+    check_resources((none(), memory("64Mi")), (&measured, &[("memory", "64Mi")]));
+    check_resources((none(), cpu("0.5")), (&measured, &[("cpu", "0.5"), ("memory", "32Mi")]));
+    check_resources((none(), memory("16Mi")), (&[("cpu", "20m"), ("memory", "16Mi")], &[("memory", "16Mi")]));
+    check_resources(
+        (none(), cpu("10m")),
+        (&[("cpu", "10m"), ("memory", "24Mi")], &[("cpu", "10m"), ("memory", "32Mi")]),
+    );
+    check_resources((memory("48Mi"), none()), (&[("cpu", "20m"), ("memory", "48Mi")], &[("memory", "48Mi")]));
+    check_resources((memory("8Mi"), memory("8192Ki")), (&[("cpu", "20m"), ("memory", "8Mi")], &[("memory", "8192Ki")]));
+}
+
+#[test]
+fn a_request_above_its_limit_in_a_shop_that_is_older_than_the_rule_is_refused() {
+    let memory = |amount: &str| Amounts { cpu: None, memory: Some(amount.to_owned()) };
+    let invalid = resources(memory("64Mi"), memory("48Mi")).expect_err("refused");
+    assert_eq!(invalid.field, "spec.services.order.resources.requests.memory");
+    assert_eq!(invalid.message, "64Mi is more than the limit of 48Mi");
 }
 
 #[test]

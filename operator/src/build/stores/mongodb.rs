@@ -3,14 +3,18 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Container;
 
-use super::{DATA_VOLUME, Parts};
+use super::{DATA_VOLUME, Parts, certificate_file};
 use crate::build::pod::{every, mount, scratch, secret_variable, store_resources, tcp_probe};
 use crate::build::{Inputs, component_name};
 use crate::catalog::MONGODB;
+use crate::identities::AUTHORITY;
 use crate::stores::Store;
 
 /// The user that the image makes at its first start.
 pub(crate) const ROOT_USER: &str = "root";
+
+/// The file with the private key and the certificate, which this server wants in one.
+pub(crate) const KEY_AND_CERTIFICATE: &str = "tls.pem";
 
 pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let shop = inputs.shop;
@@ -19,6 +23,7 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let container = Container {
         name: MONGODB.to_owned(),
         image: Some(store.image.clone()),
+        args: store.certificate.is_some().then(encryption),
         env: Some(vec![
             secret_variable("MONGO_INITDB_ROOT_USERNAME", secret.clone(), "username"),
             secret_variable("MONGO_INITDB_ROOT_PASSWORD", secret, "password"),
@@ -39,4 +44,15 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let volumes = vec![scratch("config"), scratch("tmp")];
     let reads = inputs.hash(&[component_name(shop, MONGODB)]);
     Some(super::stateful_set(inputs, Parts { component: MONGODB, store, inputs: reads, container, volumes }))
+}
+
+fn encryption() -> Vec<String> {
+    let (certificate, authority) = (certificate_file(KEY_AND_CERTIFICATE), certificate_file(AUTHORITY));
+    // The server insists on an authority for the certificates of clients, which have none.
+    [["--tlsMode", "requireTLS"], ["--tlsCertificateKeyFile", &certificate], ["--tlsCAFile", &authority]]
+        .concat()
+        .into_iter()
+        .chain(["--tlsAllowConnectionsWithoutCertificates"])
+        .map(str::to_owned)
+        .collect()
 }

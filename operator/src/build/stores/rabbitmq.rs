@@ -3,12 +3,13 @@
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Container;
 
-use super::{DATA_VOLUME, Parts, config_volume, secret_volume};
+use super::{DATA_VOLUME, Parts, certificate_file, config_volume, secret_volume};
 use crate::build::pod::{every, mount, read_only_mount, scratch, store_resources, tcp_probe, variable};
 use crate::build::secret::DEFINITIONS_FILE;
 use crate::build::{Inputs, component_name};
-use crate::catalog::RABBITMQ;
-use crate::stores::Store;
+use crate::catalog::{RABBITMQ, store_port};
+use crate::identities::{AUTHORITY, CERTIFICATE, KEY};
+use crate::stores::{Embedded, Store};
 
 /// The configuration file in its `ConfigMap`.
 pub(crate) const CONFIG_FILE: &str = "10-shop.conf";
@@ -23,11 +24,22 @@ const HOME: &str = "/var/lib/rabbitmq-home";
 pub(super) const LARGEST_MESSAGE: u32 = 1024 * 1024;
 
 /// Text of the configuration file.
-pub(crate) fn config() -> String {
+pub(crate) fn config(store: &Embedded) -> String {
+    let encryption = store.certificate.is_some().then(encryption).unwrap_or_default();
     format!(
         "load_definitions = {DEFINITIONS_FOLDER}/{DEFINITIONS_FILE}\nlog.console = true\n\
          max_message_size = {LARGEST_MESSAGE}\nvm_memory_high_watermark.absolute = 320MiB\n\
-         disk_free_limit.absolute = 100MB\n"
+         disk_free_limit.absolute = 100MB\n{encryption}"
+    )
+}
+
+fn encryption() -> String {
+    let [authority, certificate, key] = [AUTHORITY, CERTIFICATE, KEY].map(certificate_file);
+    let port = store_port(RABBITMQ, true);
+    format!(
+        "listeners.tcp = none\nlisteners.ssl.default = {port}\nssl_options.cacertfile = {authority}\n\
+         ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\nssl_options.verify = verify_none\n\
+         ssl_options.fail_if_no_peer_cert = false\n"
     )
 }
 
@@ -39,7 +51,7 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
         name: RABBITMQ.to_owned(),
         image: Some(store.image.clone()),
         env: Some(vec![variable("HOME", HOME)]),
-        ports: Some(vec![super::port("amqp", 5672)]),
+        ports: Some(vec![super::port("amqp", shop.rabbitmq.port(RABBITMQ))]),
         // The listener opens last, after the definitions; rabbitmq-diagnostics would start a second Erlang VM each time.
         startup_probe: Some(every(2, 150, tcp_probe("amqp"))),
         readiness_probe: Some(every(10, 3, tcp_probe("amqp"))),

@@ -4,16 +4,17 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::Container;
 
-use super::{DATA_VOLUME, Parts, config_volume, secret_volume};
+use super::{DATA_VOLUME, Parts, certificate_file, config_volume, secret_volume};
 use crate::build::pod::{
     self, Pod, every, exec_probe, mount, read_only_mount, scratch, secret_variable, store_resources, tcp_probe,
     variable,
 };
 use crate::build::secret::{passwords_key, redis_users_without_passwords};
-use crate::build::{Inputs, component_name, meta, short_hash, strings};
-use crate::catalog::REDIS;
+use crate::build::{Inputs, addresses, component_name, meta, short_hash, strings};
+use crate::catalog::{REDIS, store_port};
+use crate::identities::{CERTIFICATE, KEY};
 use crate::names;
-use crate::stores::Store;
+use crate::stores::{Embedded, Store};
 use crate::validate::{ValidShop, image_version};
 
 /// The configuration file in its `ConfigMap`.
@@ -34,19 +35,27 @@ const ACL_FOLDER: &str = "/etc/redis-users";
 const RETRIES: i32 = 2;
 
 /// Text of the configuration file.
-pub(crate) fn config() -> String {
+pub(crate) fn config(store: &Embedded) -> String {
+    let encryption = store.certificate.is_some().then(encryption).unwrap_or_default();
     format!(
         "dir /data\nappendonly yes\nappendfsync everysec\nsave \"\"\naclfile {ACL_FOLDER}/{ACL_FILE}\n\
-         maxmemory 192mb\nmaxmemory-policy noeviction\n"
+         maxmemory 192mb\nmaxmemory-policy noeviction\n{encryption}"
     )
+}
+
+fn encryption() -> String {
+    let (port, [certificate, key]) = (store_port(REDIS, true), [CERTIFICATE, KEY].map(certificate_file));
+    format!("port 0\ntls-port {port}\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-auth-clients no\n")
 }
 
 pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let shop = inputs.shop;
     let Store::Embedded(store) = &shop.redis else { return None };
     let name = component_name(shop, REDIS);
+    // It asks inside its own pod, where nobody is to be told from anybody else.
+    let tls = if store.certificate.is_some() { " --tls --insecure" } else { "" };
     // redis-cli ends well even when the server says that it is still loading.
-    let question = format!("redis-cli --no-auth-warning --user {PROBE_USER} ping | grep -q PONG");
+    let question = format!("redis-cli{tls} --no-auth-warning --user {PROBE_USER} ping | grep -q PONG");
     let ask = || exec_probe(vec!["sh".to_owned(), "-c".to_owned(), question.clone()]);
     let container = Container {
         name: REDIS.to_owned(),
@@ -67,7 +76,7 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
         ..Container::default()
     };
     // Passwords that change are told to the running server, see `users_job`.
-    let reads = short_hash(format!("{}{}", config(), redis_users_without_passwords(shop)).as_bytes());
+    let reads = short_hash(format!("{}{}", config(store), redis_users_without_passwords(shop)).as_bytes());
     let volumes = vec![scratch("tmp"), config_volume("config", name.clone()), secret_volume("users", name)];
     Some(super::stateful_set(inputs, Parts { component: REDIS, store, inputs: reads, container, volumes }))
 }
@@ -76,20 +85,27 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
 /// a connection that is open stays open.
 pub(crate) fn users_job(shop: &ValidShop) -> Option<Job> {
     const SCRIPT: &str = r#"echo "$COMMANDS" | while read -r line; do
-redis-cli -h "$HOST" --no-auth-warning --user "$KEEPER" $line </dev/null | grep -qx OK || exit 1; done"#;
+redis-cli -h "$HOST" $TLS --no-auth-warning --user "$KEEPER" $line </dev/null | grep -qx OK || exit 1; done"#;
     let Store::Embedded(store) = &shop.redis else { return None };
     let (key, host) = (passwords_key(shop)?, component_name(shop, REDIS));
+    let (volume, mount) = addresses::volume(shop);
+    let (tls, volumes, mounts) = match &store.certificate {
+        Some(_) => (format!("--tls --cacert {}", addresses::authority_path(REDIS)), vec![volume], Some(vec![mount])),
+        None => (String::new(), Vec::new(), None),
+    };
     let container = Container {
         name: "users".to_owned(),
         image: Some(store.image.clone()),
         command: Some(vec!["sh".to_owned(), "-c".to_owned(), SCRIPT.to_owned()]),
         env: Some(vec![
             variable("HOST", host.clone()),
+            variable("TLS", tls),
             variable("KEEPER", KEEPER_USER),
             secret_variable("REDISCLI_AUTH", host.clone(), KEEPER_PASSWORD),
             secret_variable("COMMANDS", host.clone(), &key),
         ]),
         resources: Some(store_resources("20m", "16Mi", "64Mi")),
+        volume_mounts: mounts,
         ..Container::default()
     };
     let version = image_version(&store.image);
@@ -102,7 +118,7 @@ redis-cli -h "$HOST" --no-auth-warning --user "$KEEPER" $line </dev/null | grep 
             pull_policy: shop.store_pull_policy,
             inputs: None,
             container,
-            volumes: Vec::new(),
+            volumes,
             grace_seconds: 30,
             restart_policy: Some("Never"),
         },

@@ -16,7 +16,9 @@ const KEY: &str = "cart-order";
 /// Fields of Kubernetes' own types, which have no fields of ours.
 const PEERS: [&str; 3] = ["ingressFrom", "metricsFrom", "egressTo"];
 /// What else must be there beside a field, where only a rule says so.
-const BESIDE: [(&str, &str, &str); 1] = [("faults", "delay", "20ms")];
+const BESIDE: [(&str, &str, &str); 2] = [("faults", "delay", "20ms"), ("canary", "version", "1.2.3")];
+/// Fields that stand in the place of what [`BESIDE`] has.
+const INSTEAD: [(&str, &str); 1] = [("canary", "image")];
 /// Fits where anything fits: a name.
 const NAMES: [&str; 2] = ["acorn-one", "acorn-two"];
 
@@ -120,6 +122,7 @@ fn around(schema: &Value, path: &[String], value: &Value, pick: usize) -> Value 
     let mut inner = around(inner, rest, value, pick);
     if let (Some((_, field, needed)), Some(inner)) =
         (BESIDE.iter().find(|(of, _, _)| of == step), inner.as_object_mut())
+        && !INSTEAD.iter().any(|(of, field)| of == step && inner.contains_key(*field))
     {
         inner.entry(*field).or_insert_with(|| json!(needed));
     }
