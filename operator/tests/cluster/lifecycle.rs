@@ -55,8 +55,8 @@ async fn a_shop_becomes_ready_stays_as_it_is_and_leaves_nothing() {
 
         let operator = scene.operate();
         a_protected_shop_is_not_deleted(&scene).await;
-        what_is_not_wanted_any_more_is_pruned(&scene).await;
-        an_unknown_version_leaves_the_pods_as_they_are(&scene).await;
+        Box::pin(what_is_not_wanted_any_more_is_pruned(&scene)).await;
+        Box::pin(an_unknown_version_leaves_the_pods_as_they_are(&scene)).await;
 
         delete::<Shop>(&scene, SHOP).await;
         let uid = shop.uid().expect("a uid");
