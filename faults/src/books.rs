@@ -3,8 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, Result};
-use lapin::{Connection, ConnectionProperties, options::QueueDeclareOptions, types::FieldTable};
-use sqlx::{Connection as _, FromRow, PgConnection};
+use lapin::{
+    Connection, ConnectionProperties, options::QueueDeclareOptions, runtime::default_runtime, tcp::OwnedTLSConfig,
+    types::FieldTable,
+};
+use redis::TlsCertificates;
+use sqlx::{ConnectOptions as _, Connection as _, FromRow, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
 /// The consumers whose queues are looked at.
@@ -33,6 +37,35 @@ pub struct Addresses {
     /// The carts' Redis; without it checkouts under way are not looked at
     #[arg(long, env = "SHOP_AUDIT_REDIS_URL", hide_env_values = true)]
     pub redis: Option<String>,
+    /// A file with the authorities of the stores' certificates, PEM, where these are not public ones
+    #[arg(long, env = "SHOP_AUDIT_CA_FILE", value_parser = |file: &str| std::fs::read_to_string(file))]
+    pub authorities: Option<String>,
+}
+
+impl Addresses {
+    async fn database(&self, url: &str) -> Result<PgConnection> {
+        let options: PgConnectOptions = url.parse()?;
+        let options = match &self.authorities {
+            Some(authorities) => options.ssl_root_cert_from_pem(authorities.clone().into_bytes()),
+            None => options,
+        };
+        Ok(options.connect().await?)
+    }
+
+    async fn broker(&self, url: &str) -> Result<Connection> {
+        let tls = OwnedTLSConfig { identity: None, cert_chain: self.authorities.clone() };
+        Ok(Connection::connect_with_config(url, ConnectionProperties::default(), tls, default_runtime()?).await?)
+    }
+
+    fn carts(&self, url: &str) -> Result<redis::Client> {
+        Ok(match &self.authorities {
+            Some(authorities) => {
+                let root_cert = Some(authorities.clone().into_bytes());
+                redis::Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })?
+            }
+            None => redis::Client::open(url)?,
+        })
+    }
 }
 
 /// An order.
@@ -206,21 +239,21 @@ impl Books {
     /// Reads all stores. They are not one snapshot: what is under way looks unfinished.
     pub async fn read(at: &Addresses) -> Result<Self> {
         let mut books = Self::default();
-        books.read_orders(&at.order).await.context("the order service's database")?;
-        books.read_payments(&at.payment).await.context("the payment service's database")?;
-        books.read_deliveries(&at.delivery).await.context("the delivery service's database")?;
-        books.read_stock(&at.product).await.context("the product service's database")?;
+        books.read_orders(at).await.context("the order service's database")?;
+        books.read_payments(at).await.context("the payment service's database")?;
+        books.read_deliveries(at).await.context("the delivery service's database")?;
+        books.read_stock(at).await.context("the product service's database")?;
         if let Some(url) = &at.amqp {
-            books.queues = queues(url).await.context("the broker")?;
+            books.queues = queues(at.broker(url).await.context("the broker")?).await.context("the broker")?;
         }
         if let Some(url) = &at.redis {
-            books.attempts = attempts(url, &books.orders).await.context("the carts")?;
+            books.attempts = attempts(&at.carts(url)?, &books.orders).await.context("the carts")?;
         }
         Ok(books)
     }
 
-    async fn read_orders(&mut self, url: &str) -> Result<()> {
-        let mut database = PgConnection::connect(url).await?;
+    async fn read_orders(&mut self, at: &Addresses) -> Result<()> {
+        let mut database = at.database(&at.order).await?;
         self.lines = all(
             &mut database,
             "SELECT order_id, product_id, unit_price_minor, quantity::bigint AS quantity FROM order_lines ORDER BY order_id, line",
@@ -233,23 +266,23 @@ impl Books {
         self.read_events("order", database).await
     }
 
-    async fn read_payments(&mut self, url: &str) -> Result<()> {
-        let mut database = PgConnection::connect(url).await?;
+    async fn read_payments(&mut self, at: &Addresses) -> Result<()> {
+        let mut database = at.database(&at.payment).await?;
         self.payments =
             all(&mut database, "SELECT id, order_id, state, amount_minor FROM payments ORDER BY id").await?;
         self.charges = all(&mut database, "SELECT key, amount_minor, entry FROM mock_charges ORDER BY key").await?;
         self.read_events("payment", database).await
     }
 
-    async fn read_deliveries(&mut self, url: &str) -> Result<()> {
-        let mut database = PgConnection::connect(url).await?;
+    async fn read_deliveries(&mut self, at: &Addresses) -> Result<()> {
+        let mut database = at.database(&at.delivery).await?;
         self.deliveries = all(&mut database, "SELECT id, order_id, state FROM deliveries ORDER BY id").await?;
         self.parcels = all(&mut database, "SELECT key, entry FROM mock_parcels ORDER BY key").await?;
         self.read_events("delivery", database).await
     }
 
-    async fn read_stock(&mut self, url: &str) -> Result<()> {
-        let mut database = PgConnection::connect(url).await?;
+    async fn read_stock(&mut self, at: &Addresses) -> Result<()> {
+        let mut database = at.database(&at.product).await?;
         self.inventory =
             all(&mut database, "SELECT product_id, stock, reserved FROM inventory ORDER BY product_id").await?;
         self.reservations = all(&mut database, "SELECT order_id, state FROM reservations ORDER BY order_id").await?;
@@ -278,8 +311,7 @@ where
     sqlx::query_as(sql).fetch_all(database).await.context(sql)
 }
 
-async fn queues(url: &str) -> Result<Vec<Queue>> {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+async fn queues(connection: Connection) -> Result<Vec<Queue>> {
     let mut found = Vec::new();
     for consumer in CONSUMERS {
         let events = format!("{consumer}.events");
@@ -301,9 +333,9 @@ async fn queues(url: &str) -> Result<Vec<Queue>> {
     Ok(found)
 }
 
-async fn attempts(url: &str, orders: &[Order]) -> Result<Vec<Attempt>> {
+async fn attempts(carts: &redis::Client, orders: &[Order]) -> Result<Vec<Attempt>> {
     let buyers: HashSet<Uuid> = orders.iter().map(|order| order.user_id).collect();
-    let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    let mut connection = carts.get_multiplexed_async_connection().await?;
     let mut found = Vec::new();
     for user_id in buyers {
         let (attempt, done): (Option<String>, Option<String>) = redis::pipe()

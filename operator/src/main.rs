@@ -20,7 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Turns one Shop into a running e-commerce back end on Kubernetes.
 #[derive(Parser)]
-#[command(name = "shopkeeper-operator")]
+#[command(name = "shopkeeper-operator", version)]
 struct Cli {
     #[command(flatten)]
     settings: Settings,

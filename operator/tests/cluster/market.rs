@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shop_e2e::purchase::{DELIVERED, Stall, Visit};
 use shop_e2e::shop::{Answer, Call, Credentials, LONDON};
 use shop_e2e::{Seen, Target, wait_for};
-use shop_faults::{Account, Books, Witness, audit};
+use shop_faults::{Account, Witness, audit};
 use shopkeeper_testing::{SHOP, Scene};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -138,7 +138,7 @@ impl Market {
         let accounts = self.buyers.iter().map(|buyer| buyer.account.clone()).collect();
         let witness = Witness { accounts, stock: HashMap::from([(product, i64::from(STOCK))]) };
         let books = wait_for("books without a violation", PATIENCE, async || {
-            let books = Books::read(&Logins::of(scene).await.at(scene).await).await?;
+            let books = Logins::of(scene).await.read(scene).await?;
             let violations = audit(&books, &witness);
             let found: Vec<String> = violations.iter().take(20).map(ToString::to_string).collect();
             let clean = found.is_empty();

@@ -197,6 +197,7 @@ impl Shop {
             product: database("product"),
             amqp: Some(self.broker.config.url.expose_secret().to_owned()),
             redis: Some(variable("SHOP_TEST_REDIS_URL")),
+            authorities: None,
         }
     }
 }
