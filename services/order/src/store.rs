@@ -101,11 +101,12 @@ pub async fn attempt(connection: &mut PgConnection, order: Uuid) -> sqlx::Result
     Ok(Some(Attempt { user_id, refusal }))
 }
 
-/// Takes the order id, writes the order without its lines and says when that was; `None` when the id is taken. Unless it is
-/// paid, it expires so long afterwards. Waits for whoever is taking the id.
+/// Takes the order id, writes the order with its lines and says when that was; `None` when the id is taken. Unless it is paid,
+/// it expires so long afterwards. Waits for whoever is taking the id.
 pub async fn place(
     tx: &mut PgConnection,
     order: &Order,
+    lines: &[Line],
     unpaid: Duration,
     reason: &str,
 ) -> sqlx::Result<Option<Timestamp>> {
@@ -119,6 +120,12 @@ pub async fn place(
              RETURNING id, created_at
          ), history AS (
              INSERT INTO order_history (order_id, status, reason, at) SELECT id, $3, $13, created_at FROM placed
+         ), lines AS (
+             INSERT INTO order_lines (order_id, created_at, line, product_id, seller_id, product_name, image_url,
+                                      unit_price_minor, quantity)
+             SELECT id, created_at, sold.line, product, seller, name, image, price, quantity FROM placed,
+                 unnest($14::uuid[], $15::uuid[], $16::text[], $17::text[], $18::bigint[], $19::integer[]) WITH ORDINALITY
+                     AS sold (product, seller, name, image, price, quantity, line)
          )
          SELECT created_at FROM placed",
     )
@@ -135,30 +142,15 @@ pub async fn place(
     .bind(&order.trace)
     .bind(unpaid)
     .bind(reason)
-    .fetch_optional(tx)
-    .await?;
-    Ok(placed_at.map(jiff_sqlx::Timestamp::to_jiff))
-}
-
-/// Writes the lines of a new order.
-pub async fn add_lines(tx: &mut PgConnection, order: &Order, lines: &[Line]) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO order_lines (order_id, created_at, line, product_id, seller_id, product_name, image_url,
-                                  unit_price_minor, quantity)
-         SELECT $1, $2, row_number() OVER ()::integer, sold.* FROM
-             unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::integer[]) AS sold",
-    )
-    .bind(order.id)
-    .bind(order.created_at.to_sqlx())
     .bind(lines.iter().map(|line| line.product_id).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.seller_id).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.product_name.as_str()).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.image_url.as_str()).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.unit_price_minor).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.quantity).collect::<Vec<_>>())
-    .execute(tx)
-    .await
-    .map(|_| ())
+    .fetch_optional(tx)
+    .await?;
+    Ok(placed_at.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
 /// Takes the order id for good without an order; `false` when it is taken.

@@ -105,10 +105,9 @@ impl Orders {
             return before;
         }
         before?;
-        let placed = store::place(&mut tx, &order, self.unpaid_expiry, Reason::Placed.as_str()).await?;
+        let placed = store::place(&mut tx, &order, lines, self.unpaid_expiry, Reason::Placed.as_str()).await?;
         let Some(created_at) = placed else { return Ok(None) };
         let order = Order { created_at, ..order };
-        store::add_lines(&mut tx, &order, lines).await?;
         self.outbox.push(&mut tx, &self.created(&order, lines), &*self.world).await?;
         tx.commit().await?;
         self.metrics.moved(Status::Created, Reason::Placed);
