@@ -17,6 +17,7 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 use shopkeeper_operator::crd::Shop;
 
+use crate::audit::{self, Audit};
 use crate::supervisor::Supervisor;
 
 /// All of Kubernetes in one program; `cargo xtask test` says where it is.
@@ -36,6 +37,7 @@ const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,dep
 pub struct ApiServer {
     programs: Supervisor,
     kubeconfig: PathBuf,
+    operator_kubeconfig: PathBuf,
 }
 
 /// The addresses at which the parts find each other.
@@ -56,10 +58,11 @@ impl ApiServer {
         let mut programs = Supervisor::new(env::temp_dir().join(name))?;
         let ports = Ports::free()?;
         write_keys(programs.folder())?;
-        let kubeconfig = write_kubeconfig(programs.folder(), ports.api)?;
+        fs::write(programs.folder().join("audit.json"), audit::policy().to_string())?;
+        let [kubeconfig, operator_kubeconfig] = write_kubeconfigs(programs.folder(), ports.api)?;
         programs.start("etcd", &kubebox, &ports.etcd_flags(programs.folder()))?;
         programs.start("kube-apiserver", &kubebox, &ports.api_flags(programs.folder()))?;
-        let mut server = Self { programs, kubeconfig };
+        let mut server = Self { programs, kubeconfig, operator_kubeconfig };
         let client = Client::try_from(server.config().await?)?;
         server.wait_until_ready(&client).await?;
         install(&client).await?;
@@ -78,6 +81,18 @@ impl ApiServer {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// For a program whose writes are to be told from everybody else's; it may do as much as an administrator.
+    #[must_use]
+    pub fn operator_kubeconfig(&self) -> &Path {
+        &self.operator_kubeconfig
+    }
+
+    /// What was written with [`Self::operator_kubeconfig`].
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.programs.folder().join("audit.log"))
     }
 
     async fn wait_until_ready(&self, client: &Client) -> anyhow::Result<()> {
@@ -118,21 +133,30 @@ fn write_keys(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One token for everybody; the server is gone before it matters who else knows it.
-fn write_kubeconfig(folder: &Path, port: u16) -> anyhow::Result<PathBuf> {
-    let token = KeyPair::generate()?.serialize_pem().lines().nth(1).context("a key has lines")?.to_owned();
-    fs::write(folder.join("tokens.csv"), format!("{token},admin,admin,system:masters\n"))?;
-    let kubeconfig = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "test",
-        "clusters": [{"name": "test", "cluster": {
-            "server": format!("https://{HOST}:{port}"), "certificate-authority": folder.join("server.crt"),
-        }}],
-        "users": [{"name": "admin", "user": {"token": token}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
-    });
-    let file = folder.join("kubeconfig");
-    fs::write(&file, kubeconfig.to_string())?;
-    Ok(file)
+/// A token for each of the two users; the server is gone before it matters who else knows them.
+fn write_kubeconfigs(folder: &Path, port: u16) -> anyhow::Result<[PathBuf; 2]> {
+    let tokens = [token()?, token()?];
+    let users = ["admin", audit::USER].iter().zip(&tokens);
+    let lines: Vec<String> = users.map(|(user, token)| format!("{token},{user},{user},system:masters")).collect();
+    fs::write(folder.join("tokens.csv"), lines.join("\n"))?;
+    let files = ["kubeconfig", "kubeconfig-operator"].map(|name| folder.join(name));
+    for (file, token) in files.iter().zip(tokens) {
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://{HOST}:{port}"), "certificate-authority": folder.join("server.crt"),
+            }}],
+            "users": [{"name": "test", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        });
+        fs::write(file, kubeconfig.to_string())?;
+    }
+    Ok(files)
+}
+
+fn token() -> anyhow::Result<String> {
+    let key = KeyPair::generate()?.serialize_pem();
+    Ok(key.lines().nth(1).context("a key has lines")?.to_owned())
 }
 
 impl Ports {
@@ -170,6 +194,10 @@ impl Ports {
             "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
             format!("--token-auth-file={f}/tokens.csv"),
+            format!("--audit-policy-file={f}/audit.json"),
+            format!("--audit-log-path={f}/audit.log"),
+            // Otherwise it would begin anew after 100 MB.
+            "--audit-log-maxsize=1000000".to_owned(),
             format!("--tls-cert-file={f}/server.crt"),
             format!("--tls-private-key-file={f}/server.key"),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),

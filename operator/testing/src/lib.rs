@@ -3,12 +3,14 @@
 #![expect(clippy::missing_panics_doc, reason = "a test panics when it fails")]
 
 mod api_server;
+mod audit;
 mod kubelet;
 mod scene;
 mod supervisor;
 mod writes;
 
 pub use api_server::ApiServer;
+pub use audit::Audit;
 pub use kubelet::Kubelet;
 pub use scene::{Operator, SHOP, Scene};
 pub use writes::Writes;
