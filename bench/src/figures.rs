@@ -12,7 +12,6 @@ mod limits;
 mod login;
 mod mesh;
 mod orders;
-mod process;
 mod search;
 mod services;
 mod stores;
@@ -30,10 +29,10 @@ use uuid::Uuid;
 use crate::{
     http::tls,
     pace::{self, Plan, Visitor},
+    process::{Container, machine},
     record::{FlowSummary, rate},
 };
 use limits::Limit;
-use process::Container;
 use report::{Figure, Figures, Number, Target};
 use services::Services;
 use stores::{DATABASES, Pod, Stores};
@@ -194,14 +193,4 @@ fn each(before: &[(String, Duration)], after: &[(String, Duration)], successes: 
         Some((name.clone(), if per_second > 0.0 { 1_000.0 / per_second } else { 0.0 }))
     });
     worked.collect()
-}
-
-fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Vec<&str> = load.split(' ').take(3).collect();
-    let model = model.trim_start_matches([' ', '\t', ':']);
-    format!("{cores} cores, {model}; load average at the start {}", load.join(" "))
 }

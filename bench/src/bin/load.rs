@@ -1,10 +1,13 @@
 //! Sends a shop's daily mix to a running Shop.
 
-use std::{process::ExitCode, sync::OnceLock, time::Instant};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use shop_bench::load::{Options, Report, load};
+use shop_bench::{
+    console::say,
+    load::{Options, Report, load},
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,11 +30,4 @@ async fn run(options: &Options) -> anyhow::Result<Report> {
         std::fs::write(file, json).with_context(|| format!("{} cannot be written", file.display()))?;
     }
     Ok(report)
-}
-
-/// One line of progress with the time since the start.
-fn say(step: &str) {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let since = START.get_or_init(Instant::now).elapsed();
-    eprintln!("{:>7.2} s  {step}", since.as_secs_f64());
 }

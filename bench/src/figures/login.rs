@@ -12,9 +12,11 @@ use tokio::task::spawn_blocking;
 use super::{
     Bench, CONNECTIONS, Flow, Number, Target,
     asks::{Ask, Asker},
+};
+use crate::{
+    http::{Connection, Request},
     process,
 };
-use crate::http::{Connection, Request};
 
 const EMAIL: &str = "bench@shop.test";
 const PASSWORD: &str = "correct horse battery staple";

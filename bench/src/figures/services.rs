@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -15,13 +15,12 @@ use shop_testing::TestTokens;
 use tokio::time::sleep;
 
 use super::{
-    Options, process,
+    Options,
     report::Memory,
     stores::{self, DATABASES, Stores},
 };
+use crate::process::{self, ALLOCATOR, free_address};
 
-/// As the images set them (`dev/xtask/src/images.rs`).
-const ALLOCATOR: [(&str, &str); 2] = [("MIMALLOC_ALLOW_THP", "0"), ("MIMALLOC_ARENA_MAX_OBJECT_SIZE", "8192")];
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A migration reads settings that it does not use.
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
@@ -207,8 +206,4 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
 }

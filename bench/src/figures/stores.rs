@@ -13,7 +13,7 @@ use shop_testing::{TestBroker, variable};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 
-use super::process::Container;
+use crate::process::Container;
 
 /// Databases, and whose migrations make them. What pgbench writes would be work for the services, so it has its own.
 pub const DATABASES: [(&str, &str); 6] = [

@@ -1,16 +1,35 @@
-//! What the kernel knows about a process: its processor time and its memory.
+//! Processes of others: how the images start them, and what the kernel knows of their processor time and memory.
 
 use std::{
     fs,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::Context as _;
 
+/// As the images set them (`dev/xtask/src/images.rs`).
+pub const ALLOCATOR: [(&str, &str); 2] = [("MIMALLOC_ALLOW_THP", "0"), ("MIMALLOC_ARENA_MAX_OBJECT_SIZE", "8192")];
 /// The kernel counts processor time in hundredths of a second, on every Linux there is.
 const TICK: Duration = Duration::from_millis(10);
 const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// An address at which nobody listens yet.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+}
+
+/// What all of it runs on, and how busy that was.
+pub fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    format!("{cores} cores, {model}; load average at the start {}", load.join(" "))
+}
 
 /// The time that a process has worked, all its threads together.
 pub fn cpu(pid: u32) -> anyhow::Result<Duration> {
