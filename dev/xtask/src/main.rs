@@ -66,8 +66,8 @@ enum Task {
     Test(test::Options),
     /// Send a shop's daily mix to the running Shop: browse, search, fill carts, check out, follow the orders
     Load(bench::Options),
-    /// Measure the services: processor time, throughput, latency, memory
-    Bench(bench::Options),
+    /// Measure the services: processor time, throughput, latency, memory; or the operator
+    Bench(bench::Subject),
     /// Print install.yaml: both charts, for `kubectl apply --server-side -f -`
     Manifest,
     /// Print shell exports that point any tool at the Shop: eval "$(cargo xtask env)"
@@ -95,7 +95,7 @@ fn run(task: Task) -> Result<()> {
         Task::Logs { component, follow } => status::logs(&paths, &target(), &component, follow),
         Task::Test(options) => test::test(&paths, &options),
         Task::Load(options) => bench::load(&paths, &options),
-        Task::Bench(options) => bench::bench(&paths, &options),
+        Task::Bench(subject) => bench::bench(&paths, &subject),
         Task::Manifest => {
             print!("{}", manifest::install_yaml(&paths, &target().kubectl(&paths))?);
             Ok(())

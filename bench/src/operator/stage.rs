@@ -1,0 +1,120 @@
+//! An API server with Shops on it, and the operator that looks after them.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use kube::Client;
+use shopkeeper_testing::{ApiServer, Audit, Kubelet};
+use tokio::time::sleep;
+
+use super::{Options, program::Program, shops::Shops};
+use crate::record::rate;
+
+/// Who has written nothing for this long has nothing more to write.
+const QUIET: Duration = Duration::from_secs(5);
+/// Who goes on writing is measured as it is.
+const PATIENCE: Duration = Duration::from_mins(2);
+const POLL: Duration = Duration::from_millis(100);
+/// How the holder of the Lease renews it, whatever else it does.
+const RENEWAL: &str = "update leases";
+
+/// The place where it happens.
+pub struct Stage {
+    // In the order in which they end: what still runs would complain that the API server is gone.
+    /// The operator.
+    pub program: Program,
+    /// The Shops.
+    pub shops: Shops,
+    /// An administrator's.
+    pub client: Client,
+    audit: Audit,
+    _kubelet: Kubelet,
+    server: ApiServer,
+    programs: PathBuf,
+    log: PathBuf,
+}
+
+/// What an operator does while nothing happens.
+pub struct Idle {
+    /// Percent of one core.
+    pub cpu: f64,
+    /// Renewals of the Lease a minute.
+    pub renewals: f64,
+    /// Other writes a minute.
+    pub writes: f64,
+    /// What those were.
+    pub written: String,
+    /// Reconciles a minute.
+    pub reconciles: f64,
+}
+
+impl Stage {
+    /// Starts all of it.
+    pub async fn set_up(options: &Options, log: &str) -> anyhow::Result<Self> {
+        let (programs, log) = (options.programs.clone(), options.output.join(log));
+        let server = ApiServer::start().await?;
+        let client = Client::try_from(server.config().await?)?;
+        let kubelet = Kubelet::start(&client, None);
+        let shops = Shops::new(client.clone()).await?;
+        let program = Program::start(&programs, server.operator_kubeconfig(), &log).await?;
+        Ok(Self { program, shops, client, audit: server.audit(), _kubelet: kubelet, server, programs, log })
+    }
+
+    /// Ends the operator, and starts another one.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.program.stop()?;
+        let log = self.log.with_extension("restarted.log");
+        self.program = Program::start(&self.programs, self.server.operator_kubeconfig(), &log).await?;
+        Ok(())
+    }
+
+    /// Waits until the operator has nothing more to write; answers with how often it wrote since the last time.
+    pub async fn settle(&mut self) -> anyhow::Result<u32> {
+        let (started, mut quiet_since, mut writes) = (Instant::now(), Instant::now(), 0);
+        while quiet_since.elapsed() < QUIET && started.elapsed() < PATIENCE {
+            sleep(POLL).await;
+            let (_, others) = self.written()?;
+            if !others.is_empty() {
+                quiet_since = Instant::now();
+                writes += u32::try_from(others.len())?;
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Leaves it alone for so long.
+    pub async fn idle(&mut self, window: Duration) -> anyhow::Result<Idle> {
+        self.written()?;
+        let (started, cpu, reconciles) = (Instant::now(), self.program.cpu()?, self.program.reconciles().await?);
+        sleep(window).await;
+        let (renewals, others) = self.written()?;
+        let (elapsed, cpu) = (started.elapsed(), self.program.cpu()?.saturating_sub(cpu));
+        let reconciles = self.program.reconciles().await? - reconciles;
+        let a_minute = |count| rate(count, elapsed) * 60.0;
+        Ok(Idle {
+            cpu: 100.0 * cpu.as_secs_f64() / elapsed.as_secs_f64(),
+            renewals: a_minute(renewals),
+            writes: a_minute(u64::try_from(others.len())?),
+            written: counted(&others),
+            reconciles: a_minute(reconciles),
+        })
+    }
+
+    /// Renewals of the Lease since the last call, and all other writes.
+    fn written(&mut self) -> anyhow::Result<(u64, Vec<String>)> {
+        let (renewals, others): (Vec<_>, Vec<_>) = self.audit.news()?.into_iter().partition(|write| write == RENEWAL);
+        Ok((u64::try_from(renewals.len())?, others))
+    }
+}
+
+/// `2 x patch shops, 1 x create events`.
+fn counted(writes: &[String]) -> String {
+    let mut counts = BTreeMap::<&str, u32>::new();
+    for write in writes {
+        *counts.entry(write).or_default() += 1;
+    }
+    counts.into_iter().map(|(write, count)| format!("{count} x {write}")).collect::<Vec<_>>().join(", ")
+}
