@@ -28,7 +28,7 @@ pub enum BrokerError {
     #[error("the authority of RabbitMQ's certificate: {0}")]
     Authority(#[source] io::Error),
     /// Nobody there, or nobody who speaks AMQP.
-    #[error("RabbitMQ did not answer within {CONNECT_TIMEOUT:?}")]
+    #[error("RabbitMQ did not answer in time")]
     Timeout,
     /// What the broker or the connection to it said.
     #[error("RabbitMQ: {0}")]

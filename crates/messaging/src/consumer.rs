@@ -37,6 +37,9 @@ use crate::{
 
 /// Messages in hand at once; handlers work on all of them concurrently.
 const PREFETCH: u16 = 64;
+/// A connection on which the broker takes longer to answer is given up: the client can miss its end while it is being set up, and
+/// would wait on it for ever.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the dead letters are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
@@ -101,18 +104,8 @@ impl<H: Handler> Run<H> {
         on_ready: &(dyn Fn() + Send + Sync),
         shutdown: &CancellationToken,
     ) -> Result<(), BrokerError> {
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        topology::declare_consumer(&channel, self.service, &self.names).await?;
-        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-        let deliveries = channel
-            .basic_consume(
-                self.names.queue.as_str().into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
+        let subscribed = timeout(ANSWER_TIMEOUT, self.subscribe(&connection)).await;
+        let (channel, deliveries) = subscribed.map_err(|_| BrokerError::Timeout)??;
         on_ready();
         let channel = Mutex::new(channel);
         let outcomes = deliveries
@@ -128,6 +121,16 @@ impl<H: Handler> Run<H> {
             return Ok(());
         }
         Err(BrokerError::ConsumerClosed)
+    }
+
+    async fn subscribe(&self, connection: &Connection) -> Result<(Channel, lapin::Consumer), BrokerError> {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        topology::declare_consumer(&channel, self.service, &self.names).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let (queue, options) = (self.names.queue.as_str().into(), BasicConsumeOptions::default());
+        let deliveries = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
+        Ok((channel, deliveries))
     }
 
     async fn process(&self, channel: &Mutex<Channel>, delivery: Delivery) -> Result<(), BrokerError> {
@@ -168,13 +171,21 @@ impl<H: Handler> Run<H> {
         }
     }
 
-    /// Keeps the gauge of the dead letters right until the connection is lost.
+    /// Keeps the gauge of the dead letters right until the connection is lost, also if nobody but the missing answer says so.
     async fn count_dead(&self, connection: &Connection) -> Result<Infallible, BrokerError> {
-        let channel = connection.create_channel().await?;
+        let opened = timeout(ANSWER_TIMEOUT, connection.create_channel()).await;
+        let channel = opened.map_err(|_| BrokerError::Timeout)??;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         loop {
-            let state = channel.queue_declare(self.names.dead.as_str().into(), passive, FieldTable::default()).await?;
-            self.dead.set(i64::from(state.message_count()));
+            let asked = channel.queue_declare(self.names.dead.as_str().into(), passive, FieldTable::default());
+            match timeout(ANSWER_TIMEOUT, asked).await {
+                Ok(state) => {
+                    self.dead.set(i64::from(state?.message_count()));
+                }
+                // A broker without memory or disk answers later, and would not answer a new connection either.
+                Err(_) if connection.status().blocked() => {}
+                Err(_) => return Err(BrokerError::Timeout),
+            }
             sleep(COUNT_EVERY).await;
         }
     }

@@ -115,7 +115,8 @@ struct Batch {
 
 impl Relay {
     async fn run(&self, connection: Connection, shutdown: &CancellationToken) -> Result<(), BrokerError> {
-        let mut channel = open_channel(&connection).await?;
+        let opened = timeout(CONFIRM_TIMEOUT, open_channel(&connection)).await;
+        let mut channel = opened.map_err(|_| BrokerError::Timeout)??;
         let mut poll = SHORTEST_POLL;
         // When the broker closes the channel over a row, as many rows as were under way go one by one, until it is found.
         let mut singly = 0;
