@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::de::IgnoredAny;
 use serde_json::json;
 use uuid::Uuid;
@@ -16,6 +16,8 @@ use crate::{
     wait_for,
 };
 
+/// A path of each service that is reached from outside.
+const ROUTES: [&str; 4] = ["/api/v1/users/me", "/api/v1/products", "/api/v1/cart/", "/api/v1/orders/"];
 const ROUTE_PATIENCE: Duration = Duration::from_secs(30);
 const STOCK: u32 = 1_000;
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -62,14 +64,18 @@ impl Visit {
         Ok(visit)
     }
 
-    /// A Shop is Ready when its route is applied; the ingress controller takes it up a moment later.
+    /// A Shop is Ready when its route is applied; the ingress controller takes it up a moment later, and may do so service by
+    /// service, as it hears of their pods. Until then it answers 404 itself.
     async fn routed(&self) -> anyhow::Result<()> {
-        wait_for("the ingress leads to the Shop", ROUTE_PATIENCE, async || {
-            let answer = self.shop.send::<IgnoredAny>(Call::new(Method::GET, "/api/v1/products")).await?;
-            let answer = answer.status;
-            Ok(if answer.is_success() { Seen::Done(()) } else { Seen::NotYet(answer.to_string()) })
-        })
-        .await
+        for path in ROUTES {
+            wait_for("the ingress leads to the Shop", ROUTE_PATIENCE, async || {
+                let answer = self.shop.send::<IgnoredAny>(Call::new(Method::GET, path)).await?.status;
+                let is_there = answer.is_success() || answer == StatusCode::UNAUTHORIZED;
+                Ok(if is_there { Seen::Done(()) } else { Seen::NotYet(format!("{path}: {answer}")) })
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// The whole purchase: a stall is opened, somebody else buys from it, the parcel arrives.
