@@ -56,16 +56,14 @@ pub async fn lock_offers(tx: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Ve
 pub async fn apply(tx: &mut PgConnection, lines: &[Line], movement: Movement) -> sqlx::Result<Vec<Inventory>> {
     let ids: Vec<Uuid> = lines.iter().map(|line| line.product_id).collect();
     let (stock, reserved): (Vec<i64>, Vec<i64>) = lines.iter().map(|line| movement.deltas(line.quantity)).unzip();
-    sqlx::query("SELECT FROM inventory WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE")
-        .bind(&ids)
-        .execute(&mut *tx)
-        .await?;
+    // Locked in one order by everybody, so that no two wait for each other.
     sqlx::query_as(
-        "UPDATE inventory SET stock = inventory.stock + line.stock, reserved = inventory.reserved + line.reserved, updated_at = now()
-         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS line (id, stock, reserved)
-         WHERE product_id = line.id RETURNING inventory.*",
+        "WITH locked AS (SELECT product_id FROM inventory WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE)
+         UPDATE inventory SET stock = inventory.stock + line.stock, reserved = inventory.reserved + line.reserved, updated_at = now()
+         FROM locked JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS line (id, stock, reserved) ON locked.product_id = line.id
+         WHERE inventory.product_id = locked.product_id RETURNING inventory.*",
     )
-    .bind(&ids)
+    .bind(ids)
     .bind(stock)
     .bind(reserved)
     .fetch_all(tx)

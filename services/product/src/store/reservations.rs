@@ -123,14 +123,14 @@ pub async fn find(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Hea
 /// The state of an order's reservation, kept from changing until the transaction ends. An order that never had one gets a
 /// released one: whatever comes late finds it closed.
 pub async fn lock_or_close(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<State> {
-    sqlx::query(
+    // A conflict changes nothing, and locks.
+    sqlx::query_scalar(
         "INSERT INTO reservations (order_id, state, expires_at, updated_at) VALUES ($1, 'released', now(), now())
-         ON CONFLICT (order_id) DO NOTHING",
+         ON CONFLICT (order_id) DO UPDATE SET order_id = excluded.order_id RETURNING state",
     )
     .bind(order)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query_scalar("SELECT state FROM reservations WHERE order_id = $1 FOR UPDATE").bind(order).fetch_one(tx).await
+    .fetch_one(tx)
+    .await
 }
 
 /// Up to `limit` reservations whose time is over, and gives them as much again; those that somebody else has in hand are
