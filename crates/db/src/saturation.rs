@@ -2,30 +2,30 @@
 
 use std::fmt::Error;
 
+use crate::pool::{Counts, Pool};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
     metrics::gauge::ConstGauge,
 };
 use shop_telemetry::metrics::Metrics;
-use sqlx::PgPool;
 
 /// Counts the pool's connections whenever somebody reads the metrics. Names follow OpenTelemetry's semantic conventions for
 /// connection pools (`db.client.connection.count`, `.max`).
-pub fn count_connections(pool: &PgPool, metrics: &Metrics) {
+pub fn count_connections(pool: &Pool, metrics: &Metrics) {
     let connections = Connections(pool.clone());
     metrics.register(|registry| registry.register_collector(Box::new(connections)));
 }
 
 #[derive(Debug)]
-struct Connections(PgPool);
+struct Connections(Pool);
 
 impl Collector for Connections {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let Self(pool) = self;
-        let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
-        let used = i64::from(pool.size()).saturating_sub(idle).max(0);
-        let most = ConstGauge::new(i64::from(pool.options().get_max_connections()));
+        let Counts { used, idle, most } = pool.counts();
+        let [used, idle, most] = [used, idle, most].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let most = ConstGauge::new(most);
         let help = "Connections to PostgreSQL, by what they do";
         let mut counts =
             encoder.encode_descriptor("db_client_connection_count", help, None, ConstGauge::new(used).metric_type())?;

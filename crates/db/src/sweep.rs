@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgPool};
+use crate::Pool;
+use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 
 use crate::{DbError, repeat};
@@ -25,12 +26,12 @@ pub struct Served {
 }
 
 /// Removes `served` rows, now and every ten minutes until `shutdown`.
-pub async fn sweep(served: &'static [Served], pool: PgPool, shutdown: CancellationToken) {
+pub async fn sweep(served: &'static [Served], pool: Pool, shutdown: CancellationToken) {
     repeat("sweeping what has served", EVERY, &shutdown, || batch_of_each(served, &pool)).await;
 }
 
 /// Whether there may be more.
-async fn batch_of_each(served: &[Served], pool: &PgPool) -> Result<bool, DbError> {
+async fn batch_of_each(served: &[Served], pool: &Pool) -> Result<bool, DbError> {
     let mut more = false;
     for Served { table, key, when, keep } in served {
         let sql = format!(

@@ -11,7 +11,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use shop_core::Fault;
-use sqlx::{AssertSqlSafe, FromRow, PgPool, postgres::PgRow};
+use sqlx::{AssertSqlSafe, FromRow, postgres::PgRow};
 use tokio::{
     sync::Notify,
     task::{JoinError, JoinSet},
@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::within;
+use crate::{Pool, within};
 
 /// Steps at once: they mostly wait for somebody outside, and hold no connection meanwhile.
 const CONCURRENCY: usize = 512;
@@ -61,7 +61,7 @@ pub struct Worker<W> {
     /// What is done with a row.
     pub work: W,
     /// The table's database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Woken by this.
     pub wake: Wake,
     /// A step that takes longer is given up, and tried again.

@@ -2,9 +2,9 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Postgres;
-use shop_db::{idempotency, migrate, pool};
+use shop_db::{Pool, idempotency, migrate};
 use shop_testing::TestDatabase;
-use sqlx::{Connection as _, PgConnection, PgPool, migrate::Migrator};
+use sqlx::{Connection as _, PgConnection, migrate::Migrator};
 
 fn migrations() -> Migrator {
     idempotency::migrations_with(&Migrator::DEFAULT)
@@ -26,7 +26,7 @@ async fn logs_in(config: &Postgres) -> bool {
     PgConnection::connect(config.url.expose_secret()).await.is_ok()
 }
 
-async fn write(pool: &PgPool) -> sqlx::Result<()> {
+async fn write(pool: &Pool) -> sqlx::Result<()> {
     let statement = "INSERT INTO idempotency_keys (user_id, route, key, fingerprint, answer, kept_at)
                      VALUES (gen_random_uuid(), 'POST /', '', '', '', now())";
     sqlx::query(statement).execute(pool).await.map(|_| ())
@@ -40,7 +40,7 @@ async fn a_second_log_in_works_beside_the_first_and_then_in_its_place() {
     let second = with_login(first, &format!("{owner}_b"), "acorn");
 
     migrate(&second, &migrations()).await.expect("the second log-in is made");
-    let (old, new) = (pool(first, "test").expect("a URL"), pool(&second, "test").expect("a URL"));
+    let (old, new) = (Pool::new(first, "test").expect("a URL"), Pool::new(&second, "test").expect("a URL"));
     write(&old).await.expect("the first one still works");
     write(&new).await.expect("the second one works with the same tables");
     sqlx::query("CREATE TABLE made_by_the_second (id int)").execute(&new).await.expect("it may change the schema");

@@ -14,9 +14,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use shop_config::Url;
-use shop_db::DbError;
+use shop_db::{DbError, Pool};
 use shop_telemetry::{Carrier, metrics::Metrics};
-use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field::Empty};
@@ -45,7 +44,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(5);
 pub async fn relay(
     service: &'static str,
     amqp: Url,
-    pool: PgPool,
+    pool: Pool,
     outbox: Outbox,
     metrics: Metrics,
     shutdown: CancellationToken,
@@ -62,7 +61,7 @@ pub async fn relay(
 
 struct Relay {
     service: &'static str,
-    pool: PgPool,
+    pool: Pool,
     outbox: Outbox,
     numbers: Numbers,
 }

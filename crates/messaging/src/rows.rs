@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use shop_db::Served;
+use shop_db::{Pool, Served};
 use shop_telemetry::Carrier;
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 /// Sent events are kept for people to look at, handled ids far beyond any redelivery.
@@ -61,7 +61,7 @@ pub async fn postpone(tx: &mut PgConnection, rows: &[&Row], by: Duration) -> sql
 }
 
 /// The age in seconds of the oldest event that is not sent.
-pub async fn lag(pool: &PgPool) -> sqlx::Result<Option<i64>> {
+pub async fn lag(pool: &Pool) -> sqlx::Result<Option<i64>> {
     let query =
         "SELECT extract(epoch FROM now() - occurred_at)::bigint FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT 1";
     sqlx::query_scalar(query).fetch_optional(pool).await

@@ -1,6 +1,7 @@
 //! The calls a provider has had, so that it counts on after a restart and beside other replicas.
 
-use sqlx::{FromRow, PgPool};
+use shop_db::Pool;
+use sqlx::FromRow;
 use uuid::Uuid;
 
 /// One call.
@@ -13,7 +14,7 @@ pub struct Call {
 }
 
 /// Counts one more call for `key` in the table `mock_calls` of the service's database.
-pub(crate) async fn count(books: &PgPool, key: Uuid) -> sqlx::Result<Call> {
+pub(crate) async fn count(books: &Pool, key: Uuid) -> sqlx::Result<Call> {
     // The update comes first, because an insert that meets a conflict has used up a number all the same.
     sqlx::query_as(
         "WITH again AS (

@@ -5,7 +5,7 @@
 mod calls;
 
 use serde::Deserialize;
-use sqlx::PgPool;
+use shop_db::Pool;
 use uuid::Uuid;
 
 pub use calls::Call;
@@ -88,7 +88,7 @@ impl From<Vec<Rule>> for Outcomes {
 
 impl Outcomes {
     /// Counts a call for `key` and says how the provider misbehaves; `None`: not at all.
-    pub async fn of(&self, books: &PgPool, key: Uuid, subject: Subject<'_>) -> sqlx::Result<Option<Then>> {
+    pub async fn of(&self, books: &Pool, key: Uuid, subject: Subject<'_>) -> sqlx::Result<Option<Then>> {
         if self.0.is_empty() {
             return Ok(None);
         }

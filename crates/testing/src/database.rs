@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Postgres;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, migrate::Migrator};
+use shop_db::Pool;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
 
 use crate::{unique_name, variable};
 
@@ -24,7 +25,7 @@ pub struct TestDatabase {
     /// The service's settings for it.
     pub config: Postgres,
     /// A pool beside the service's own, to look behind it.
-    pub pool: PgPool,
+    pub pool: Pool,
     name: String,
 }
 
@@ -43,7 +44,7 @@ impl TestDatabase {
         };
         shop_db::migrate(&config, migrations).await.expect("the migrations run");
         give_a_clock(&config, &name).await.expect("the database takes a clock");
-        let pool = shop_db::pool(&config, "test").expect("the URL is good");
+        let pool = shop_db::Pool::new(&config, "test").expect("the URL is good");
         Self { config, pool, name }
     }
 

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use shop_core::{Fault, World};
-use shop_db::{DbError, Wake, Work, Worker};
+use shop_db::{DbError, Pool, Wake, Work, Worker};
 use shop_messaging::{Incoming, Outbox, inbox};
 use shop_proto::events::{DeliveryDelivered, DeliveryFailed, DeliveryShipped};
 use shop_telemetry::Carrier;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Deliveries {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Where events go.
     pub outbox: Outbox,
     /// Ids.

@@ -18,9 +18,10 @@ mod store;
 
 use std::sync::Arc;
 
+use shop_db::Pool;
 use shop_messaging::{Consumer, Outbox, declare};
 use shop_server::{Edge, Host, Service, reach};
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 use crate::{
     app::Deliveries,
@@ -41,7 +42,7 @@ impl Service for App {
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
-        let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        let pool = shop_db::Pool::new(&config.postgres, Self::NAME)?;
         shop_db::count_connections(&pool, &host.metrics);
         let provider = MockProvider::new(pool.clone(), config.provider.clone());
         Ok(wire(&config, pool, Arc::new(provider), host))
@@ -55,7 +56,7 @@ pub fn migrations() -> Migrator {
 }
 
 /// The service with the carrier of one's choice.
-pub fn wire(config: &Config, pool: PgPool, provider: Arc<dyn DeliveryProvider>, host: &Host) -> Edge {
+pub fn wire(config: &Config, pool: Pool, provider: Arc<dyn DeliveryProvider>, host: &Host) -> Edge {
     let outbox = Outbox::default();
     let deliveries = Deliveries {
         pool: pool.clone(),

@@ -8,9 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use shop_auth::Caller;
 use shop_core::{Currency, World};
+use shop_db::Pool;
 use shop_messaging::{Outbox, inbox};
 use shop_proto::events::{OrderCanceled, OrderDelivered, OrderPaid, OrderShipped, ShippingAddress};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -31,7 +32,7 @@ const EXPIRY_BATCH: i64 = 100;
 /// Everything the use cases need.
 pub struct Orders {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Events that leave.
     pub outbox: Outbox,
     /// Ids, and the time until an order has one of its database.

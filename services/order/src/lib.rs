@@ -30,10 +30,10 @@ use catalog::Catalog;
 use config::Config;
 use metrics::OrderMetrics;
 use shop_auth::Verifier;
-use shop_db::idempotency;
+use shop_db::{Pool, idempotency};
 use shop_messaging::{Consumer, Outbox, declare};
 use shop_server::{Edge, Host, Service, reach};
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 /// The order service.
 pub struct App;
@@ -48,7 +48,7 @@ impl Service for App {
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
-        let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        let pool = shop_db::Pool::new(&config.postgres, Self::NAME)?;
         shop_db::count_connections(&pool, &host.metrics);
         require_database(host, &pool);
         let verifier = Arc::new(Verifier::from_config(&config.auth)?);
@@ -77,12 +77,12 @@ pub fn migrations() -> Migrator {
     idempotency::migrations_with(&shop_messaging::migrations_with(&sqlx::migrate!()))
 }
 
-fn require_database(host: &Host, pool: &PgPool) {
+fn require_database(host: &Host, pool: &Pool) {
     let pool = pool.clone();
     host.health.require("postgres", move || shop_db::ping(pool.clone()));
 }
 
-fn work_in_background(config: Config, host: &Host, pool: PgPool, orders: &Arc<Orders>) {
+fn work_in_background(config: Config, host: &Host, pool: Pool, orders: &Arc<Orders>) {
     let declared = host.health.gate("rabbitmq");
     let consumer = Consumer {
         service: App::NAME,

@@ -14,10 +14,11 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde::Serialize;
 use shop_core::{Currency, Fault, RequestKey, World};
+use shop_db::Pool;
 use shop_db::idempotency::Request;
 use shop_messaging::Outbox;
 use shop_proto::events::{Event, InventoryChanged};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ use crate::{domain::stock::Inventory, error::Error, store::images::Images};
 /// The catalog's use cases and what they work with.
 pub struct Catalog {
     /// The database.
-    pub pool: PgPool,
+    pub pool: Pool,
     /// Uploaded pictures.
     pub images: Images,
     /// Where events are written.

@@ -46,7 +46,7 @@ impl Service for App {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
         let verifier = Arc::new(Verifier::from_config(&config.auth)?);
-        let pool = shop_db::pool(&config.postgres, Self::NAME)?;
+        let pool = shop_db::Pool::new(&config.postgres, Self::NAME)?;
         shop_db::count_connections(&pool, &host.metrics);
         let catalog = Arc::new(Catalog {
             pool: pool.clone(),

@@ -138,7 +138,7 @@ impl Shop {
     }
 
     /// Looks into a service's database.
-    pub fn database(&self, service: &str) -> &sqlx::PgPool {
+    pub fn database(&self, service: &str) -> &shop_db::Pool {
         &self.databases[service].pool
     }
 

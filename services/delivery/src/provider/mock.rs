@@ -4,8 +4,8 @@
 use std::{future::pending, time::Duration};
 
 use futures::future::{BoxFuture, FutureExt as _};
+use shop_db::Pool;
 use shop_mock::{Subject, Then};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{DeliveryProvider, Parcel, ProviderError, Recall, Shipment, Tracking};
@@ -13,7 +13,7 @@ use crate::config::Provider;
 
 /// See the module.
 pub struct MockProvider {
-    ledger: PgPool,
+    ledger: Pool,
     behaviour: Provider,
 }
 
@@ -28,7 +28,7 @@ struct Entry {
 impl MockProvider {
     /// A carrier that writes its ledger through `pool`.
     #[must_use]
-    pub fn new(ledger: PgPool, behaviour: Provider) -> Self {
+    pub fn new(ledger: Pool, behaviour: Provider) -> Self {
         Self { ledger, behaviour }
     }
 

@@ -100,7 +100,7 @@ impl Shop {
 /// Starts the service in a world of its own.
 pub async fn start(config: Config, carrier: Arc<CountingCarrier>, world: Arc<dyn World>) -> Running {
     let host = Host::new(world);
-    let pool = shop_db::pool(&config.postgres, "delivery").expect("the URL is good");
+    let pool = shop_db::Pool::new(&config.postgres, "delivery").expect("the URL is good");
     let edge = shop_delivery::wire(&config, pool, carrier, &host);
     let running = Running::serve(edge, host).await;
     running.ready().await;

@@ -4,8 +4,8 @@
 use std::future::pending;
 
 use futures::future::{BoxFuture, FutureExt as _};
+use shop_db::Pool;
 use shop_mock::{Subject, Then};
-use sqlx::PgPool;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -14,14 +14,14 @@ use crate::config::Provider;
 
 /// See the module.
 pub struct MockProvider {
-    ledger: PgPool,
+    ledger: Pool,
     behaviour: Provider,
 }
 
 impl MockProvider {
     /// A provider that writes its ledger through `pool`.
     #[must_use]
-    pub fn new(ledger: PgPool, behaviour: Provider) -> Self {
+    pub fn new(ledger: Pool, behaviour: Provider) -> Self {
         Self { ledger, behaviour }
     }
 

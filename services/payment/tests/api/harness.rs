@@ -78,7 +78,7 @@ impl Shop {
 /// Starts the service in a world of its own.
 pub async fn start(config: Config, provider: Arc<CountingProvider>, world: Arc<dyn World>) -> Running {
     let host = Host::new(world);
-    let pool = shop_db::pool(&config.postgres, "payment").expect("the URL is good");
+    let pool = shop_db::Pool::new(&config.postgres, "payment").expect("the URL is good");
     let edge = shop_payment::wire(&config, pool, provider, &host);
     let running = Running::serve(edge, host).await;
     running.ready().await;

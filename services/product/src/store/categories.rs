@@ -1,8 +1,8 @@
 //! Categories.
 
 use jiff_sqlx::ToSqlx as _;
-use shop_db::on_constraint;
-use sqlx::{FromRow, PgConnection, PgPool, Row as _, postgres::PgRow};
+use shop_db::{Pool, on_constraint};
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{domain::category::Category, error::Error};
@@ -44,14 +44,14 @@ pub async fn insert(tx: &mut PgConnection, category: &Category) -> Result<(), Er
 }
 
 /// All categories, by name.
-pub async fn all(pool: &PgPool) -> sqlx::Result<Vec<Category>> {
+pub async fn all(pool: &Pool) -> sqlx::Result<Vec<Category>> {
     sqlx::query_as("SELECT id, name, parent_id, created_at FROM categories ORDER BY lower(name), id")
         .fetch_all(pool)
         .await
 }
 
 /// A category and everything below it. Asked before products are, so that the database knows how many they are when it plans.
-pub async fn below(pool: &PgPool, category: Uuid) -> sqlx::Result<Vec<Uuid>> {
+pub async fn below(pool: &Pool, category: Uuid) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar(
         "WITH RECURSIVE below AS (SELECT id FROM categories WHERE id = $1
              UNION SELECT c.id FROM categories c JOIN below ON c.parent_id = below.id) SELECT id FROM below",
@@ -62,7 +62,7 @@ pub async fn below(pool: &PgPool, category: Uuid) -> sqlx::Result<Vec<Uuid>> {
 }
 
 /// The categories of a product, by name.
-pub async fn of_product(pool: &PgPool, product: Uuid) -> sqlx::Result<Vec<Category>> {
+pub async fn of_product(pool: &Pool, product: Uuid) -> sqlx::Result<Vec<Category>> {
     sqlx::query_as(
         "SELECT c.id, c.name, c.parent_id, c.created_at FROM categories c
          JOIN product_categories pc ON pc.category_id = c.id WHERE pc.product_id = $1 ORDER BY lower(c.name), c.id",

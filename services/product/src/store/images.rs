@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
-use sqlx::{PgConnection, PgPool};
+use shop_db::Pool;
+use sqlx::PgConnection;
 
 use super::bucket::{Bucket, BucketError};
 use crate::{
@@ -15,13 +16,13 @@ use crate::{
 
 /// Where pictures are.
 pub struct Images {
-    pool: PgPool,
+    pool: Pool,
     bucket: Option<Bucket>,
 }
 
 impl Images {
     /// Connects when the first picture needs it.
-    pub fn open(pool: PgPool, bucket: Option<&config::Bucket>) -> Result<Self, BucketError> {
+    pub fn open(pool: Pool, bucket: Option<&config::Bucket>) -> Result<Self, BucketError> {
         Ok(Self { pool, bucket: bucket.map(Bucket::open).transpose()? })
     }
 

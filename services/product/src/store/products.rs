@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Money;
-use shop_db::on_constraint;
-use sqlx::{FromRow, PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
+use shop_db::{Pool, on_constraint};
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::{
@@ -130,7 +130,7 @@ pub async fn lock(tx: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Produc
 }
 
 /// A product with its stock.
-pub async fn find(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Stocked>> {
+pub async fn find(pool: &Pool, id: Uuid) -> sqlx::Result<Option<Stocked>> {
     sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
@@ -143,7 +143,7 @@ pub async fn find(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Stocked>> {
 }
 
 /// The products of `ids` that were not deleted, as they can be had now.
-pub async fn offers(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Offer>> {
+pub async fn offers(pool: &Pool, ids: &[Uuid]) -> sqlx::Result<Vec<Offer>> {
     sqlx::query_as(
         "SELECT p.id, p.seller_id, p.name, p.price_minor, p.image_url, p.status, i.stock - i.reserved AS available
          FROM products p JOIN inventory i ON i.product_id = p.id WHERE p.id = ANY($1) AND p.deleted_at IS NULL",

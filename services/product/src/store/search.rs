@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use shop_core::Money;
-use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder, Row as _, postgres::PgRow, types::Json};
+use shop_db::Pool;
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use super::products::columns;
@@ -106,7 +107,7 @@ struct WordRow {
 }
 
 /// The words of `text`, each with its stems and with those words of the catalog that may be meant by it.
-pub async fn words(pool: &PgPool, text: &str) -> sqlx::Result<Vec<Word>> {
+pub async fn words(pool: &Pool, text: &str) -> sqlx::Result<Vec<Word>> {
     let rows: Vec<WordRow> = sqlx::query_as(
         "SELECT typed, tsvector_to_array(to_tsvector('english', typed)) AS stems,
              ARRAY(SELECT DISTINCT word FROM search_words WHERE length(typed) >= $2
@@ -147,7 +148,7 @@ impl Filter {
 }
 
 /// One page of what `filter` finds where an index gives the order: the page ends the walk.
-pub async fn list(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<Vec<Hit>> {
+pub async fn list(pool: &Pool, filter: &Filter, page: &Page) -> sqlx::Result<Vec<Hit>> {
     let mut query = QueryBuilder::<Postgres>::new(concat!("SELECT * FROM (SELECT ", columns!(), ", "));
     push_sort_key(&mut query, filter, page.order);
     query.push(" AS sort_key FROM products p WHERE ");
@@ -159,7 +160,7 @@ pub async fn list(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<V
 
 /// One page of what `filter` finds in no order, and how many products that is on all pages; not known when the page is empty.
 /// All of them have to be looked at, for their place or for the number, so it is done once for both.
-pub async fn find(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<(Vec<Hit>, Option<u64>)> {
+pub async fn find(pool: &Pool, filter: &Filter, page: &Page) -> sqlx::Result<(Vec<Hit>, Option<u64>)> {
     let mut query = QueryBuilder::<Postgres>::new("WITH found AS MATERIALIZED (SELECT p.id, p.price_minor, ");
     push_sort_key(&mut query, filter, page.order);
     query.push(" AS sort_key FROM products p WHERE ");
@@ -177,7 +178,7 @@ pub async fn find(pool: &PgPool, filter: &Filter, page: &Page) -> sqlx::Result<(
 }
 
 /// How many products `filter` finds.
-pub async fn count(pool: &PgPool, filter: &Filter) -> sqlx::Result<u64> {
+pub async fn count(pool: &Pool, filter: &Filter) -> sqlx::Result<u64> {
     let mut query = QueryBuilder::<Postgres>::new("SELECT count(*) FROM products p WHERE ");
     push_conditions(&mut query, filter);
     let count: i64 = query.build_query_scalar().fetch_one(pool).await?;
