@@ -1,4 +1,4 @@
-//! A Shop that is changed, well and badly, while people buy.
+//! A Shop that is changed, well and badly, while people buy, and of which a part stands still.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,12 @@ use shopkeeper_operator::crd::{Shop, ShopStatus};
 use shopkeeper_operator::rollout::out_of_time;
 use shopkeeper_testing::{Operator, SHOP, Scene};
 
+use crate::frozen::one_of_three_order_pods_freezes;
 use crate::market::{self, Market};
 use crate::scene::with_scene;
 
 #[tokio::test]
-async fn a_shop_grows_with_its_load_and_neither_new_nor_bad_versions_refuse_a_request() {
+async fn a_shop_grows_with_its_load_and_neither_new_versions_nor_bad_ones_nor_a_frozen_pod_refuse_a_request() {
     with_scene(async |scene| {
         let product = json!({"autoscaling": {"maxReplicas": 3, "targetCPUUtilization": 30}});
         let spec = market::spec(&scene, &json!({"services": {"product": product}}));
@@ -30,6 +31,7 @@ async fn a_shop_grows_with_its_load_and_neither_new_nor_bad_versions_refuse_a_re
         let operator = Box::pin(market.during(a_version_that_does_not_start_is_taken_back(&scene, operator))).await;
         Box::pin(market.during(a_corrected_version_goes_through(&scene))).await;
         Box::pin(market.during(a_failed_migration_leaves_the_pods_as_they_are(&scene))).await;
+        Box::pin(one_of_three_order_pods_freezes(&scene, &mut market)).await;
         market.audit(&scene).await;
         drop(operator);
     })

@@ -87,6 +87,11 @@ impl Market {
         self.buying(change).await.0
     }
 
+    /// Everybody buys once, at the same time. Gives back what was refused.
+    pub async fn everybody_buys_once(&mut self) -> Vec<String> {
+        self.buying(async {}).await.1
+    }
+
     async fn buying<T>(&mut self, change: impl Future<Output = T>) -> (T, Vec<String>) {
         let before = self.bought();
         let over = Cell::new(false);
@@ -109,7 +114,7 @@ impl Market {
     }
 
     /// How many checkouts were answered with an order.
-    fn bought(&self) -> usize {
+    pub fn bought(&self) -> usize {
         self.buyers.iter().map(|buyer| buyer.account.acknowledged.len()).sum()
     }
 
