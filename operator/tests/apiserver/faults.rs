@@ -20,7 +20,7 @@ use self::plan::{Plan, Trace};
 use self::run::{End, run};
 use crate::chance::{is_deep, random};
 use crate::scene::config;
-use crate::snapshot::differences;
+use crate::snapshot::{differences, differences_now};
 
 /// Plans that run at the same time, mostly waiting for each other's controllers.
 const AT_ONCE: usize = 6;
@@ -64,12 +64,13 @@ fn plans(trace: &Trace) -> Vec<Plan> {
 async fn check(config: Config, reference: &End, plan: Plan) -> Vec<String> {
     let title = plan.to_string();
     let complain = |what: String| format!("{title}: {what}");
+    let compare = if plan.starts_over() { differences_now } else { differences };
     // A task of its own: a panic is a complaint about this plan and lets the others go on.
     let end = match tokio::spawn(run(config, Some(plan))).await {
         Ok((end, _)) => end,
         Err(panic) => return vec![complain(panic.to_string())],
     };
-    let mut complaints = differences(&reference.objects, &end.objects);
+    let mut complaints = compare(&reference.objects, &end.objects);
     let extra: BTreeSet<_> = end.changes.difference(&reference.changes).collect();
     complaints.extend(extra.into_iter().map(|change| format!("changed what the reference did not: {change}")));
     complaints.extend(end.complaints);

@@ -95,6 +95,11 @@ impl Plan {
         let write = trace.writes.choose(random).expect("a write");
         Self::AtWrite(write.clone(), *faults.choose(random).expect("a fault"))
     }
+
+    /// Whether another Shop takes the first one's place: its pods have never been replaced.
+    pub fn starts_over(&self) -> bool {
+        matches!(self, Self::AtWrite(_, WriteFault::Recreated))
+    }
 }
 
 impl fmt::Display for Plan {
