@@ -42,7 +42,8 @@ impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for Noting<S> {
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        if request.method() != http::Method::GET {
+        let (method, query) = (request.method(), request.uri().query().unwrap_or_default());
+        if method != http::Method::GET && !query.contains("dryRun=") {
             let line = format!("{} {}", request.method(), request.uri().path());
             self.writes.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
