@@ -30,10 +30,15 @@ pub(crate) fn is_away(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a statement failed by this constraint.
+#[must_use]
+pub fn violates(error: &sqlx::Error, constraint: &str) -> bool {
+    error.as_database_error().and_then(|error| error.constraint()) == Some(constraint)
+}
+
 /// Turns the violation of one named constraint into a fault of the caller's choice; every constraint has a name.
 pub fn on_constraint(error: sqlx::Error, constraint: &str, fault: impl FnOnce() -> Fault) -> Fault {
-    let violated = error.as_database_error().and_then(|error| error.constraint()) == Some(constraint);
-    if violated { fault().caused_by(error) } else { DbError(error).into() }
+    if violates(&error, constraint) { fault().caused_by(error) } else { DbError(error).into() }
 }
 
 #[cfg(test)]

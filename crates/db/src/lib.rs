@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use shop_core::World;
 use tokio::time::timeout;
 
-pub use error::{DbError, on_constraint};
+pub use error::{DbError, on_constraint, violates};
 pub use migrate::migrate;
 pub use pool::{Lease, Pool, Transaction};
 pub use repeat::repeat;

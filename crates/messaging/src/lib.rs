@@ -21,7 +21,7 @@ use sqlx::migrate::{Migration, Migrator};
 pub use broker::BrokerError;
 pub use consumer::{Consumer, Handler, consume};
 pub use event::{FORGET_AFTER, Incoming};
-pub use outbox::Outbox;
+pub use outbox::{Outbox, Outgoing};
 pub use relay::relay;
 pub use topology::declare;
 

@@ -16,7 +16,7 @@ use prometheus_client::{
 use shop_config::Url;
 use shop_db::{DbError, Pool};
 use shop_telemetry::{Carrier, metrics::Metrics};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field::Empty};
 use uuid::Uuid;
@@ -35,6 +35,8 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
+/// From one batch to the next. A batch of many costs little more than a batch of one, so what is written meanwhile goes together.
+const PACE: Duration = Duration::from_millis(5);
 /// A consumer that is just starting declares its queue soon; what the broker refuses needs a person.
 const UNROUTABLE_PAUSE: Duration = Duration::from_secs(1);
 const REFUSED_PAUSE: Duration = Duration::from_mins(1);
@@ -121,6 +123,7 @@ impl Relay {
         let mut singly = 0;
         while !shutdown.is_cancelled() {
             let limit = if singly > 0 { 1 } else { BATCH };
+            let next = Instant::now() + PACE;
             let batch = match shop_db::within(BATCH_TIMEOUT, Box::pin(self.publish_batch(&channel, limit))).await {
                 // The connection to the broker is as good as before.
                 Err(BrokerError::Database(error)) => {
@@ -151,7 +154,7 @@ impl Relay {
             poll = if batch.found > 0 { SHORTEST_POLL } else { (poll * 2).min(LONGEST_POLL) };
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = self.outbox.written() => {}
+                () = self.outbox.written() => sleep_until(next).await,
                 () = sleep(poll) => {}
             }
         }

@@ -25,7 +25,7 @@ const WATCH: Duration = Duration::from_millis(1500);
 
 /// Where outboxes, relays and captures are lost in other shops.
 const KNOWN: [(&str, &str, &str, Moment); 11] = [
-    ("order", "postgres", "COMMIT after INSERT INTO outbox", Moment::AnswerLost),
+    ("order", "postgres", "WITH attempt AS ( INSERT INTO order_attempts", Moment::AnswerLost),
     ("order", "rabbitmq", "publish order.created", Moment::Before),
     ("order", "rabbitmq", "publish order.created", Moment::AnswerLost),
     ("payment", "postgres", "INSERT INTO mock_charges", Moment::Before),

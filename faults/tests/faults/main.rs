@@ -15,7 +15,7 @@
 //! | 10 | the broker is away | `a_broker_that_is_away_refuses_no_checkout_and_loses_no_event` |
 //! | 11 | the broker reads nothing more | `a_blocked_relay_lets_go_of_the_outbox_keeps_its_connection_and_goes_on_when_it_may` |
 //! | 12 | poison | `poison_is_parked_with_its_reason_while_other_messages_flow`, `a_message_of_the_next_major_version_is_parked_and_holds_nobody_up` |
-//! | 13 | PostgreSQL breaks off | `a_commit_whose_answer_is_lost_is_found_again_and_not_repeated`, `a_database_that_drops_every_connection_again_and_again_delays_orders_and_breaks_none` |
+//! | 13 | PostgreSQL breaks off | `what_is_written_and_its_answer_lost_is_found_again_and_not_repeated`, `a_database_that_drops_every_connection_again_and_again_delays_orders_and_breaks_none` |
 //! | 14 | PostgreSQL is slow | `a_disk_that_is_slow_to_commit_delays_orders_and_never_the_answer_that_they_are_delayed`, `a_locked_row_holds_up_its_own_product_and_nothing_else`, `an_order_whose_row_is_locked_waits_alone`, `a_transaction_that_is_left_open_in_every_database_holds_up_nothing` |
 //! | 15 | PostgreSQL's disk is full | `a_full_disk_is_a_503_without_half_an_order_and_recovers_by_itself`, `a_full_disk_where_orders_are_paid_and_shipped_holds_them_up_and_loses_none` |
 //! | 16 | Redis forgets, or is away | `a_redis_that_forgets_everything_empties_carts_and_leaves_orders_alone`, `a_cart_without_redis_says_try_again_and_orders_go_on` |

@@ -16,18 +16,27 @@ use crate::harness::{
 };
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_is_found_again_and_not_repeated() {
+async fn what_is_written_and_its_answer_lost_is_found_again_and_not_repeated() {
     let shop = Shop::open(Settings::default()).await;
     let product = shop.product("Kettle", 1999, 100).await;
-    for service in ["order", "product", "payment", "delivery"] {
-        let step = "COMMIT after INSERT INTO outbox";
+    let steps = [
+        ("order", "WITH attempt AS ( INSERT INTO order_attempts"),
+        ("order", "WITH moved AS ( UPDATE orders"),
+        ("product", "WITH opened AS ( INSERT INTO reservations"),
+        ("product", "WITH moved AS ( UPDATE reservations"),
+        ("payment", "WITH heard AS ( INSERT INTO inbox"),
+        ("payment", "WITH saved AS ( UPDATE payments"),
+        ("delivery", "WITH heard AS ( INSERT INTO inbox"),
+        ("delivery", "WITH saved AS ( UPDATE deliveries"),
+    ];
+    for (service, step) in steps {
         let link = shop.member(service).link("postgres");
-        link.trap(Trap { step: step.to_owned(), nth: 1, moment: Moment::AnswerLost, kills: false });
+        let lost = link.trap(Trap { step: step.to_owned(), nth: 1, moment: Moment::AnswerLost, kills: false });
         shop.order(product, "London").await;
-        link.reset();
+        timeout(Duration::from_mins(1), lost.notified()).await.expect(step);
     }
     let books = shop.settles().await;
-    assert_eq!(books.orders.iter().filter(|order| order.status == "DELIVERED").count(), 4);
+    assert_eq!(books.orders.iter().filter(|order| order.status == "DELIVERED").count(), steps.len());
 }
 
 #[tokio::test]

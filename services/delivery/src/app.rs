@@ -1,14 +1,16 @@
 //! What the delivery service does, one transaction each.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use shop_core::{Fault, World};
 use shop_db::{DbError, Pool, Wake, Work, Worker};
-use shop_messaging::{Incoming, Outbox, inbox};
+use shop_messaging::{Incoming, Outbox, Outgoing, inbox};
 use shop_proto::events::{DeliveryDelivered, DeliveryFailed, DeliveryShipped};
 use shop_telemetry::Carrier;
-use sqlx::PgConnection;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -42,14 +44,12 @@ impl Deliveries {
 
     /// An order was paid: its delivery is recorded, once, and shipped later by the worker.
     pub async fn open(&self, event: &Incoming, order_id: Uuid, address: Address) -> Result<(), Fault> {
-        let mut tx = self.pool.begin().await.map_err(DbError)?;
-        let Some(now) = inbox::first_time(&mut tx, event.id).await.map_err(DbError)? else {
+        let Some(now) = inbox::unheard(&self.pool, event.id).await.map_err(DbError)? else {
             return Ok(());
         };
         event.check_remembered(now)?;
         let delivery = Delivery::pending(self.world.id(), order_id, address, now);
-        store::insert(&mut tx, &Delivery { trace: Carrier::current(), ..delivery }).await?;
-        tx.commit().await.map_err(DbError)?;
+        store::open(&self.pool, event.id, &Delivery { trace: Carrier::current(), ..delivery }).await?;
         self.wake.wake();
         Ok(())
     }
@@ -57,14 +57,20 @@ impl Deliveries {
     /// An order was canceled: nothing is shipped for it any more, and what was shipped is called back.
     pub async fn cancel(&self, event: Uuid, order_id: Uuid) -> Result<(), DbError> {
         let mut tx = self.pool.begin().await?;
-        let Some(now) = inbox::first_time(&mut tx, event).await? else {
+        let Some(now) = inbox::unheard(&mut *tx, event).await? else {
             return Ok(());
         };
         let never = Delivery::never(self.world.id(), order_id, now);
-        if !store::insert(&mut tx, &never).await? {
-            let (mut delivery, _) = store::lock(&mut tx, order_id).await?;
-            delivery.cancel(now, Carrier::current());
-            store::save(&mut tx, &delivery).await?;
+        if !store::open(&mut *tx, event, &never).await? {
+            // Somebody may move it at the same time.
+            loop {
+                let before = store::find(&mut *tx, order_id).await?;
+                let mut after = before.clone();
+                after.cancel(now, Carrier::current());
+                if store::save(&mut *tx, &before, &after, &[]).await? {
+                    break;
+                }
+            }
         }
         tx.commit().await?;
         self.wake.wake();
@@ -93,32 +99,36 @@ impl Deliveries {
         })
     }
 
-    async fn settle(&self, order_id: Uuid, outcome: Outcome) -> Result<(), DbError> {
-        let mut tx = self.pool.begin().await?;
-        let (mut delivery, now) = store::lock(&mut tx, order_id).await?;
-        let Some(announcements) = delivery.settle(outcome, now) else { return Ok(()) };
-        store::save(&mut tx, &delivery).await?;
-        for announcement in announcements {
-            self.announce(&mut tx, &delivery, announcement).await?;
+    /// Writes what the carrier answered to `claimed`. What it answered to somebody whose lease is over counts for nothing:
+    /// whoever has the lease now asks it again, and may have asked for the opposite.
+    async fn settle(&self, claimed: Delivery, outcome: Outcome, now: Timestamp) -> Result<(), DbError> {
+        let lease = claimed.due_at;
+        let mut before = claimed;
+        while before.due_at == lease {
+            let mut after = before.clone();
+            let Some(announcements) = after.settle(outcome.clone(), now) else { break };
+            let told: sqlx::Result<Vec<Outgoing>> =
+                announcements.into_iter().map(|what| self.announcement(&after, what)).collect();
+            if store::save(&self.pool, &before, &after, &told?).await? {
+                self.outbox.wake();
+                self.wake.wake();
+                break;
+            }
+            // The order was canceled while the carrier was asked, or the lease is over.
+            before = store::find(&self.pool, before.order_id).await?;
         }
-        tx.commit().await?;
-        self.outbox.wake();
-        self.wake.wake();
         Ok(())
     }
 
-    async fn announce(&self, tx: &mut PgConnection, delivery: &Delivery, what: Announcement) -> sqlx::Result<()> {
+    fn announcement(&self, delivery: &Delivery, what: Announcement) -> sqlx::Result<Outgoing> {
         let (order_id, delivery_id) = (delivery.order_id.to_string(), delivery.id.to_string());
+        let world = &*self.world;
         match what {
-            Announcement::Shipped => {
-                self.outbox.push(tx, &DeliveryShipped { order_id, delivery_id }, &*self.world).await
-            }
-            Announcement::Delivered => {
-                self.outbox.push(tx, &DeliveryDelivered { order_id, delivery_id }, &*self.world).await
-            }
+            Announcement::Shipped => Outgoing::new(&DeliveryShipped { order_id, delivery_id }, world),
+            Announcement::Delivered => Outgoing::new(&DeliveryDelivered { order_id, delivery_id }, world),
             Announcement::Failed => {
                 let reason = delivery.reason.clone().unwrap_or_default();
-                self.outbox.push(tx, &DeliveryFailed { order_id, delivery_id, reason }, &*self.world).await
+                Outgoing::new(&DeliveryFailed { order_id, delivery_id, reason }, world)
             }
         }
     }
@@ -128,7 +138,7 @@ impl Work for Deliveries {
     const TABLE: &'static str = "deliveries";
     type Row = Delivery;
 
-    async fn step(&self, delivery: Delivery, _now: Timestamp) -> Result<(), Fault> {
+    async fn step(&self, delivery: Delivery, now: Timestamp) -> Result<(), Fault> {
         let Some(step) = delivery.next_step() else { return Ok(()) };
         let name = match step {
             Step::Ship => "ship parcel",
@@ -138,8 +148,9 @@ impl Work for Deliveries {
         let span = tracing::info_span!("delivery", otel.name = name, delivery.id = %delivery.id, order.id = %delivery.order_id);
         delivery.trace.parent_of(&span);
         async {
+            let asked = Instant::now();
             let outcome = self.ask(step, &delivery).await?;
-            Ok(self.settle(delivery.order_id, outcome).await?)
+            Ok(self.settle(delivery, outcome, now + asked.elapsed()).await?)
         }
         .instrument(span)
         .await

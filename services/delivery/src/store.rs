@@ -1,11 +1,10 @@
 //! The table of deliveries, one function a query.
 
-use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shop_db::{DbError, Served};
-use shop_messaging::FORGET_AFTER;
+use shop_messaging::{FORGET_AFTER, Outgoing, outbox_rows};
 use shop_telemetry::Carrier;
-use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow, types::Json};
+use sqlx::{FromRow, PgExecutor, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{Address, Delivery, State};
@@ -59,12 +58,16 @@ impl FromRow<'_, PgRow> for Delivery {
     }
 }
 
-/// Inserts the delivery of an order, unless the order has one: then `false`. Waits for whoever is inserting it.
-pub(crate) async fn insert(tx: &mut PgConnection, delivery: &Delivery) -> Result<bool, DbError> {
+/// Writes that `event` was handled, and the delivery of an order, unless the order has one: then `false`. Nothing at all is
+/// written when the event was handled before. Waits for whoever is inserting the delivery.
+pub(crate) async fn open(executor: impl PgExecutor<'_>, event: Uuid, delivery: &Delivery) -> Result<bool, DbError> {
     let done = sqlx::query(
-        "INSERT INTO deliveries (id, order_id, state, address, canceled_at, reason, trace, attempts, due_at,
+        "WITH heard AS (
+             INSERT INTO inbox (event_id, handled_at) VALUES ($10, now()) ON CONFLICT DO NOTHING RETURNING event_id
+         )
+         INSERT INTO deliveries (id, order_id, state, address, canceled_at, reason, trace, attempts, due_at,
                                  created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), now())
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now(), now() FROM heard
          ON CONFLICT ON CONSTRAINT deliveries_order_id_key DO NOTHING",
     )
     .bind(delivery.id)
@@ -76,38 +79,53 @@ pub(crate) async fn insert(tx: &mut PgConnection, delivery: &Delivery) -> Result
     .bind(Json(&delivery.trace))
     .bind(delivery.attempts)
     .bind(delivery.due_at.map(jiff::Timestamp::to_sqlx))
-    .execute(tx)
+    .bind(event)
+    .execute(executor)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// The delivery of an order, locked until the transaction ends, and the time.
-pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<(Delivery, Timestamp), DbError> {
-    let row = sqlx::query(
-        "SELECT id, order_id, state, address, canceled_at, reason, trace, attempts, due_at, now() AS now
-         FROM deliveries WHERE order_id = $1 FOR UPDATE",
+/// The delivery of an order as it is now.
+pub(crate) async fn find(executor: impl PgExecutor<'_>, order_id: Uuid) -> Result<Delivery, DbError> {
+    Ok(sqlx::query_as(
+        "SELECT id, order_id, state, address, canceled_at, reason, trace, attempts, due_at
+         FROM deliveries WHERE order_id = $1",
     )
     .bind(order_id)
-    .fetch_one(tx)
-    .await?;
-    Ok((Delivery::from_row(&row)?, row.try_get::<jiff_sqlx::Timestamp, _>("now")?.to_jiff()))
+    .fetch_one(executor)
+    .await?)
 }
 
-/// Writes what can change of a delivery that is locked.
-pub(crate) async fn save(tx: &mut PgConnection, delivery: &Delivery) -> Result<(), DbError> {
-    sqlx::query(
-        "UPDATE deliveries SET state = $2, canceled_at = $3, reason = $4, trace = $5, attempts = $6, due_at = $7,
-                               updated_at = now()
-         WHERE id = $1",
-    )
-    .bind(delivery.id)
-    .bind(delivery.state.as_str())
-    .bind(delivery.canceled_at.map(jiff::Timestamp::to_sqlx))
-    .bind(&delivery.reason)
-    .bind(Json(&delivery.trace))
-    .bind(delivery.attempts)
-    .bind(delivery.due_at.map(jiff::Timestamp::to_sqlx))
-    .execute(tx)
-    .await?;
-    Ok(())
+/// Writes what can change of a delivery, and what is told of it; `false`, and nothing is written, when it is no longer as it
+/// was `before`.
+pub(crate) async fn save(
+    executor: impl PgExecutor<'_>,
+    before: &Delivery,
+    after: &Delivery,
+    told: &[Outgoing],
+) -> Result<bool, DbError> {
+    let statement = concat!(
+        "WITH saved AS (
+             UPDATE deliveries SET state = $2, canceled_at = $3, reason = $4, trace = $5, attempts = $6, due_at = $7,
+                                   updated_at = now()
+             WHERE id = $1 AND state = $8 AND canceled_at IS NOT DISTINCT FROM $9 AND due_at IS NOT DISTINCT FROM $10
+             RETURNING id
+         ), told AS (",
+        outbox_rows!("$11", "saved"),
+        ") SELECT EXISTS (SELECT FROM saved)"
+    );
+    Ok(sqlx::query_scalar(statement)
+        .bind(after.id)
+        .bind(after.state.as_str())
+        .bind(after.canceled_at.map(jiff::Timestamp::to_sqlx))
+        .bind(&after.reason)
+        .bind(Json(&after.trace))
+        .bind(after.attempts)
+        .bind(after.due_at.map(jiff::Timestamp::to_sqlx))
+        .bind(before.state.as_str())
+        .bind(before.canceled_at.map(jiff::Timestamp::to_sqlx))
+        .bind(before.due_at.map(jiff::Timestamp::to_sqlx))
+        .bind(Json(told))
+        .fetch_one(executor)
+        .await?)
 }

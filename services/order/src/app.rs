@@ -9,9 +9,9 @@ use std::{sync::Arc, time::Duration};
 use shop_auth::Caller;
 use shop_core::{Currency, World};
 use shop_db::Pool;
-use shop_messaging::{Outbox, inbox};
+use shop_messaging::{Outbox, Outgoing};
 use shop_proto::events::{OrderCanceled, OrderDelivered, OrderPaid, OrderShipped, ShippingAddress};
-use sqlx::PgConnection;
+use sqlx::PgExecutor;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ pub use views::{Listed, OrderView};
 
 use crate::{
     catalog::Catalog,
-    domain::{Decision, Event, Move, Order, Status, decide},
+    domain::{Decision, Event, Move, Order, State, Status, decide},
     error::Error,
     events::Notice,
     metrics::OrderMetrics,
@@ -53,11 +53,12 @@ impl Orders {
         let mut tx = self.pool.begin().await?;
         let found = store::lock(&mut tx, id).await?;
         let order = found.filter(|order| order.user_id == caller.id).ok_or(Error::NotFound)?;
-        let decision = self.apply(&mut tx, &order, Event::CancelRequested).await?;
+        let decision = decide(order.state(), Event::CancelRequested);
         if decision == Decision::Refused {
             return Err(Error::NotCancelable(order.status));
         }
-        let after = store::order_of(&mut tx, id, caller.id).await?.ok_or(Error::NotFound)?;
+        self.advance(&mut *tx, &order, &decision, None).await?;
+        let after = store::order_of(&mut *tx, id, caller.id).await?.ok_or(Error::NotFound)?;
         tx.commit().await?;
         self.committed(Event::CancelRequested, &decision);
         Ok(after)
@@ -65,17 +66,21 @@ impl Orders {
 
     /// A neighbour tells what happened to an order.
     pub async fn hear(&self, notice: &Notice) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        if inbox::first_time(&mut tx, notice.id).await?.is_none() {
-            self.metrics.duplicate(notice.event);
-            return Ok(());
+        loop {
+            let found = store::addressed(&self.pool, notice.order, notice.id).await?;
+            let store::Addressed { order, heard } = found.ok_or_else(|| notice.about_nothing())?;
+            if heard {
+                self.metrics.duplicate(notice.event);
+                return Ok(());
+            }
+            notice.check_amount(&order)?;
+            let decision = decide(order.state(), notice.event);
+            if self.advance(&self.pool, &order, &decision, Some(notice.id)).await? {
+                self.committed(notice.event, &decision);
+                return Ok(());
+            }
+            // Somebody else has moved it since, and there are only so many moves.
         }
-        let order = store::lock(&mut tx, notice.order).await?.ok_or_else(|| notice.about_nothing())?;
-        notice.check_amount(&order)?;
-        let decision = self.apply(&mut tx, &order, notice.event).await?;
-        tx.commit().await?;
-        self.committed(notice.event, &decision);
-        Ok(())
     }
 
     /// Cancels orders that were not paid in time; `true` when there may be more. Any number of replicas may do it at once.
@@ -86,7 +91,9 @@ impl Orders {
         for order in &expired {
             let span = tracing::info_span!("expire order", otel.kind = "internal", order.id = %order.id);
             order.trace.parent_of(&span);
-            decisions.push(self.apply(&mut tx, order, Event::Expired).instrument(span).await?);
+            let decision = decide(order.state(), Event::Expired);
+            self.advance(&mut *tx, order, &decision, None).instrument(span).await?;
+            decisions.push(decision);
         }
         tx.commit().await?;
         for decision in &decisions {
@@ -95,34 +102,37 @@ impl Orders {
         Ok(i64::try_from(expired.len()) == Ok(EXPIRY_BATCH))
     }
 
-    /// Moves a locked order as the state machine says, with history and events.
-    async fn apply(&self, tx: &mut PgConnection, order: &Order, event: Event) -> Result<Decision, Error> {
-        let decision = decide(order.state(), event);
-        match &decision {
-            Decision::Moves(moves) => {
-                for step in moves {
-                    store::record(tx, order.id, *step).await?;
-                    self.announce(tx, order, *step).await?;
-                }
-            }
-            Decision::Payment(payment) => store::set_payment(tx, order.id, *payment).await?,
-            Decision::Ignored | Decision::Refused => {}
-        }
-        Ok(decision)
+    /// Moves an order as the state machine decided when it was `order`; `false` when it is not any more.
+    async fn advance(
+        &self,
+        executor: impl PgExecutor<'_>,
+        order: &Order,
+        decision: &Decision,
+        because: Option<Uuid>,
+    ) -> Result<bool, Error> {
+        let (to, steps) = match decision {
+            Decision::Moves(steps) => (steps.last().map_or(order.state(), |step| step.state()), steps.clone()),
+            Decision::Payment(payment) => (State { payment: *payment, ..order.state() }, Vec::new()),
+            Decision::Ignored | Decision::Refused => (order.state(), Vec::new()),
+        };
+        let events: sqlx::Result<Vec<Outgoing>> =
+            steps.iter().filter_map(|step| self.announcement(order, *step)).collect();
+        let change = store::Change { to, steps, events: events? };
+        Ok(store::advance(executor, order, &change, because).await?)
     }
 
-    async fn announce(&self, tx: &mut PgConnection, order: &Order, step: Move) -> sqlx::Result<()> {
+    fn announcement(&self, order: &Order, step: Move) -> Option<sqlx::Result<Outgoing>> {
         let (order_id, user_id) = (order.id.to_string(), order.user_id.to_string());
         let world = &*self.world;
         match step.to {
             // A new order is announced with its lines, by `create`; that its payment has begun, payment itself told.
-            Status::Created | Status::Pending => Ok(()),
-            Status::Paid => self.outbox.push(tx, &paid(order), world).await,
-            Status::Shipped => self.outbox.push(tx, &OrderShipped { order_id, user_id }, world).await,
-            Status::Delivered => self.outbox.push(tx, &OrderDelivered { order_id, user_id }, world).await,
+            Status::Created | Status::Pending => None,
+            Status::Paid => Some(Outgoing::new(&paid(order), world)),
+            Status::Shipped => Some(Outgoing::new(&OrderShipped { order_id, user_id }, world)),
+            Status::Delivered => Some(Outgoing::new(&OrderDelivered { order_id, user_id }, world)),
             Status::Canceled => {
                 let reason = step.reason.as_str().to_owned();
-                self.outbox.push(tx, &OrderCanceled { order_id, user_id, reason }, world).await
+                Some(Outgoing::new(&OrderCanceled { order_id, user_id, reason }, world))
             }
         }
     }

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Currency;
 use shop_db::{Served, idempotency};
-use sqlx::{FromRow, PgConnection};
+use shop_messaging::{Outgoing, outbox_rows};
+use sqlx::{FromRow, PgConnection, PgExecutor, types::Json};
 use uuid::Uuid;
 
-use crate::domain::{Cursor, Line, Move, Order, Page, PaymentStatus, Refusal, Status};
+use crate::domain::{Cursor, Line, Move, Order, Page, Reason, Refusal, State, Status};
 
 // Columns are named: a migration that adds one must not break the statements that running processes have prepared.
 macro_rules! order_columns {
@@ -89,35 +90,57 @@ pub struct SoldLine {
     pub line: Line,
 }
 
+/// An order that somebody tells something about.
+#[derive(Clone, Debug, FromRow)]
+pub struct Addressed {
+    /// The order.
+    #[sqlx(flatten)]
+    pub order: Order,
+    /// Whether it was told before.
+    pub heard: bool,
+}
+
+/// What becomes of an order, and what the others hear of it.
+#[derive(Debug)]
+pub struct Change {
+    /// Where it comes to.
+    pub to: State,
+    /// By which steps.
+    pub steps: Vec<Move>,
+    /// What is told.
+    pub events: Vec<Outgoing>,
+}
+
 /// What is known of `order`, if anything.
-pub async fn attempt(connection: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Attempt>> {
+pub async fn attempt(executor: impl PgExecutor<'_>, order: Uuid) -> sqlx::Result<Option<Attempt>> {
     let row: Option<(Uuid, Option<String>)> =
         sqlx::query_as("SELECT user_id, refusal FROM order_attempts WHERE order_id = $1")
             .bind(order)
-            .fetch_optional(connection)
+            .fetch_optional(executor)
             .await?;
     let Some((user_id, refusal)) = row else { return Ok(None) };
     let refusal = refusal.map(Refusal::try_from).transpose().map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok(Some(Attempt { user_id, refusal }))
 }
 
-/// Takes the order id, writes the order with its lines and says when that was; `None` when the id is taken. Unless it is paid,
-/// it expires so long afterwards. Waits for whoever is taking the id.
+/// Takes the order id, writes the order with its lines and what is told of it, and says when that was; `None` when the id is
+/// taken. Unless it is paid it expires so long afterwards, and the database alone knows when that is: it completes the event.
+/// Waits for whoever is taking the id.
 pub async fn place(
-    tx: &mut PgConnection,
+    executor: impl PgExecutor<'_>,
     order: &Order,
     lines: &[Line],
     unpaid: Duration,
-    reason: &str,
+    created: Outgoing,
 ) -> sqlx::Result<Option<Timestamp>> {
-    let placed_at: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(
+    let placed_at: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(concat!(
         "WITH attempt AS (
              INSERT INTO order_attempts (order_id, user_id, at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING RETURNING order_id
          ), placed AS (
              INSERT INTO orders (id, user_id, created_at, status, payment_status, total_minor, currency, full_name, phone,
                                  city, street, trace, expires_at)
              SELECT order_id, $2, now(), $3, $4, $5, $6, $7, $8, $9, $10, $11, now() + $12 FROM attempt
-             RETURNING id, created_at
+             RETURNING id, created_at, expires_at
          ), history AS (
              INSERT INTO order_history (order_id, status, reason, at) SELECT id, $3, $13, created_at FROM placed
          ), lines AS (
@@ -126,9 +149,10 @@ pub async fn place(
              SELECT id, created_at, sold.line, product, seller, name, image, price, quantity FROM placed,
                  unnest($14::uuid[], $15::uuid[], $16::text[], $17::text[], $18::bigint[], $19::integer[]) WITH ORDINALITY
                      AS sold (product, seller, name, image, price, quantity, line)
-         )
-         SELECT created_at FROM placed",
-    )
+         ), told AS (",
+        outbox_rows!("$20", "placed", "event.payload || jsonb_build_object('expiresAt', placed.expires_at)"),
+        ") SELECT created_at FROM placed"
+    ))
     .bind(order.id)
     .bind(order.user_id)
     .bind(order.status.as_str())
@@ -141,14 +165,15 @@ pub async fn place(
     .bind(&order.address.street)
     .bind(&order.trace)
     .bind(unpaid)
-    .bind(reason)
+    .bind(Reason::Placed.as_str())
     .bind(lines.iter().map(|line| line.product_id).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.seller_id).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.product_name.as_str()).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.image_url.as_str()).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.unit_price_minor).collect::<Vec<_>>())
     .bind(lines.iter().map(|line| line.quantity).collect::<Vec<_>>())
-    .fetch_optional(tx)
+    .bind(Json([created]))
+    .fetch_optional(executor)
     .await?;
     Ok(placed_at.map(jiff_sqlx::Timestamp::to_jiff))
 }
@@ -167,11 +192,11 @@ pub async fn refuse(tx: &mut PgConnection, order: Uuid, user: Uuid, refusal: Ref
 }
 
 /// One order of `user`.
-pub async fn order_of(connection: &mut PgConnection, order: Uuid, user: Uuid) -> sqlx::Result<Option<Order>> {
+pub async fn order_of(executor: impl PgExecutor<'_>, order: Uuid, user: Uuid) -> sqlx::Result<Option<Order>> {
     sqlx::query_as(concat!("SELECT ", order_columns!(), " FROM orders WHERE id = $1 AND user_id = $2"))
         .bind(order)
         .bind(user)
-        .fetch_optional(connection)
+        .fetch_optional(executor)
         .await
 }
 
@@ -181,6 +206,19 @@ pub async fn lock(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Ord
         .bind(order)
         .fetch_optional(tx)
         .await
+}
+
+/// One order as it is now, and whether `event` was heard.
+pub async fn addressed(executor: impl PgExecutor<'_>, order: Uuid, event: Uuid) -> sqlx::Result<Option<Addressed>> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        order_columns!(),
+        ", EXISTS (SELECT FROM inbox WHERE event_id = $2) AS heard FROM orders WHERE id = $1"
+    ))
+    .bind(order)
+    .bind(event)
+    .fetch_optional(executor)
+    .await
 }
 
 /// Up to `limit` orders that were not paid in time and that nobody else is moving.
@@ -196,29 +234,41 @@ pub async fn lock_expired(tx: &mut PgConnection, limit: i64) -> sqlx::Result<Vec
     .await
 }
 
-/// Writes one step and its line of history.
-pub async fn record(tx: &mut PgConnection, order: Uuid, step: Move) -> sqlx::Result<()> {
-    sqlx::query(
-        "WITH moved AS (UPDATE orders SET status = $2, payment_status = $3 WHERE id = $1 RETURNING id)
-         INSERT INTO order_history (order_id, status, reason, at) SELECT id, $2, $4, now() FROM moved",
-    )
-    .bind(order)
-    .bind(step.to.as_str())
-    .bind(step.payment.as_str())
-    .bind(step.reason.as_str())
-    .execute(tx)
-    .await
-    .map(|_| ())
-}
-
-/// Writes where the money is.
-pub async fn set_payment(tx: &mut PgConnection, order: Uuid, payment: PaymentStatus) -> sqlx::Result<()> {
-    sqlx::query("UPDATE orders SET payment_status = $2 WHERE id = $1")
-        .bind(order)
+/// Moves an order on, with its history, what is told of it and the event on which it moves; `false`, and nothing is written,
+/// when it is no longer as it was read. An error, and nothing is written, when a copy of the event was faster.
+pub async fn advance(
+    executor: impl PgExecutor<'_>,
+    order: &Order,
+    change: &Change,
+    because: Option<Uuid>,
+) -> sqlx::Result<bool> {
+    let statement = concat!(
+        "WITH moved AS (
+             UPDATE orders SET status = $4, payment_status = $5 WHERE id = $1 AND status = $2 AND payment_status = $3
+             RETURNING id
+         ), heard AS (
+             INSERT INTO inbox (event_id, handled_at) SELECT $6::uuid, now() FROM moved WHERE $6::uuid IS NOT NULL
+         ), history AS (
+             INSERT INTO order_history (order_id, status, reason, at)
+             SELECT id, step.status, step.reason, now() FROM moved, unnest($7::text[], $8::text[]) WITH ORDINALITY
+                 AS step (status, reason, number) ORDER BY step.number
+         ), told AS (",
+        outbox_rows!("$9", "moved"),
+        ") SELECT EXISTS (SELECT FROM moved)"
+    );
+    let State { status, payment } = order.state();
+    sqlx::query_scalar(statement)
+        .bind(order.id)
+        .bind(status.as_str())
         .bind(payment.as_str())
-        .execute(tx)
+        .bind(change.to.status.as_str())
+        .bind(change.to.payment.as_str())
+        .bind(because)
+        .bind(change.steps.iter().map(|step| step.to.as_str()).collect::<Vec<_>>())
+        .bind(change.steps.iter().map(|step| step.reason.as_str()).collect::<Vec<_>>())
+        .bind(Json(&change.events))
+        .fetch_one(executor)
         .await
-        .map(|_| ())
 }
 
 /// How an order came to where it is.

@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use shop_core::{Currency, Fault, Money, World};
 use shop_db::{DbError, Pool, Wake, Work, Worker};
-use shop_messaging::{Incoming, Outbox, inbox};
+use shop_messaging::{Incoming, Outbox, Outgoing, inbox};
 use shop_proto::events::{PaymentFailed, PaymentPending, PaymentRefunded, PaymentSucceeded};
 use shop_telemetry::Carrier;
-use sqlx::PgConnection;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -55,8 +54,7 @@ impl Payments {
 
     /// An order was made: its payment is recorded, once, and captured later by the worker.
     pub async fn open(&self, event: &Incoming, due: Due) -> Result<(), Fault> {
-        let mut tx = self.pool.begin().await.map_err(DbError)?;
-        let Some(now) = inbox::first_time(&mut tx, event.id).await.map_err(DbError)? else {
+        let Some(now) = inbox::unheard(&self.pool, event.id).await.map_err(DbError)? else {
             return Ok(());
         };
         event.check_remembered(now)?;
@@ -65,11 +63,9 @@ impl Payments {
             trace: Carrier::current(),
             ..Payment::pending(self.world.id(), due.order_id, due.amount, self.currency.to_string(), now)
         };
-        if store::insert(&mut tx, &payment).await? {
-            let pending = PaymentPending { order_id: payment.order_id.to_string(), payment_id: payment.id.to_string() };
-            self.outbox.push(&mut tx, &pending, &*self.world).await.map_err(DbError)?;
-        }
-        tx.commit().await.map_err(DbError)?;
+        let pending = PaymentPending { order_id: payment.order_id.to_string(), payment_id: payment.id.to_string() };
+        let told = Outgoing::new(&pending, &*self.world).map_err(DbError)?;
+        store::open(&self.pool, event.id, &payment, &[told]).await?;
         self.outbox.wake();
         self.wake.wake();
         Ok(())
@@ -78,14 +74,20 @@ impl Payments {
     /// An order was canceled: nothing is captured for it any more, and what was captured goes back.
     pub async fn cancel(&self, event: Uuid, order_id: Uuid) -> Result<(), DbError> {
         let mut tx = self.pool.begin().await?;
-        let Some(now) = inbox::first_time(&mut tx, event).await? else {
+        let Some(now) = inbox::unheard(&mut *tx, event).await? else {
             return Ok(());
         };
         let never = Payment::never(self.world.id(), order_id, now);
-        if !store::insert(&mut tx, &never).await? {
-            let (mut payment, _) = store::lock(&mut tx, order_id).await?;
-            payment.cancel(now, Carrier::current());
-            store::save(&mut tx, &payment).await?;
+        if !store::open(&mut *tx, event, &never, &[]).await? {
+            // Somebody may move it at the same time.
+            loop {
+                let before = store::find(&mut *tx, order_id).await?;
+                let mut after = before.clone();
+                after.cancel(now, Carrier::current());
+                if store::save(&mut *tx, &before, &after, &[]).await? {
+                    break;
+                }
+            }
         }
         tx.commit().await?;
         self.wake.wake();
@@ -113,40 +115,41 @@ impl Payments {
         }
     }
 
-    /// Writes what the provider answered. What it answered to somebody whose lease is over counts for nothing: whoever has
-    /// the lease now asks it again, and may have asked for the opposite.
-    async fn settle(&self, claimed: &Payment, outcome: Outcome) -> Result<(), DbError> {
-        let mut tx = self.pool.begin().await?;
-        let (mut payment, now) = store::lock(&mut tx, claimed.order_id).await?;
-        if payment.due_at != claimed.due_at {
-            return Ok(());
+    /// Writes what the provider answered to `claimed`. What it answered to somebody whose lease is over counts for nothing:
+    /// whoever has the lease now asks it again, and may have asked for the opposite.
+    async fn settle(&self, claimed: Payment, outcome: Outcome, now: Timestamp) -> Result<(), DbError> {
+        let lease = claimed.due_at;
+        let mut before = claimed;
+        while before.due_at == lease {
+            let mut after = before.clone();
+            let Some(announcements) = after.settle(outcome.clone(), now) else { break };
+            let told: sqlx::Result<Vec<Outgoing>> =
+                announcements.into_iter().map(|what| self.announcement(&after, what)).collect();
+            if store::save(&self.pool, &before, &after, &told?).await? {
+                self.outbox.wake();
+                self.wake.wake();
+                break;
+            }
+            // The order was canceled while the provider was asked, or the lease is over.
+            before = store::find(&self.pool, before.order_id).await?;
         }
-        let Some(announcements) = payment.settle(outcome, now) else { return Ok(()) };
-        store::save(&mut tx, &payment).await?;
-        for announcement in announcements {
-            self.announce(&mut tx, &payment, announcement).await?;
-        }
-        tx.commit().await?;
-        self.outbox.wake();
-        self.wake.wake();
         Ok(())
     }
 
-    async fn announce(&self, tx: &mut PgConnection, payment: &Payment, what: Announcement) -> sqlx::Result<()> {
+    fn announcement(&self, payment: &Payment, what: Announcement) -> sqlx::Result<Outgoing> {
         let (order_id, payment_id) = (payment.order_id.to_string(), payment.id.to_string());
         let (amount_minor, currency) = (payment.amount.0, payment.currency.clone());
+        let world = &*self.world;
         match what {
             Announcement::Succeeded => {
-                let event = PaymentSucceeded { order_id, payment_id, amount_minor, currency };
-                self.outbox.push(tx, &event, &*self.world).await
+                Outgoing::new(&PaymentSucceeded { order_id, payment_id, amount_minor, currency }, world)
             }
             Announcement::Failed => {
                 let reason = payment.reason.clone().unwrap_or_default();
-                self.outbox.push(tx, &PaymentFailed { order_id, payment_id, reason }, &*self.world).await
+                Outgoing::new(&PaymentFailed { order_id, payment_id, reason }, world)
             }
             Announcement::Refunded => {
-                let event = PaymentRefunded { order_id, payment_id, amount_minor, currency };
-                self.outbox.push(tx, &event, &*self.world).await
+                Outgoing::new(&PaymentRefunded { order_id, payment_id, amount_minor, currency }, world)
             }
         }
     }
@@ -167,7 +170,7 @@ impl Work for Payments {
         payment.trace.parent_of(&span);
         async {
             let outcome = self.ask(step, &payment).await?;
-            Ok(self.settle(&payment, outcome).await?)
+            Ok(self.settle(payment, outcome, now).await?)
         }
         .instrument(span)
         .await

@@ -1,12 +1,11 @@
 //! The table of payments, one function a query.
 
-use jiff::Timestamp;
 use jiff_sqlx::ToSqlx as _;
 use shop_core::Money;
 use shop_db::{DbError, Served};
-use shop_messaging::FORGET_AFTER;
+use shop_messaging::{FORGET_AFTER, Outgoing, outbox_rows};
 use shop_telemetry::Carrier;
-use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow, types::Json};
+use sqlx::{FromRow, PgExecutor, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
 use crate::domain::{Payment, State};
@@ -67,58 +66,85 @@ impl FromRow<'_, PgRow> for Payment {
     }
 }
 
-/// Inserts the payment of an order, unless the order has one: then `false`. Waits for whoever is inserting it.
-pub(crate) async fn insert(tx: &mut PgConnection, payment: &Payment) -> Result<bool, DbError> {
-    let done = sqlx::query(
-        "INSERT INTO payments (id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace,
-                               attempts, due_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), now())
-         ON CONFLICT ON CONSTRAINT payments_order_id_key DO NOTHING",
-    )
-    .bind(payment.id)
-    .bind(payment.order_id)
-    .bind(payment.state.as_str())
-    .bind(payment.amount.0)
-    .bind(&payment.currency)
-    .bind(payment.expires_at.map(jiff::Timestamp::to_sqlx))
-    .bind(payment.canceled_at.map(jiff::Timestamp::to_sqlx))
-    .bind(&payment.reason)
-    .bind(Json(&payment.trace))
-    .bind(payment.attempts)
-    .bind(payment.due_at.map(jiff::Timestamp::to_sqlx))
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected() == 1)
+/// Writes that `event` was handled, and the payment of an order, unless the order has one: then `false`. Nothing at all is
+/// written when the event was handled before. Waits for whoever is inserting the payment.
+pub(crate) async fn open(
+    executor: impl PgExecutor<'_>,
+    event: Uuid,
+    payment: &Payment,
+    told: &[Outgoing],
+) -> Result<bool, DbError> {
+    let statement = concat!(
+        "WITH heard AS (
+             INSERT INTO inbox (event_id, handled_at) VALUES ($12, now()) ON CONFLICT DO NOTHING RETURNING event_id
+         ), opened AS (
+             INSERT INTO payments (id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace,
+                                   attempts, due_at, created_at, updated_at)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now(), now() FROM heard
+             ON CONFLICT ON CONSTRAINT payments_order_id_key DO NOTHING RETURNING id
+         ), told AS (",
+        outbox_rows!("$13", "opened"),
+        ") SELECT EXISTS (SELECT FROM opened)"
+    );
+    Ok(sqlx::query_scalar(statement)
+        .bind(payment.id)
+        .bind(payment.order_id)
+        .bind(payment.state.as_str())
+        .bind(payment.amount.0)
+        .bind(&payment.currency)
+        .bind(payment.expires_at.map(jiff::Timestamp::to_sqlx))
+        .bind(payment.canceled_at.map(jiff::Timestamp::to_sqlx))
+        .bind(&payment.reason)
+        .bind(Json(&payment.trace))
+        .bind(payment.attempts)
+        .bind(payment.due_at.map(jiff::Timestamp::to_sqlx))
+        .bind(event)
+        .bind(Json(told))
+        .fetch_one(executor)
+        .await?)
 }
 
-/// The payment of an order, locked until the transaction ends, and the time.
-pub(crate) async fn lock(tx: &mut PgConnection, order_id: Uuid) -> Result<(Payment, Timestamp), DbError> {
-    let row = sqlx::query(
-        "SELECT id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace, attempts, due_at,
-                now() AS now
-         FROM payments WHERE order_id = $1 FOR UPDATE",
+/// The payment of an order as it is now.
+pub(crate) async fn find(executor: impl PgExecutor<'_>, order_id: Uuid) -> Result<Payment, DbError> {
+    Ok(sqlx::query_as(
+        "SELECT id, order_id, state, amount_minor, currency, expires_at, canceled_at, reason, trace, attempts, due_at
+         FROM payments WHERE order_id = $1",
     )
     .bind(order_id)
-    .fetch_one(tx)
-    .await?;
-    Ok((Payment::from_row(&row)?, row.try_get::<jiff_sqlx::Timestamp, _>("now")?.to_jiff()))
+    .fetch_one(executor)
+    .await?)
 }
 
-/// Writes what can change of a payment that is locked.
-pub(crate) async fn save(tx: &mut PgConnection, payment: &Payment) -> Result<(), DbError> {
-    sqlx::query(
-        "UPDATE payments SET state = $2, canceled_at = $3, reason = $4, trace = $5, attempts = $6, due_at = $7,
-                             updated_at = now()
-         WHERE id = $1",
-    )
-    .bind(payment.id)
-    .bind(payment.state.as_str())
-    .bind(payment.canceled_at.map(jiff::Timestamp::to_sqlx))
-    .bind(&payment.reason)
-    .bind(Json(&payment.trace))
-    .bind(payment.attempts)
-    .bind(payment.due_at.map(jiff::Timestamp::to_sqlx))
-    .execute(tx)
-    .await?;
-    Ok(())
+/// Writes what can change of a payment, and what is told of it; `false`, and nothing is written, when it is no longer as it
+/// was `before`.
+pub(crate) async fn save(
+    executor: impl PgExecutor<'_>,
+    before: &Payment,
+    after: &Payment,
+    told: &[Outgoing],
+) -> Result<bool, DbError> {
+    let statement = concat!(
+        "WITH saved AS (
+             UPDATE payments SET state = $2, canceled_at = $3, reason = $4, trace = $5, attempts = $6, due_at = $7,
+                                 updated_at = now()
+             WHERE id = $1 AND state = $8 AND canceled_at IS NOT DISTINCT FROM $9 AND due_at IS NOT DISTINCT FROM $10
+             RETURNING id
+         ), told AS (",
+        outbox_rows!("$11", "saved"),
+        ") SELECT EXISTS (SELECT FROM saved)"
+    );
+    Ok(sqlx::query_scalar(statement)
+        .bind(after.id)
+        .bind(after.state.as_str())
+        .bind(after.canceled_at.map(jiff::Timestamp::to_sqlx))
+        .bind(&after.reason)
+        .bind(Json(&after.trace))
+        .bind(after.attempts)
+        .bind(after.due_at.map(jiff::Timestamp::to_sqlx))
+        .bind(before.state.as_str())
+        .bind(before.canceled_at.map(jiff::Timestamp::to_sqlx))
+        .bind(before.due_at.map(jiff::Timestamp::to_sqlx))
+        .bind(Json(told))
+        .fetch_one(executor)
+        .await?)
 }

@@ -1,12 +1,11 @@
 //! Placing an order.
 
-use jiff::Timestamp;
 use shop_auth::Caller;
 use shop_core::{Money, RequestKey};
-use shop_messaging::inbox;
+use shop_messaging::{Outgoing, inbox};
 use shop_proto::events::{OrderCanceled, OrderCreated, OrderLine};
 use shop_telemetry::Carrier;
-use sqlx::{PgConnection, types::Json};
+use sqlx::{PgConnection, PgExecutor, types::Json};
 use uuid::Uuid;
 
 use super::Orders;
@@ -47,19 +46,19 @@ impl Orders {
         id: Option<Uuid>,
         key: Option<&RequestKey>,
     ) -> Result<Option<Result<Order, Error>>, Error> {
-        let mut connection = self.pool.acquire().await?;
-        if let Some(order) = self.made_under(&mut connection, caller, key).await? {
+        if let Some(order) = self.made_under(caller, key).await? {
             return Ok(Some(Ok(order)));
         }
         let Some(id) = id else { return Ok(None) };
-        let Some(attempt) = store::attempt(&mut connection, id).await? else { return Ok(None) };
+        let Some(attempt) = store::attempt(&self.pool, id).await? else { return Ok(None) };
         if attempt.user_id != caller.id {
             return Ok(Some(Err(Error::IdTaken)));
         }
         if let Some(refusal) = attempt.refusal {
             return Ok(Some(Err(Error::Refused(refusal))));
         }
-        let order = store::order_of(&mut connection, id, caller.id).await?.ok_or(Error::NotFound)?;
+        let mut connection = self.pool.acquire().await?;
+        let order = store::order_of(&mut *connection, id, caller.id).await?.ok_or(Error::NotFound)?;
         // A second tab joins the checkout of the first under a key of its own, which stands for that order too.
         let before = self.keep(&mut connection, key, &order).await?;
         Ok(Some(Ok(before.unwrap_or(order))))
@@ -97,22 +96,32 @@ impl Orders {
         lines: &[Line],
         key: Option<&RequestKey>,
     ) -> Result<Option<Order>, Error> {
-        let mut tx = self.pool.begin().await?;
-        let before = self.keep(&mut tx, key, &order).await;
-        if matches!(&before, Ok(Some(_))) || before.as_ref().is_err_and(Error::is_key_reused) {
-            tx.rollback().await?;
-            self.refuse(caller.id, order.id, Refusal::KeyUsed).await?;
-            return before;
+        let placed = if key.is_none() {
+            self.write(&self.pool, order, lines).await?
+        } else {
+            let mut tx = self.pool.begin().await?;
+            let before = self.keep(&mut tx, key, &order).await;
+            if matches!(&before, Ok(Some(_))) || before.as_ref().is_err_and(Error::is_key_reused) {
+                tx.rollback().await?;
+                self.refuse(caller.id, order.id, Refusal::KeyUsed).await?;
+                return before;
+            }
+            before?;
+            let Some(placed) = self.write(&mut *tx, order, lines).await? else { return Ok(None) };
+            tx.commit().await?;
+            Some(placed)
+        };
+        if placed.is_some() {
+            self.metrics.moved(Status::Created, Reason::Placed);
+            self.outbox.wake();
         }
-        before?;
-        let placed = store::place(&mut tx, &order, lines, self.unpaid_expiry, Reason::Placed.as_str()).await?;
-        let Some(created_at) = placed else { return Ok(None) };
-        let order = Order { created_at, ..order };
-        self.outbox.push(&mut tx, &self.created(&order, lines), &*self.world).await?;
-        tx.commit().await?;
-        self.metrics.moved(Status::Created, Reason::Placed);
-        self.outbox.wake();
-        Ok(Some(order))
+        Ok(placed)
+    }
+
+    async fn write(&self, executor: impl PgExecutor<'_>, order: Order, lines: &[Line]) -> Result<Option<Order>, Error> {
+        let created = Outgoing::new(&created(&order, lines), &*self.world)?;
+        let placed = store::place(executor, &order, lines, self.unpaid_expiry, created).await?;
+        Ok(placed.map(|created_at| Order { created_at, ..order }))
     }
 
     /// The catalog asks what became of a checkout whose stock it has set aside. One that made no order by now never will. An
@@ -144,22 +153,23 @@ impl Orders {
         let canceled = OrderCanceled { order_id, user_id, reason: refusal.code().to_owned() };
         self.outbox.push(tx, &canceled, &*self.world).await
     }
+}
 
-    fn created(&self, order: &Order, lines: &[Line]) -> OrderCreated {
-        let lines = lines.iter().map(|line| OrderLine {
-            product_id: line.product_id.to_string(),
-            seller_id: line.seller_id.to_string(),
-            product_name: line.product_name.clone(),
-            unit_price_minor: line.unit_price_minor,
-            quantity: line.quantity,
-        });
-        OrderCreated {
-            order_id: order.id.to_string(),
-            user_id: order.user_id.to_string(),
-            total_minor: order.total_minor,
-            currency: order.currency.code().to_owned(),
-            lines: lines.collect(),
-            expires_at: order.created_at.checked_add(self.unpaid_expiry).unwrap_or(Timestamp::MAX).to_string(),
-        }
+/// When it expires, the statement that writes it adds.
+fn created(order: &Order, lines: &[Line]) -> OrderCreated {
+    let lines = lines.iter().map(|line| OrderLine {
+        product_id: line.product_id.to_string(),
+        seller_id: line.seller_id.to_string(),
+        product_name: line.product_name.clone(),
+        unit_price_minor: line.unit_price_minor,
+        quantity: line.quantity,
+    });
+    OrderCreated {
+        order_id: order.id.to_string(),
+        user_id: order.user_id.to_string(),
+        total_minor: order.total_minor,
+        currency: order.currency.code().to_owned(),
+        lines: lines.collect(),
+        expires_at: String::new(),
     }
 }

@@ -27,20 +27,15 @@ struct Answer {
 impl Orders {
     /// The order that the caller's checkout under `key` made, as it was answered then.
     pub async fn order_by_key(&self, caller: &Caller, key: &RequestKey) -> Result<Order, Error> {
-        let mut connection = self.pool.acquire().await?;
-        self.made_under(&mut connection, caller, Some(key)).await?.ok_or(Error::NotFound)
+        self.made_under(caller, Some(key)).await?.ok_or(Error::NotFound)
     }
 
     /// The same, for a checkout that may have no key.
-    pub(super) async fn made_under(
-        &self,
-        connection: &mut PgConnection,
-        caller: &Caller,
-        key: Option<&RequestKey>,
-    ) -> Result<Option<Order>, Error> {
+    pub(super) async fn made_under(&self, caller: &Caller, key: Option<&RequestKey>) -> Result<Option<Order>, Error> {
         let Some(key) = key else { return Ok(None) };
-        match request(caller.id, key).answered(connection).await? {
-            Some(answer) => recall(connection, caller.id, &answer).await.map(Some),
+        let mut connection = self.pool.acquire().await?;
+        match request(caller.id, key).answered(&mut connection).await? {
+            Some(answer) => recall(&mut connection, caller.id, &answer).await.map(Some),
             None => Ok(None),
         }
     }

@@ -37,14 +37,13 @@ pub struct Listed<T> {
 impl Orders {
     /// One of the caller's orders, alone.
     pub async fn order(&self, caller: &Caller, id: Uuid) -> Result<Order, Error> {
-        let mut connection = self.pool.acquire().await?;
-        store::order_of(&mut connection, id, caller.id).await?.ok_or(Error::NotFound)
+        store::order_of(&self.pool, id, caller.id).await?.ok_or(Error::NotFound)
     }
 
     /// One of the caller's orders, with everything.
     pub async fn view(&self, caller: &Caller, id: Uuid) -> Result<OrderView, Error> {
         let mut connection = self.pool.acquire().await?;
-        let order = store::order_of(&mut connection, id, caller.id).await?.ok_or(Error::NotFound)?;
+        let order = store::order_of(&mut *connection, id, caller.id).await?.ok_or(Error::NotFound)?;
         let lines = store::lines(&mut connection, &[id]).await?.into_iter().map(|row| row.line).collect();
         let history = store::history(&mut connection, id).await?;
         Ok(OrderView { order, lines, history })

@@ -48,6 +48,14 @@ pub struct Move {
     pub reason: Reason,
 }
 
+impl Move {
+    /// Where the order then is.
+    #[must_use]
+    pub const fn state(self) -> State {
+        State { status: self.to, payment: self.payment }
+    }
+}
+
 /// What becomes of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {

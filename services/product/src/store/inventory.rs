@@ -1,10 +1,9 @@
-//! Stock. Whoever changes the stock of several products locks them in the order of their ids first: no two can wait for each
-//! other.
+//! Stock of one product at a time; that of an order moves with its reservation, see [`super::reservations`].
 
-use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{FromRow, PgConnection, PgExecutor, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::domain::stock::{Inventory, Line, Movement, Offer};
+use crate::domain::stock::{Inventory, Offer};
 
 impl FromRow<'_, PgRow> for Inventory {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
@@ -40,32 +39,14 @@ pub async fn set(tx: &mut PgConnection, product: Uuid, stock: i64) -> sqlx::Resu
         .await
 }
 
-/// The products of `ids` as they can be had now, their stock kept from changing until the transaction ends.
-pub async fn lock_offers(tx: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Offer>> {
+/// The products of `ids` as they can be had now.
+pub async fn offers(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> sqlx::Result<Vec<Offer>> {
     sqlx::query_as(
         "SELECT p.id, p.seller_id, p.name, p.price_minor, p.image_url, p.status, i.stock - i.reserved AS available
          FROM inventory i JOIN products p ON p.id = i.product_id
-         WHERE i.product_id = ANY($1) AND p.deleted_at IS NULL ORDER BY i.product_id FOR UPDATE OF i",
+         WHERE i.product_id = ANY($1) AND p.deleted_at IS NULL",
     )
     .bind(ids)
-    .fetch_all(tx)
-    .await
-}
-
-/// Moves the units of `lines`.
-pub async fn apply(tx: &mut PgConnection, lines: &[Line], movement: Movement) -> sqlx::Result<Vec<Inventory>> {
-    let ids: Vec<Uuid> = lines.iter().map(|line| line.product_id).collect();
-    let (stock, reserved): (Vec<i64>, Vec<i64>) = lines.iter().map(|line| movement.deltas(line.quantity)).unzip();
-    // Locked in one order by everybody, so that no two wait for each other.
-    sqlx::query_as(
-        "WITH locked AS (SELECT product_id FROM inventory WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE)
-         UPDATE inventory SET stock = inventory.stock + line.stock, reserved = inventory.reserved + line.reserved, updated_at = now()
-         FROM locked JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS line (id, stock, reserved) ON locked.product_id = line.id
-         WHERE inventory.product_id = locked.product_id RETURNING inventory.*",
-    )
-    .bind(ids)
-    .bind(stock)
-    .bind(reserved)
-    .fetch_all(tx)
+    .fetch_all(executor)
     .await
 }

@@ -1,15 +1,16 @@
-//! Reservations and their lines. Whoever works on a reservation locks its row first, and stock afterwards.
+//! Reservations, their lines and the stock that moves with them, by one statement. It locks the reservation first and stock
+//! afterwards, in the order of the products' ids, so that no two wait for each other.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use shop_core::Money;
 use shop_db::{Served, idempotency};
-use shop_messaging::FORGET_AFTER;
-use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
+use shop_messaging::{FORGET_AFTER, Outgoing, outbox_rows};
+use sqlx::{FromRow, PgConnection, PgExecutor, Row as _, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use crate::domain::stock::{Line, State};
+use crate::domain::stock::{Line, Movement, State};
 
 /// A reservation that was released is as good as none: an order that is paid after all is rejected with and without it. One
 /// that was committed stays, because a cancel may still have to put its goods back.
@@ -23,6 +24,32 @@ pub const SERVED: [Served; 2] = [
     },
 ];
 
+/// The parts of a statement that move the units `$stock` and `$reserved` of the products `$ids` for the row of `$from`, and
+/// tell of each, in `$events`, how many there then are.
+macro_rules! moved_stock {
+    ($from:literal, $ids:literal, $stock:literal, $reserved:literal, $events:literal) => {
+        concat!(
+            "locked AS (
+                 SELECT i.product_id FROM inventory i, ", $from, " WHERE i.product_id = ANY(", $ids, "::uuid[])
+                 ORDER BY i.product_id FOR UPDATE OF i
+             ), stocked AS (
+                 UPDATE inventory SET stock = inventory.stock + line.stock, reserved = inventory.reserved + line.reserved,
+                                      updated_at = now()
+                 FROM locked JOIN unnest(", $ids, "::uuid[], ", $stock, "::bigint[], ", $reserved, "::bigint[])
+                     AS line (id, stock, reserved) ON locked.product_id = line.id
+                 WHERE inventory.product_id = locked.product_id RETURNING inventory.*
+             ), told AS (",
+            outbox_rows!(
+                $events,
+                "stocked",
+                "event.payload || jsonb_build_object('stock', stocked.stock, 'reserved', stocked.reserved,
+                                                     'available', stocked.stock - stocked.reserved)"
+            ),
+            " WHERE event.payload->>'productId' = stocked.product_id::text)"
+        )
+    };
+}
+
 /// A reservation without its lines.
 pub struct Head {
     /// Who ordered; unknown when the order ended before it was reserved.
@@ -31,7 +58,12 @@ pub struct Head {
     pub state: State,
     /// When the order is asked after unless it was committed.
     pub expires_at: Timestamp,
+    /// Whether the event that is asked about was handled.
+    pub heard: bool,
 }
+
+/// The constraint on stock that is violated by taking more than there is.
+pub const ENOUGH: &str = "inventory_reserved_check";
 
 /// A reservation that nobody has come for.
 #[derive(FromRow)]
@@ -48,6 +80,7 @@ impl FromRow<'_, PgRow> for Head {
             user_id: row.try_get("user_id")?,
             state: row.try_get("state")?,
             expires_at: row.try_get::<jiff_sqlx::Timestamp, _>("expires_at")?.to_jiff(),
+            heard: row.try_get("heard")?,
         })
     }
 }
@@ -65,59 +98,59 @@ impl FromRow<'_, PgRow> for Line {
     }
 }
 
-/// Opens the reservation of an order for so long and says when that ends; `None` when the order has one already. Of two that
-/// open the same, the second waits for the first.
-pub async fn open(
-    tx: &mut PgConnection,
-    order: Uuid,
-    user: Uuid,
+/// Sets `lines` aside for an order for so long, tells of the stock, and says when that ends; `None` when the order has a
+/// reservation already. Of two that reserve for the same order, the second waits for the first. Violates [`ENOUGH`], and
+/// nothing is written, when somebody else has taken what was there.
+pub async fn reserve(
+    executor: impl PgExecutor<'_>,
+    (order, user): (Uuid, Uuid),
     for_so_long: Duration,
+    lines: &[Line],
+    told: &[Outgoing],
 ) -> sqlx::Result<Option<Timestamp>> {
-    let kept: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(
-        "INSERT INTO reservations (order_id, user_id, state, expires_at, updated_at) VALUES ($1, $2, 'reserved', now() + $3, now())
-         ON CONFLICT (order_id) DO NOTHING RETURNING expires_at",
-    )
-    .bind(order)
-    .bind(user)
-    .bind(for_so_long)
-    .fetch_optional(tx)
-    .await?;
+    let statement = concat!(
+        "WITH opened AS (
+             INSERT INTO reservations (order_id, user_id, state, expires_at, updated_at)
+             VALUES ($1, $2, 'reserved', now() + $3, now()) ON CONFLICT (order_id) DO NOTHING RETURNING order_id, expires_at
+         ), lines AS (
+             INSERT INTO reservation_lines
+                 (order_id, position, product_id, seller_id, product_name, unit_price_minor, quantity, image_url)
+             SELECT order_id, line.position, line.product, line.seller, line.name, line.price, line.quantity, line.image
+             FROM opened, unnest($4::uuid[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[], $9::text[]) WITH ORDINALITY
+                 AS line (product, seller, name, price, quantity, image, position)
+         ), ",
+        moved_stock!("opened", "$4", "$10", "$11", "$12"),
+        " SELECT expires_at FROM opened"
+    );
+    let (stock, reserved) = deltas(lines, Movement::Hold);
+    let kept: Option<jiff_sqlx::Timestamp> = sqlx::query_scalar(statement)
+        .bind(order)
+        .bind(user)
+        .bind(for_so_long)
+        .bind(lines.iter().map(|line| line.product_id).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.seller_id).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.name.as_str()).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.price.0).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.quantity).collect::<Vec<_>>())
+        .bind(lines.iter().map(|line| line.image_url.as_deref()).collect::<Vec<_>>())
+        .bind(stock)
+        .bind(reserved)
+        .bind(Json(told))
+        .fetch_optional(executor)
+        .await?;
     Ok(kept.map(jiff_sqlx::Timestamp::to_jiff))
 }
 
-/// Writes the lines of a new reservation.
-pub async fn add_lines(tx: &mut PgConnection, order: Uuid, lines: &[Line]) -> sqlx::Result<()> {
-    let ids: Vec<Uuid> = lines.iter().map(|line| line.product_id).collect();
-    let sellers: Vec<Uuid> = lines.iter().map(|line| line.seller_id).collect();
-    let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
-    let prices: Vec<i64> = lines.iter().map(|line| line.price.0).collect();
-    let quantities: Vec<i64> = lines.iter().map(|line| line.quantity).collect();
-    let images: Vec<Option<&str>> = lines.iter().map(|line| line.image_url.as_deref()).collect();
-    sqlx::query(
-        "INSERT INTO reservation_lines
-             (order_id, position, product_id, seller_id, product_name, unit_price_minor, quantity, image_url)
-         SELECT $1, line.position, line.product, line.seller, line.name, line.price, line.quantity, line.image
-         FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[], $7::text[]) WITH ORDINALITY
-             AS line (product, seller, name, price, quantity, image, position)",
+/// The reservation of an order as it is, and whether `event` was handled.
+pub async fn find(executor: impl PgExecutor<'_>, order: Uuid, event: Option<Uuid>) -> sqlx::Result<Option<Head>> {
+    sqlx::query_as(
+        "SELECT user_id, state, expires_at, EXISTS (SELECT FROM inbox WHERE event_id = $2) AS heard
+         FROM reservations WHERE order_id = $1",
     )
     .bind(order)
-    .bind(ids)
-    .bind(sellers)
-    .bind(names)
-    .bind(prices)
-    .bind(quantities)
-    .bind(images)
-    .execute(tx)
+    .bind(event)
+    .fetch_optional(executor)
     .await
-    .map(|_| ())
-}
-
-/// The reservation of an order, as it is.
-pub async fn find(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Option<Head>> {
-    sqlx::query_as("SELECT user_id, state, expires_at FROM reservations WHERE order_id = $1")
-        .bind(order)
-        .fetch_optional(tx)
-        .await
 }
 
 /// The state of an order's reservation, kept from changing until the transaction ends. An order that never had one gets a
@@ -131,6 +164,42 @@ pub async fn lock_or_close(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<S
     .bind(order)
     .fetch_one(tx)
     .await
+}
+
+/// Writes that `event` was handled and moves a reservation on, with its stock and what is told; `false`, and nothing is
+/// written, when it is no longer as it was `before`. An error, and nothing is written, when a copy of the event was faster.
+pub async fn advance(
+    executor: impl PgExecutor<'_>,
+    (order, event): (Uuid, Uuid),
+    (before, after): (State, State),
+    (lines, movement): (&[Line], Movement),
+    told: &[Outgoing],
+) -> sqlx::Result<bool> {
+    let statement = concat!(
+        "WITH moved AS (
+             UPDATE reservations SET state = $4, updated_at = now() WHERE order_id = $1 AND state = $3 RETURNING order_id
+         ), heard AS (
+             INSERT INTO inbox (event_id, handled_at) SELECT $2::uuid, now() FROM moved
+         ), ",
+        moved_stock!("moved", "$5", "$6", "$7", "$8"),
+        " SELECT EXISTS (SELECT FROM moved)"
+    );
+    let (stock, reserved) = deltas(lines, movement);
+    sqlx::query_scalar(statement)
+        .bind(order)
+        .bind(event)
+        .bind(before)
+        .bind(after)
+        .bind(lines.iter().map(|line| line.product_id).collect::<Vec<_>>())
+        .bind(stock)
+        .bind(reserved)
+        .bind(Json(told))
+        .fetch_one(executor)
+        .await
+}
+
+fn deltas(lines: &[Line], movement: Movement) -> (Vec<i64>, Vec<i64>) {
+    lines.iter().map(|line| movement.deltas(line.quantity)).unzip()
 }
 
 /// Up to `limit` reservations whose time is over, and gives them as much again; those that somebody else has in hand are
@@ -150,22 +219,12 @@ pub async fn prolong(tx: &mut PgConnection, for_so_long: Duration, limit: i64) -
 }
 
 /// The lines of a reservation, in the order they were wanted.
-pub async fn lines(tx: &mut PgConnection, order: Uuid) -> sqlx::Result<Vec<Line>> {
+pub async fn lines(executor: impl PgExecutor<'_>, order: Uuid) -> sqlx::Result<Vec<Line>> {
     sqlx::query_as(
         "SELECT product_id, seller_id, product_name, unit_price_minor, quantity, image_url
          FROM reservation_lines WHERE order_id = $1 ORDER BY position",
     )
     .bind(order)
-    .fetch_all(tx)
+    .fetch_all(executor)
     .await
-}
-
-/// Moves a reservation on.
-pub async fn set_state(tx: &mut PgConnection, order: Uuid, state: State) -> sqlx::Result<()> {
-    sqlx::query("UPDATE reservations SET state = $2, updated_at = now() WHERE order_id = $1")
-        .bind(order)
-        .bind(state)
-        .execute(tx)
-        .await
-        .map(|_| ())
 }
