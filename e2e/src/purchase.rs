@@ -16,7 +16,7 @@ use crate::{
     wait_for,
 };
 
-/// A path of each service that is reached from outside.
+/// A path of each service that a purchase meets at the ingress.
 const ROUTES: [&str; 4] = ["/api/v1/users/me", "/api/v1/products", "/api/v1/cart/", "/api/v1/orders/"];
 const ROUTE_PATIENCE: Duration = Duration::from_secs(30);
 const STOCK: u32 = 1_000;

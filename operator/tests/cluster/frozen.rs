@@ -27,6 +27,7 @@ pub async fn one_of_three_order_pods_freezes(scene: &Scene, market: &mut Market)
         refused.extend(market.everybody_buys_once().await);
         assert!(refused.len() <= REFUSED, "of {} checkouts:\n{}", market.bought() - before, refused.join("\n"));
     }
+    frozen.stood_still();
     drop(frozen);
     scene.edit(&json!({"services": {"order": {"replicas": 1}}})).await.expect("an edit");
     scene.until_shop("Ready", "True", None).await;
@@ -42,6 +43,16 @@ impl Frozen {
         assert!(!processes.is_empty(), "{} runs on another machine", pod.name_any());
         signal("STOP", &processes);
         Self(processes)
+    }
+
+    /// Fails when it was not allowed to stop them. Who is gone by now was killed, by somebody whom it did not answer.
+    fn stood_still(&self) {
+        for process in &self.0 {
+            // proc_pid_stat(5): the state follows the name, which is in parentheses.
+            let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            assert!(matches!(state, None | Some('T' | 'Z' | 'X')), "process {process} went on: {stat}");
+        }
     }
 }
 

@@ -42,7 +42,9 @@ impl Catalog {
         let Some(key) = key else { return Ok(None) };
         let mut connection = self.pool.acquire().await?;
         let request = Request { user: seller.id, route: CREATE, key };
-        Ok(request.answered(&mut connection).await?)
+        let answer = request.answered(&mut connection).await?;
+        connection.done();
+        Ok(answer)
     }
 
     /// Creates a product of `seller`, with nothing in stock; gives back its `answer`, or the one that `key` was given
