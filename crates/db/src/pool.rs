@@ -1,7 +1,7 @@
 //! Connections that are lent and come back without being asked anything, when it is plain that nothing is left on them.
 //!
-//! sqlx's own pool sends a ping for every connection that comes back. Here only one of which it is not known that its last
-//! statement succeeded is asked, and one that does not answer in time is closed: the other side may be gone without a word.
+//! sqlx's own pool sends a ping for every connection that comes back. Here only one that was given up halfway is asked, and
+//! one that does not answer in time is closed: the other side may be gone without a word.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use deadpool::managed::{self, Manager, Metrics, Object, PoolError, QueueMode, RecycleResult};
+use deadpool::managed::{self, Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use futures::{
     future::BoxFuture,
     stream::{self, BoxStream, StreamExt as _, TryStreamExt as _},
@@ -32,8 +32,6 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
 const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 /// What a server keeps for a connection grows with its age.
 const LONGEST_LIFE: Duration = Duration::from_mins(30);
-/// A server has only so many connections for all pods, so none is kept that only a burst needed.
-const LONGEST_IDLE: Duration = Duration::from_mins(5);
 /// What the server is told about our sessions.
 const SESSION: [(&str, &str); 6] = [
     // Longer than any statement of ours; a lock held by somebody else ends here and not in the client's patience.
@@ -72,8 +70,6 @@ impl Pool {
 
     /// A connection, for several statements.
     pub async fn acquire(&self) -> sqlx::Result<Lease> {
-        // Something is lent every second, so this needs no task of its own. What is closed here is closed for the server too.
-        self.0.retain(|_, metrics| metrics.last_used() < LONGEST_IDLE && metrics.age() < LONGEST_LIFE);
         let lent = timeout(ACQUIRE_TIMEOUT, self.0.get()).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
         match lent {
             Ok(connection) => Ok(Lease { connection: Some(connection), left: Left::Answers }),
@@ -110,28 +106,27 @@ impl Manager for Server {
     type Type = PgConnection;
     type Error = sqlx::Error;
 
-    /// Waits for a server that is not there, is starting or has no connection left, as long as whoever asks has the patience.
+    /// Waits for a server that is not there or is starting, as long as whoever asks has the patience.
     async fn create(&self) -> sqlx::Result<PgConnection> {
         loop {
             match self.0.connect().await {
-                Err(error) if is_passing(&error) => sleep(AFTER_REFUSAL).await,
+                Err(error) if is_starting(&error) => sleep(AFTER_REFUSAL).await,
                 outcome => return outcome,
             }
         }
     }
 
     /// A ping before each use would double the round trips; a broken connection shows in the query itself.
-    async fn recycle(&self, _: &mut PgConnection, _: &Metrics) -> RecycleResult<sqlx::Error> {
-        Ok(())
+    async fn recycle(&self, _: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if metrics.age() < LONGEST_LIFE { Ok(()) } else { Err(RecycleError::message("it is old")) }
     }
 }
 
-fn is_passing(error: &sqlx::Error) -> bool {
+fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        // too_many_connections and cannot_connect_now (PostgreSQL, appendix A); the server may not have noticed yet that one
-        // of ours was closed.
-        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("53300" | "57P03")),
+        // cannot_connect_now (PostgreSQL, appendix A).
+        sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
         _ => false,
     }
 }
@@ -153,11 +148,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Gives the connection back after a last statement that succeeded, of which nothing is left.
-    pub fn done(mut self) {
-        self.left = Left::Nothing;
-    }
-
+    /// Gives the connection back; nothing is left of a last statement that succeeded.
     fn ended<T>(mut self, outcome: sqlx::Result<T>) -> sqlx::Result<T> {
         if outcome.is_ok() {
             self.left = Left::Nothing;
@@ -184,45 +175,23 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         if !matches!(self.left, Left::Nothing) {
-            tokio::spawn(settle(Unsettled(Some(connection)), self.left));
+            tokio::spawn(settle(connection, self.left));
         }
     }
 }
 
 /// Gives a connection back once nothing is left on it. `BEGIN` may have been given up while it waited for its answer, so
 /// that only the server knows of the transaction: whatever came next on the connection would be confirmed and then lost.
-async fn settle(mut connection: Unsettled, left: Left) {
+async fn settle(mut connection: Object<Server>, left: Left) {
     let settled = within(SETTLE_TIMEOUT, async {
-        match connection.ask(left).await {
-            // What comes first may be the error of the statement that was given up.
-            Err(sqlx::Error::Database(_)) => connection.ask(left).await,
-            outcome => outcome,
-        }
-    });
-    match settled.await {
-        Ok(()) => drop(connection.0.take()),
-        Err(error) => tracing::debug!(error.cause = %error, "a connection is closed that cannot be settled"),
-    }
-}
-
-/// A connection that is closed and does not go back, unless it is taken out.
-struct Unsettled(Option<Object<Server>>);
-
-impl Unsettled {
-    async fn ask(&mut self, left: Left) -> sqlx::Result<()> {
-        let Some(connection) = &mut self.0 else { return Ok(()) };
         match left {
             Left::Transaction => connection.execute("ROLLBACK").await.map(|_| ()),
             Left::Answers | Left::Nothing => connection.ping().await,
         }
-    }
-}
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(Object::take(connection));
-        }
+    });
+    if let Err(error) = settled.await {
+        tracing::debug!(error.cause = %error, "a connection is closed that does not answer");
+        drop(Object::take(connection));
     }
 }
 

@@ -24,9 +24,9 @@ use crate::{Pool, within};
 
 /// Steps at once: they mostly wait for somebody outside, and hold no connection meanwhile.
 const CONCURRENCY: usize = 512;
-/// Also from one claim to the next. A claim of many costs little more than a claim of one, so what falls due meanwhile goes
-/// together.
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
+/// From one claim to the next. A claim of many costs little more than a claim of one, so what falls due meanwhile goes together.
+const PACE: Duration = Duration::from_millis(5);
 /// How late a row is found that another replica wrote and did not live to work on.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// A statement, and a connection for it; the statement alone is ended by the server before.
@@ -87,7 +87,7 @@ impl<W: Work> Worker<W> {
         let mut steps = JoinSet::new();
         while !shutdown.is_cancelled() {
             let free = CONCURRENCY - steps.len();
-            let next = Instant::now() + SHORTEST_POLL;
+            let next = Instant::now() + PACE;
             let claimed = worker.claim(free).await.unwrap_or_else(|error| {
                 tracing::warn!(error.cause = %error, table = W::TABLE, "due rows cannot be claimed");
                 Vec::new()

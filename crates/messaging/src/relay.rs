@@ -33,10 +33,10 @@ const BATCH: usize = 500;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 /// The confirms and the statements around them.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
-/// Also from one batch to the next. A batch of many costs little more than a batch of one, so what is written meanwhile goes
-/// together.
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
+/// From one batch to the next. A batch of many costs little more than a batch of one, so what is written meanwhile goes together.
+const PACE: Duration = Duration::from_millis(5);
 /// A consumer that is just starting declares its queue soon; what the broker refuses needs a person.
 const UNROUTABLE_PAUSE: Duration = Duration::from_secs(1);
 const REFUSED_PAUSE: Duration = Duration::from_mins(1);
@@ -123,7 +123,7 @@ impl Relay {
         let mut singly = 0;
         while !shutdown.is_cancelled() {
             let limit = if singly > 0 { 1 } else { BATCH };
-            let next = Instant::now() + SHORTEST_POLL;
+            let next = Instant::now() + PACE;
             let batch = match shop_db::within(BATCH_TIMEOUT, Box::pin(self.publish_batch(&channel, limit))).await {
                 // The connection to the broker is as good as before.
                 Err(BrokerError::Database(error)) => {

@@ -34,12 +34,10 @@ impl Orders {
     pub(super) async fn made_under(&self, caller: &Caller, key: Option<&RequestKey>) -> Result<Option<Order>, Error> {
         let Some(key) = key else { return Ok(None) };
         let mut connection = self.pool.acquire().await?;
-        let made = match request(caller.id, key).answered(&mut connection).await? {
-            Some(answer) => Some(recall(&mut connection, caller.id, &answer).await?),
-            None => None,
-        };
-        connection.done();
-        Ok(made)
+        match request(caller.id, key).answered(&mut connection).await? {
+            Some(answer) => recall(&mut connection, caller.id, &answer).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Has `key` stand for `order` once that is committed, and gives back `None`; or the order that it stands for already.

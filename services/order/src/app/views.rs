@@ -46,7 +46,6 @@ impl Orders {
         let order = store::order_of(&mut *connection, id, caller.id).await?.ok_or(Error::NotFound)?;
         let lines = store::lines(&mut connection, &[id]).await?.into_iter().map(|row| row.line).collect();
         let history = store::history(&mut connection, id).await?;
-        connection.done();
         Ok(OrderView { order, lines, history })
     }
 
@@ -61,7 +60,6 @@ impl Orders {
         for row in store::lines(&mut connection, &ids).await? {
             lines.entry(row.order_id).or_default().push(row.line);
         }
-        connection.done();
         let rows = orders.into_iter().map(|order| {
             let lines = lines.remove(&order.id).unwrap_or_default();
             (order, lines)
@@ -76,7 +74,6 @@ impl Orders {
         let mut rows = store::sold_by(&mut connection, caller.id, page).await?;
         let next = page.cut(&mut rows, |row| Cursor { at: row.created_at, order: row.order_id, line: row.number });
         let total = store::count_sold(&mut connection, caller.id).await?;
-        connection.done();
         Ok(Listed { rows, total, next })
     }
 }

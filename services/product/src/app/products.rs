@@ -42,9 +42,7 @@ impl Catalog {
         let Some(key) = key else { return Ok(None) };
         let mut connection = self.pool.acquire().await?;
         let request = Request { user: seller.id, route: CREATE, key };
-        let answer = request.answered(&mut connection).await?;
-        connection.done();
-        Ok(answer)
+        Ok(request.answered(&mut connection).await?)
     }
 
     /// Creates a product of `seller`, with nothing in stock; gives back its `answer`, or the one that `key` was given
