@@ -1,7 +1,7 @@
 //! Connections that are lent and come back without being asked anything, when it is plain that nothing is left on them.
 //!
-//! sqlx's own pool sends a ping for every connection that comes back. Here only one that was given up halfway is asked, and
-//! one that does not answer in time is closed: the other side may be gone without a word.
+//! sqlx's own pool sends a ping for every connection that comes back. Here only one of which it is not known that its last
+//! statement succeeded is asked, and one that does not answer in time is closed: the other side may be gone without a word.
 
 use std::{
     fmt,
