@@ -44,11 +44,13 @@ impl RequestKey {
     #[must_use]
     pub fn in_progress() -> Fault {
         let public = "The first request with this Idempotency-Key is still running, send it again in a moment";
-        Fault::conflict("idempotency_key_in_progress", public)
+        Fault::conflict(Self::IN_PROGRESS, public)
     }
 
     /// The code of [`RequestKey::reused`].
     pub const REUSED: &str = "idempotency_key_reused";
+    /// The code of [`RequestKey::in_progress`].
+    pub const IN_PROGRESS: &str = "idempotency_key_in_progress";
 }
 
 #[cfg(test)]

@@ -41,9 +41,9 @@ pub const EDGES: &[Edge] = &[
     // One order id is one order, or one refusal, however often and at however many pods it is asked for.
     edge("cart", "order", "/ecommerce.orders.OrderService/CreateOrder").idempotent(),
     // It only reads.
-    edge("cart", "order", "/ecommerce.orders.OrderService/GetOrderStatus").idempotent(),
-    // It only reads.
     edge("cart", "order", "/ecommerce.orders.OrderService/GetOrderByKey").idempotent(),
+    // What is closed stays closed, and an order stays an order.
+    edge("cart", "order", "/ecommerce.orders.OrderService/CloseCheckout").idempotent(),
     // One order id is one reservation.
     edge("order", "product", "/shop.catalog.v1.CatalogService/ReserveStock").idempotent(),
 ];

@@ -84,13 +84,18 @@ impl Running {
         .await;
     }
 
+    /// Its metrics, in the text format of Prometheus.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.addresses.admin);
+        let response = self.client.get(&url).send().await.expect("the admin port answers");
+        response.text().await.expect("text")
+    }
+
     /// Waits until `count` events of `kind` were handled, duplicates included.
     pub async fn handled(&self, kind: &str, count: usize) {
-        let url = format!("http://{}/metrics", self.addresses.admin);
         let sample = format!("messages_processed_total{{event=\"{kind}\",outcome=\"handled\"}} {count}");
         eventually(&format!("{count} {kind} are handled"), || async {
-            let response = self.client.get(&url).send().await.expect("the admin port answers");
-            let metrics = response.text().await.unwrap_or_default();
+            let metrics = self.metrics().await;
             if metrics.lines().any(|line| line == sample) { Ok(()) } else { Err(metrics) }
         })
         .await;

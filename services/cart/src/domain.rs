@@ -193,21 +193,12 @@ pub struct Placed {
     pub created_at: String,
 }
 
-/// Whether a failed `CreateOrder` is a refusal: order decided, and made nothing of the attempt. After any other failure
-/// nobody knows whether there is an order; that a key was used before says nothing about it either.
+/// Whether a failed `CreateOrder` is a refusal: order looked whether it had made this order, had not, and decided against it.
+/// Whoever may not ask, or asks in a way that cannot be read, is sent away before that, and so is a key that came with another
+/// body or is at work: after these, as after any other failure, nobody knows whether there is an order.
 #[must_use]
 pub fn is_refusal(fault: &Fault) -> bool {
-    match fault.kind() {
-        Kind::Conflict if fault.code().starts_with("idempotency_key_") => false,
-        Kind::Invalid
-        | Kind::Unauthenticated
-        | Kind::Forbidden
-        | Kind::NotFound
-        | Kind::Conflict
-        | Kind::TooLarge
-        | Kind::UnsupportedMedia => true,
-        Kind::TooMany { .. } | Kind::Unavailable { .. } | Kind::Internal => false,
-    }
+    fault.kind() == Kind::Conflict && ![RequestKey::REUSED, RequestKey::IN_PROGRESS].contains(&fault.code())
 }
 
 #[cfg(test)]
@@ -224,6 +215,17 @@ mod tests {
     fn cart(lines: &[(Uuid, u32)], knowledge: Vec<(Uuid, Known)>) -> Cart {
         let lines = lines.iter().map(|(product, quantity)| Line { product: *product, quantity: *quantity }).collect();
         Cart::priced(Uuid::nil(), lines, knowledge.into_iter().collect(), Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn an_attempt_ends_by_a_decision_and_not_because_nobody_looked_at_it() {
+        for code in ["out_of_stock", "not_for_sale", "price_changed", "idempotency_key_used", "checkout_expired"] {
+            assert!(is_refusal(&Fault::conflict(code, "No")), "{code}");
+        }
+        let unseen =
+            [RequestKey::reused(), RequestKey::in_progress(), Fault::invalid("x"), Fault::unauthenticated("x")];
+        assert!(!unseen.iter().any(is_refusal));
+        assert!(!is_refusal(&Fault::forbidden("x")) && !is_refusal(&Fault::unavailable("x")));
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! Why an operation on a cart fails, and what the buyer is told.
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
-use shop_core::{Fault, FieldError, RequestKey};
+use std::time::Duration;
 
-use crate::domain::{MAX_LINES, MAX_QUANTITY};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use shop_core::{Fault, FieldError, Kind, RequestKey};
+
+use crate::{
+    domain::{MAX_LINES, MAX_QUANTITY},
+    store::MOST_KEYS,
+};
 
 /// A failure of this service.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +31,15 @@ pub enum Error {
     /// Nothing to check out.
     #[error("the cart is empty")]
     Empty,
-    /// An earlier checkout of what is no longer in the cart may still make its order.
+    /// What was to be ordered left the cart again and again while it was checked out.
     #[error("a checkout is being settled")]
     InProgress,
     /// The request's idempotency key was used with another body.
     #[error("the idempotency key was used with another body")]
     KeyReused,
+    /// The buyer used as many idempotency keys as are kept; after this time one is forgotten.
+    #[error("too many idempotency keys")]
+    TooManyKeys(Duration),
     /// Redis.
     #[error(transparent)]
     Redis(#[from] RedisError),
@@ -67,6 +75,12 @@ impl From<Error> for Fault {
                 "An earlier checkout of this cart is still being settled; try again in a few seconds",
             ),
             Error::KeyReused => RequestKey::reused(),
+            Error::TooManyKeys(retry_after) => Self::new(
+                Kind::TooMany { retry_after },
+                format!(
+                    "No more than {MOST_KEYS} idempotency keys a day are kept; add without one, or come back later"
+                ),
+            ),
             Error::Redis(error) if is_away(&error) => Self::unavailable("The cart").caused_by(error),
             Error::Redis(error) => Self::internal(error),
             Error::Answer(_) => Self::internal(error),
@@ -75,9 +89,27 @@ impl From<Error> for Fault {
     }
 }
 
+/// Redis is at its `maxmemory`, until carts end or are emptied; the client has no kind for it.
+const OUT_OF_MEMORY: &str = "OOM";
+
 /// Whether Redis will work again by itself.
 fn is_away(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly, TryAgain};
     matches!(error.kind(), ErrorKind::Io | ErrorKind::Server(BusyLoading | MasterDown | ReadOnly | TryAgain))
+        || error.code() == Some(OUT_OF_MEMORY)
         || error.is_unrecoverable_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::make_extension_error;
+
+    use super::*;
+
+    #[test]
+    fn a_redis_that_is_full_is_a_time_to_come_back_and_a_command_it_does_not_know_is_our_fault() {
+        let told = |code: &str| Fault::from(Error::Redis(make_extension_error(code.to_owned(), None))).kind();
+        assert!(matches!(told("OOM"), Kind::Unavailable { .. }));
+        assert_eq!(told("ERR"), Kind::Internal);
+    }
 }

@@ -8,11 +8,11 @@ use shop_mesh::{Peer, for_caller, from_status};
 use shop_proto::{
     catalog::{self, GetProductsRequest, catalog_service_client::CatalogServiceClient},
     orders::{
-        CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderItem, OrderResponse,
+        CloseCheckoutRequest, CreateOrderRequest, IdempotencyKey, OrderItem, OrderResponse,
         order_service_client::OrderServiceClient,
     },
 };
-use tonic::{Code, Response, Status};
+use tonic::Code;
 use uuid::Uuid;
 
 use crate::domain::{Attempt, Checkout, Placed, Product};
@@ -70,26 +70,22 @@ impl Orders {
         placed(answer.into_inner())
     }
 
-    /// The order with this id, if there is one.
-    pub async fn find(&self, caller: &Caller, order: Uuid) -> Result<Option<Placed>, Fault> {
-        let message = GetOrderStatusRequest { order_id: order.to_string() };
+    /// The order with this id, if there is one; else there never will be.
+    pub async fn close(&self, caller: &Caller, order: Uuid) -> Result<Option<Placed>, Fault> {
+        let message = CloseCheckoutRequest { order_id: order.to_string() };
         let request = for_caller(message, &caller.token).map_err(Fault::internal)?;
-        found(self.0.clone().get_order_status(request).await)
+        let answer = self.0.clone().close_checkout(request).await.map_err(|status| from_status(ORDERS, status))?;
+        answer.into_inner().order.map(placed).transpose()
     }
 
     /// The order that a checkout with this key made, if there is one.
     pub async fn find_by_key(&self, caller: &Caller, key: &RequestKey) -> Result<Option<Placed>, Fault> {
         let request = for_caller(key_message(key), &caller.token).map_err(Fault::internal)?;
-        found(self.0.clone().get_order_by_key(request).await)
-    }
-}
-
-fn found(answer: Result<Response<OrderResponse>, Status>) -> Result<Option<Placed>, Fault> {
-    match answer {
-        Ok(answer) => placed(answer.into_inner()).map(Some),
-        // An order service of the version before keeps no keys.
-        Err(status) if matches!(status.code(), Code::NotFound | Code::Unimplemented) => Ok(None),
-        Err(status) => Err(from_status(ORDERS, status)),
+        match self.0.clone().get_order_by_key(request).await {
+            Ok(answer) => placed(answer.into_inner()).map(Some),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(from_status(ORDERS, status)),
+        }
     }
 }
 

@@ -58,6 +58,7 @@ async fn show(State(api): State<Api>, User(caller): User) -> Result<Json<CartBod
         (status = 409, body = ProblemBody, content_type = PROBLEM, description = "not_for_sale, cart_full, or idempotency_key_reused"),
         (status = 413, body = ProblemBody, content_type = PROBLEM, description = "The body is over its limit"),
         (status = 415, body = ProblemBody, content_type = PROBLEM, description = "The body is not JSON"),
+        (status = 429, body = ProblemBody, content_type = PROBLEM, description = "Too many idempotency keys"),
         (status = 503, body = ProblemBody, content_type = PROBLEM, description = "Try again after Retry-After"),
     )
 )]

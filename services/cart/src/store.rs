@@ -6,6 +6,7 @@
 //! | `cart:attempt:<user>` | hash: the checkout under way, see `scripts/begin.lua` |
 //! | `cart:done:<user>` | hash: the order the last checkout made, for [`REPEAT_WINDOW`] or until the cart changes |
 //! | `cart:added:<user>:<key>` | list: an idempotency key's fingerprint, and the cart after what it added; for a day |
+//! | `cart:keys:<user>` | sorted set: those lists by their end, up to [`MOST_KEYS`] |
 //! | `cart:catalog:<product>` | hash: groups of facts, each with its time |
 
 mod copy;
@@ -35,6 +36,8 @@ pub const REPEAT_WINDOW: Duration = Duration::from_secs(10);
 
 /// How long an idempotency key is kept.
 const KEEP_KEYS: Duration = Duration::from_hours(24);
+/// So many idempotency keys of one buyer are kept: enough for a day of clicks, and at a hundred lines a cart a few MiB at most.
+pub const MOST_KEYS: u32 = 300;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,17 +51,15 @@ static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("script
 static SET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/set.lua")));
 static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/begin.lua")));
 static COMPLETE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/complete.lua")));
-static REFUSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/refuse.lua")));
+static END: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/end.lua")));
 
 /// What a checkout finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
     /// The attempt to send, new or joined; this call is registered with it.
     Open(Attempt),
-    /// The cart lost lines of an attempt that another call may still turn into an order.
-    Busy,
-    /// The cart lost lines of an attempt that nobody sends any more, and whose outcome is not known.
-    Unsure(Attempt),
+    /// The cart lost lines of an attempt whose outcome is not known.
+    Outgrown(Attempt),
     /// Nothing has changed since the last checkout, moments ago.
     Done(Placed),
     /// There is nothing to order.
@@ -130,14 +131,17 @@ impl Store {
     pub async fn add(&self, user: Uuid, line: Line, key: Option<&RequestKey>) -> Result<Vec<Line>, Error> {
         let mut add = Keys::of(user).invoke(&ADD);
         if let Some(key) = key {
-            add.key(added(user, key));
+            add.key(added(user, key)).key(format!("cart:keys:{user}"));
         }
         add.arg(life()).arg(line.product.to_string()).arg(line.quantity).arg(MAX_QUANTITY).arg(MAX_LINES);
-        add.arg(key.map(hex).unwrap_or_default()).arg(KEEP_KEYS.as_secs());
+        add.arg(key.map(hex).unwrap_or_default()).arg(KEEP_KEYS.as_secs()).arg(MOST_KEYS);
         let answer: Vec<String> = self.run("EVALSHA add", &add).await?;
         match answer.split_first() {
             Some((word, flat)) if word == "ok" => lines(flat),
             Some((word, [])) if word == "key_reused" => Err(Error::KeyReused),
+            Some((word, [seconds])) if word == "too_many_keys" => {
+                Err(Error::TooManyKeys(Duration::from_secs(number(seconds)?)))
+            }
             Some((word, [had])) if word == "too_many" => Err(Error::TooMany(number(had)?)),
             Some((word, [])) if word == "full" => Err(Error::Full),
             _ => Err(Error::Answer(answer)),
@@ -202,9 +206,8 @@ impl Store {
         let words: Vec<&str> = answer.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["empty"] => Ok(Begun::Empty),
-            ["busy", ..] => Ok(Begun::Busy),
             ["open", order, ..] => Ok(Begun::Open(Attempt { order: id(order)?, lines: lines(&answer[2..])? })),
-            ["unsure", order, ..] => Ok(Begun::Unsure(Attempt { order: id(order)?, lines: lines(&answer[2..])? })),
+            ["outgrown", order, ..] => Ok(Begun::Outgrown(Attempt { order: id(order)?, lines: lines(&answer[2..])? })),
             ["done", order, status, created_at] => {
                 let (status, created_at) = ((*status).to_owned(), (*created_at).to_owned());
                 Ok(Begun::Done(Placed { order: id(order)?, status, created_at }))
@@ -224,11 +227,12 @@ impl Store {
         self.run("EVALSHA complete", &complete).await
     }
 
-    /// Ends the attempt as `order`, whose `call` was refused, unless another call of it may still succeed.
-    pub async fn refuse(&self, user: Uuid, order: Uuid, call: Uuid) -> Result<(), Error> {
-        let mut refuse = REFUSE.key(Keys::of(user).attempt);
-        refuse.arg(order.to_string()).arg(call.to_string());
-        self.run("EVALSHA refuse", &refuse).await
+    /// Ends the attempt as `order`: if a call of it was `refused`, unless another may still succeed, and else because order
+    /// has closed it.
+    pub async fn end(&self, user: Uuid, order: Uuid, refused: Option<Uuid>) -> Result<(), Error> {
+        let mut end = END.key(Keys::of(user).attempt);
+        end.arg(order.to_string()).arg(refused.map(|call| call.to_string()).unwrap_or_default());
+        self.run("EVALSHA end", &end).await
     }
 
     async fn run<T: FromRedisValue>(

@@ -93,7 +93,7 @@ pub enum Refusal {
     TotalTooLarge,
     /// The checkout's idempotency key made another order.
     KeyUsed,
-    /// The checkout ended between reservation and order.
+    /// The checkout ended before it made an order: for too long nothing came of it, or its buyer gave it up.
     Expired,
 }
 
@@ -200,7 +200,7 @@ impl Refusal {
             Self::PriceChanged => "A price has changed, look at the cart and check out again",
             Self::TotalTooLarge => "The total is larger than an order can be, check out fewer items",
             Self::KeyUsed => "This checkout was ordered under another order_id",
-            Self::Expired => "This checkout was left unfinished for too long, check out again",
+            Self::Expired => "This checkout ended before it made an order, check out again",
         }
     }
 }

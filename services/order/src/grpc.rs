@@ -8,7 +8,8 @@ use shop_auth::{Caller, Verifier};
 use shop_core::Fault;
 use shop_mesh::{Grpc, LARGEST_MESSAGE, to_status};
 use shop_proto::orders::{
-    CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderResponse,
+    CloseCheckoutRequest, CloseCheckoutResponse, CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey,
+    OrderResponse,
     order_service_server::{OrderService, OrderServiceServer},
 };
 use tonic::{Request, Response, Status, service::Routes};
@@ -24,7 +25,8 @@ struct Service {
 #[must_use]
 pub fn methods(orders: Arc<Orders>, verifier: Arc<Verifier>) -> Grpc {
     let service = OrderServiceServer::new(Service { orders, verifier }).max_decoding_message_size(LARGEST_MESSAGE);
-    Grpc { routes: Routes::new(service), checkout: &["/ecommerce.orders.OrderService/CreateOrder"] }
+    let checkout = &["/ecommerce.orders.OrderService/CreateOrder", "/ecommerce.orders.OrderService/CloseCheckout"];
+    Grpc { routes: Routes::new(service), checkout }
 }
 
 #[tonic::async_trait]
@@ -51,6 +53,16 @@ impl OrderService for Service {
         let key = request::key(request.get_ref()).map_err(to_status)?;
         let order = self.orders.order_by_key(&caller, &key).await.map_err(to_status)?;
         Ok(Response::new(answer(&order)))
+    }
+
+    async fn close_checkout(
+        &self,
+        request: Request<CloseCheckoutRequest>,
+    ) -> Result<Response<CloseCheckoutResponse>, Status> {
+        let caller = self.caller(&request).map_err(to_status)?;
+        let id = request::order_id(&request.into_inner().order_id).map_err(to_status)?;
+        let order = self.orders.close_checkout(&caller, id).await.map_err(to_status)?;
+        Ok(Response::new(CloseCheckoutResponse { order: order.as_ref().map(answer) }))
     }
 }
 

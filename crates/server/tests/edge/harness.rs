@@ -8,7 +8,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use shop_mesh::Grpc;
 use shop_proto::orders::{
-    CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderResponse,
+    CloseCheckoutRequest, CloseCheckoutResponse, CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey,
+    OrderResponse,
     order_service_server::{OrderService, OrderServiceServer},
 };
 use shop_server::{
@@ -96,6 +97,13 @@ impl OrderService for Orders {
     async fn get_order_by_key(&self, _: Request<IdempotencyKey>) -> Result<Response<OrderResponse>, Status> {
         Err(Status::not_found("no order"))
     }
+
+    async fn close_checkout(
+        &self,
+        _: Request<CloseCheckoutRequest>,
+    ) -> Result<Response<CloseCheckoutResponse>, Status> {
+        Ok(Response::new(CloseCheckoutResponse::default()))
+    }
 }
 
 /// The service, with the door of its slow routes.
@@ -143,9 +151,7 @@ impl Shop {
 
     /// The value of a metric; `name` with its labels.
     pub async fn metric(&self, name: &str) -> Option<u64> {
-        let url = format!("http://{}/metrics", self.service.addresses.admin);
-        let text =
-            self.service.client.get(url).send().await.expect("the admin port answers").text().await.expect("text");
+        let text = self.service.metrics().await;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
         line.split(' ').next()?.parse().ok()
     }

@@ -21,7 +21,9 @@
 //! registered with the time until which it may ([`CALL_LIFE`]), so a new id never runs beside an old one.
 //!
 //! *Outcome unknown, and then the buyer takes something out*: sending the old lines would order what was taken out, and a new
-//! id could be a second order. So order is asked once the calls are over; before that, the buyer is asked to wait.
+//! id could be a second order. So order closes the old id: either there is an order of it, or there never will be, whatever
+//! calls of it are still on their way. The same is done with an attempt whose call was answered with another order, the one that
+//! its key had made; a second tab that was part of it has to check out again.
 //!
 //! *With an `Idempotency-Key`* order is asked for it first: it keeps a key in the transaction of its order, so the same
 //! answer comes again for 24 hours, whatever became of the attempt, of Redis or of the cart since. Another key on the same
@@ -58,7 +60,7 @@ impl Carts {
         }
         match self.begin(caller).await? {
             (Begun::Open(attempt), call) => self.place_whatever_happens(caller, attempt, call, checkout).await,
-            (Begun::Unsure(attempt), call) => self.settle(caller, attempt, call, checkout).await,
+            (Begun::Outgrown(attempt), call) => self.settle(caller, attempt, call, checkout).await,
             (begun, _) => self.without_an_attempt(caller, begun, checkout.key.as_ref()).await,
         }
     }
@@ -84,7 +86,8 @@ impl Carts {
             // A new key says that this is no repetition; but its first request may have ended since order was asked.
             (Begun::Done(_) | Begun::Empty, Some(_)) => self.placed_before(caller, key).await?.ok_or(Error::Empty),
             (Begun::Empty, None) => Err(Error::Empty),
-            (Begun::Busy | Begun::Open(_) | Begun::Unsure(_), _) => Err(Error::InProgress),
+            // Settled just now, and outgrown again: the cart changes while it is checked out.
+            (Begun::Open(_) | Begun::Outgrown(_), _) => Err(Error::InProgress),
         }
     }
 
@@ -110,27 +113,26 @@ impl Carts {
         match self.orders.create(caller, attempt, checkout).await {
             Ok(placed) => {
                 self.complete(caller, &placed).await;
-                // The key had made an order already, and nothing comes of this attempt.
                 if placed.order != attempt.order {
-                    self.refuse(caller, attempt.order, call).await;
+                    self.give_up(caller, attempt.order).await;
                 }
                 Ok(placed)
             }
             Err(fault) if is_refusal(&fault) => {
-                self.refuse(caller, attempt.order, call).await;
+                self.end(caller, attempt.order, Some(call)).await;
                 Err(attempt.naming_products(fault).into())
             }
             Err(unknown) => Err(unknown.into()),
         }
     }
 
-    /// The cart no longer holds what an attempt of unknown outcome would order: order knows whether it did.
+    /// The cart no longer holds what an attempt of unknown outcome would order: it ends here, with an order or without.
     async fn settle(&self, caller: &Caller, attempt: Attempt, call: Uuid, checkout: Checkout) -> Result<Placed, Error> {
-        if self.orders.find(caller, attempt.order).await?.is_some() {
-            // There is an order: asking for it makes no other one, and has the key stand for it.
+        if self.orders.close(caller, attempt.order).await?.is_some() {
+            // There is an order: asking for it makes no other one, has the key stand for it, and ends the attempt after that.
             return self.place_whatever_happens(caller, attempt, call, checkout).await;
         }
-        self.refuse(caller, attempt.order, Uuid::nil()).await;
+        self.end(caller, attempt.order, None).await;
         match self.begin(caller).await? {
             (Begun::Open(attempt), call) => self.place_whatever_happens(caller, attempt, call, checkout).await,
             (begun, _) => self.without_an_attempt(caller, begun, checkout.key.as_ref()).await,
@@ -146,11 +148,21 @@ impl Carts {
         }
     }
 
-    /// The buyer is told of the refusal even when the attempt cannot be ended now: the next checkout ends it.
-    async fn refuse(&self, caller: &Caller, order: Uuid, call: Uuid) {
-        if let Err(error) = self.store.refuse(caller.id, order, call).await {
+    /// Ends an attempt whose call was answered with the order that its key had made before. When that is not known, the
+    /// attempt stays, and the next checkout joins it.
+    async fn give_up(&self, caller: &Caller, order: Uuid) {
+        match self.orders.close(caller, order).await {
+            Ok(Some(placed)) => self.complete(caller, &placed).await,
+            Ok(None) => self.end(caller, order, None).await,
+            Err(fault) => tracing::warn!(error.cause = fault.cause(), order = %order, "the attempt is given up later"),
+        }
+    }
+
+    /// The buyer gets the answer even when the attempt cannot be ended now: the next checkout ends it.
+    async fn end(&self, caller: &Caller, order: Uuid, refused: Option<Uuid>) {
+        if let Err(error) = self.store.end(caller.id, order, refused).await {
             let cause = Fault::from(error).cause();
-            tracing::warn!(error.cause = cause, order = %order, "the refused attempt is ended later");
+            tracing::warn!(error.cause = cause, order = %order, "the attempt is ended later");
         }
     }
 }

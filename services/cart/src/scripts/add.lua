@@ -1,8 +1,9 @@
 -- Adds to the quantity of a product. A script, because the limits must hold when two tabs add at once: HINCRBY alone would
 -- go over them, and reading first would lose one of the two.
--- A request with an idempotency key adds once: the cart it left is kept in the same step, and answered again.
--- KEYS: items, attempt, done, with an idempotency key its list. ARGV: life in seconds, product, quantity, most of one
--- product, most products, fingerprint of the request, seconds a key is kept.
+-- A request with an idempotency key adds once: the cart it left is kept in the same step, and answered again. A buyer has only
+-- so many keys, for they are memory that others' carts need too.
+-- KEYS: items, attempt, done, with an idempotency key its list and the buyer's keys by their end. ARGV: life in seconds,
+-- product, quantity, most of one product, most products, fingerprint of the request, seconds a key is kept, most keys.
 if KEYS[4] then
   local kept = redis.call('LRANGE', KEYS[4], 0, -1)
   if #kept > 0 then
@@ -11,6 +12,13 @@ if KEYS[4] then
     end
     kept[1] = 'ok'
     return kept
+  end
+end
+local now = tonumber(redis.call('TIME')[1])
+if KEYS[4] then
+  local ends = redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. now, '+inf', 'WITHSCORES')
+  if #ends / 2 >= tonumber(ARGV[8]) then
+    return { 'too_many_keys', tostring(ends[2] - now) }
   end
 end
 local had = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0')
@@ -29,6 +37,9 @@ local items = redis.call('HGETALL', KEYS[1])
 if KEYS[4] then
   redis.call('RPUSH', KEYS[4], ARGV[6], unpack(items))
   redis.call('EXPIRE', KEYS[4], ARGV[7])
+  redis.call('ZADD', KEYS[5], now + ARGV[7], KEYS[4])
+  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
+  redis.call('EXPIRE', KEYS[5], ARGV[7])
 end
 table.insert(items, 1, 'ok')
 return items

@@ -21,13 +21,15 @@ end
 
 local attempt = redis.call('HGETALL', KEYS[2])
 if #attempt > 0 then
-  local order, lines, in_flight, shrunk = '', {}, false, false
+  local order, lines, shrunk, over = '', {}, false, {}
   for i = 1, #attempt, 2 do
     local field, value = attempt[i], attempt[i + 1]
     if field == 'order' then
       order = value
     elseif string.sub(field, 1, 5) == 'call:' then
-      in_flight = in_flight or tonumber(value) > now
+      if tonumber(value) <= now then
+        table.insert(over, field)
+      end
     else
       table.insert(lines, field)
       table.insert(lines, value)
@@ -36,9 +38,13 @@ if #attempt > 0 then
     end
   end
   if shrunk then
-    return answer(in_flight and 'busy' or 'unsure', order, lines)
+    return answer('outgrown', order, lines)
   end
   register_call()
+  -- After it: a Redis without memory lets a script write on that has begun to.
+  for _, call in ipairs(over) do
+    redis.call('HDEL', KEYS[2], call)
+  end
   return answer('open', order, lines)
 end
 

@@ -85,6 +85,20 @@ async fn a_lost_reply_and_a_retry_make_one_order() {
 }
 
 #[tokio::test]
+async fn a_buyer_who_is_turned_away_after_a_lost_reply_still_has_one_order() {
+    let shop = Shop::open().await;
+    let (buyer, desk) = (shop.buyer(), shop.neighbours.sell("desk", 1_000));
+    buyer.add(desk, 1).await;
+    shop.neighbours.lose_next_reply.store(true, Ordering::SeqCst);
+    assert_eq!(buyer.checkout().await.0, 503);
+    shop.neighbours.turn_away_next.store(true, Ordering::SeqCst);
+    assert_eq!(buyer.checkout().await.0, 401);
+    let (status, placed) = buyer.checkout().await;
+    assert_eq!((status, shop.neighbours.orders().len()), (201, 1));
+    assert_eq!(placed["order_id"], json!(shop.neighbours.orders()[0].order_id));
+}
+
+#[tokio::test]
 async fn what_is_added_during_a_checkout_stays() {
     let shop = Shop::open().await;
     let (buyer, desk, lamp) = (shop.buyer(), shop.neighbours.sell("desk", 1_000), shop.neighbours.sell("lamp", 250));
@@ -191,10 +205,6 @@ async fn after_an_unknown_outcome_what_the_buyer_took_out_is_not_ordered() {
     shop.neighbours.fail_next.store(true, Ordering::SeqCst);
     assert_eq!(buyer.checkout().await.0, 503);
     buyer.remove(desk).await;
-    let (status, problem) = buyer.checkout().await;
-    assert_eq!((status, &problem["type"]), (409, &json!("urn:shopkeeper:problem:checkout_in_progress")));
-
-    shop.end_calls(buyer.id).await;
     assert_eq!(buyer.checkout().await.0, 201);
     let orders = shop.neighbours.orders();
     assert_eq!(orders.len(), 1);
@@ -211,9 +221,29 @@ async fn after_an_unknown_outcome_an_order_that_was_made_is_found_even_from_a_ch
     assert_eq!(buyer.checkout().await.0, 503);
     buyer.call(Method::PUT, &format!("/api/v1/cart/items/{desk}"), Some(json!({ "quantity": 1 }))).await;
     buyer.add(lamp, 1).await;
-    shop.end_calls(buyer.id).await;
     let (status, placed) = buyer.checkout().await;
     assert_eq!((status, shop.neighbours.orders().len()), (201, 1));
     assert_eq!(placed["order_id"], json!(shop.neighbours.orders()[0].order_id));
     assert_eq!(buyer.contents().await, names(&[("lamp", 1)]));
+}
+
+#[tokio::test]
+async fn a_checkout_that_is_still_on_its_way_orders_nothing_that_was_taken_out_since() {
+    let shop = Shop::open().await;
+    let (buyer, desk, lamp) = (shop.buyer(), shop.neighbours.sell("desk", 1_000), shop.neighbours.sell("lamp", 250));
+    buyer.add(desk, 1).await;
+    buyer.add(lamp, 1).await;
+    shop.neighbours.pause_next.store(true, Ordering::SeqCst);
+    let second = async {
+        until_calls(&shop, 1).await;
+        buyer.remove(desk).await;
+        assert_eq!(buyer.checkout().await.0, 201);
+        shop.neighbours.resume.notify_one();
+    };
+    let ((status, problem), ()) = tokio::join!(buyer.checkout(), second);
+    assert_eq!((status, &problem["type"]), (409, &json!("urn:shopkeeper:problem:checkout_expired")));
+    let orders = shop.neighbours.orders();
+    assert_eq!(orders.len(), 1);
+    assert_eq!((orders[0].items.len(), &orders[0].items[0].product_id), (1, &lamp.to_string()));
+    assert!(buyer.contents().await.is_empty());
 }

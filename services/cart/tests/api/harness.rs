@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use redis::{AsyncCommands as _, aio::MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use reqwest::{Method, RequestBuilder};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -77,15 +77,6 @@ impl Shop {
     pub async fn restart(&mut self) {
         let new = serve(&self.config, &self.world).await;
         std::mem::replace(&mut self.cart, new).stop().await;
-    }
-
-    /// Half a minute later: no call of `buyer`'s attempt can make an order any more.
-    pub async fn end_calls(&self, buyer: Uuid) {
-        let (mut redis, attempt) = (self.redis().await, format!("cart:attempt:{buyer}"));
-        let fields: Vec<String> = redis.hkeys(&attempt).await.expect("Redis answers");
-        for call in fields.iter().filter(|field| field.starts_with("call:")) {
-            let () = redis.hincr(&attempt, call, -30_000).await.expect("Redis answers");
-        }
     }
 
     /// Takes everything of `buyer` out of Redis.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::harness::{Answer, Buyer, Shop, order};
 
+const MOST_KEYS: u64 = 300;
 const CHECKOUT: &str = "/api/v1/cart/checkout";
 
 async fn add(buyer: &Buyer<'_>, key: &str, product: Uuid, quantity: u32) -> Answer {
@@ -40,6 +41,21 @@ async fn what_is_added_twenty_times_with_one_key_is_in_the_cart_once() {
     let (status, bad) = add(&buyer, "two words", lamp, 1).await;
     assert_eq!((status, &bad["errors"][0]["field"]), (400, &json!("Idempotency-Key")));
     assert_eq!(add(&shop.buyer(), "k", lamp, 1).await.1["items"][0]["productName"], "lamp");
+}
+
+#[tokio::test]
+async fn a_buyer_who_uses_keys_without_end_is_told_to_stop_and_nobody_else_is() {
+    let shop = Shop::open().await;
+    let (buyer, other, desk) = (shop.buyer(), shop.buyer(), shop.neighbours.sell("desk", 1_000));
+    for n in 0..MOST_KEYS {
+        assert_eq!(add(&buyer, &n.to_string(), desk, 1).await.0, 201);
+    }
+    let (status, problem) = add(&buyer, "one-more", desk, 1).await;
+    assert_eq!((status, &problem["type"]), (429, &json!("urn:shopkeeper:problem:too_many_requests")));
+    assert_eq!(add(&buyer, "0", desk, 1).await.1["items"][0]["quantity"], 1);
+    buyer.add(desk, 1).await;
+    assert_eq!(buyer.contents().await, [("desk".to_owned(), MOST_KEYS + 1)]);
+    assert_eq!(add(&other, "one-more", desk, 1).await.0, 201);
 }
 
 #[tokio::test]

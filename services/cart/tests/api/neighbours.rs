@@ -1,7 +1,7 @@
 //! The catalog and order as the cart knows them: their gRPC contracts over one small world of products.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,7 +19,8 @@ use shop_proto::{
         catalog_service_server::{CatalogService, CatalogServiceServer},
     },
     orders::{
-        CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderResponse,
+        CloseCheckoutRequest, CloseCheckoutResponse, CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey,
+        OrderResponse,
         order_service_server::{OrderService, OrderServiceServer},
     },
 };
@@ -39,6 +40,8 @@ type Kept = (Vec<u8>, OrderResponse);
 pub struct Neighbours {
     products: Mutex<HashMap<String, Product>>,
     orders: Mutex<HashMap<String, (CreateOrderRequest, OrderResponse)>>,
+    /// The ids of which no order comes any more.
+    closed: Mutex<HashSet<String>>,
     /// What each user's idempotency keys stand for: the body's fingerprint, and the answer.
     keys: Mutex<HashMap<(String, String), Kept>>,
     /// The order id of every `CreateOrder` that arrived.
@@ -50,6 +53,8 @@ pub struct Neighbours {
     pub lose_next_reply: AtomicBool,
     /// The next order is not made, and the caller learns nothing.
     pub fail_next: AtomicBool,
+    /// The next caller is sent away before anything is looked up.
+    pub turn_away_next: AtomicBool,
     /// The next order waits for [`Neighbours::resume`] before anything is decided.
     pub pause_next: AtomicBool,
     /// See [`Neighbours::pause_next`].
@@ -66,12 +71,14 @@ impl Neighbours {
         Arc::new(Self {
             products: Mutex::default(),
             orders: Mutex::default(),
+            closed: Mutex::default(),
             keys: Mutex::default(),
             calls: Mutex::default(),
             verifier,
             silent: watch::Sender::new(false),
             lose_next_reply: AtomicBool::default(),
             fail_next: AtomicBool::default(),
+            turn_away_next: AtomicBool::default(),
             pause_next: AtomicBool::default(),
             resume: Notify::new(),
         })
@@ -139,6 +146,8 @@ impl Neighbours {
         let before = lock(&self.orders).get(&request.order_id).map(|(_, answer)| answer.clone());
         let answer = if let Some(answer) = before {
             answer
+        } else if lock(&self.closed).contains(&request.order_id) {
+            return Err(to_status(Fault::conflict("checkout_expired", "This checkout ended")));
         } else {
             let total_minor = self.decide(&request).map_err(to_status)?;
             let answer = OrderResponse {
@@ -204,6 +213,9 @@ impl OrderService for Neighbours {
         let request = request.into_inner();
         assert_eq!(caller, request.user_id, "an order is for the caller");
         lock(&self.calls).push(request.order_id.clone());
+        if self.turn_away_next.swap(false, Ordering::SeqCst) {
+            return Err(to_status(Fault::unauthenticated("Your token has expired")));
+        }
         if self.pause_next.swap(false, Ordering::SeqCst) {
             self.resume.notified().await;
         }
@@ -233,6 +245,19 @@ impl OrderService for Neighbours {
         let caller = self.caller(&request)?;
         let found = self.by_key(&caller, request.get_ref())?;
         found.map(Response::new).ok_or_else(|| to_status(Fault::not_found("Order")))
+    }
+
+    async fn close_checkout(
+        &self,
+        request: Request<CloseCheckoutRequest>,
+    ) -> Result<Response<CloseCheckoutResponse>, Status> {
+        self.caller(&request)?;
+        let id = request.into_inner().order_id;
+        let order = lock(&self.orders).get(&id).map(|(_, answer)| answer.clone());
+        if order.is_none() {
+            lock(&self.closed).insert(id);
+        }
+        Ok(Response::new(CloseCheckoutResponse { order }))
     }
 }
 

@@ -14,13 +14,12 @@ const CROWD: usize = 150;
 
 /// Waits until so many requests wait for the catalog, and nobody else is there.
 async fn until_only_these_wait(shop: &Shop, count: usize) {
-    let url = format!("http://{}/metrics", shop.cart.addresses.admin);
     let lines = [
         format!("requests_in_flight {count}"),
         format!("mesh_calls_in_flight{{caller=\"cart\",service=\"product\"}} {count}"),
     ];
     eventually("all places for the catalog are taken", || async {
-        let text = shop.cart.client.get(&url).send().await.expect("the admin port answers").text().await.expect("text");
+        let text = shop.cart.metrics().await;
         if lines.iter().all(|line| text.lines().any(|found| found == line)) { Ok(()) } else { Err(text) }
     })
     .await;

@@ -136,6 +136,16 @@ impl Orders {
         Ok(())
     }
 
+    /// The order of a checkout that its buyer gives up. If there is none by now, there never will be.
+    pub async fn close_checkout(&self, caller: &Caller, id: Uuid) -> Result<Option<Order>, Error> {
+        self.refuse(caller.id, id, Refusal::Expired).await?;
+        match self.outcome(caller, Some(id), None).await? {
+            Some(Err(Error::Refused(_))) => Ok(None),
+            Some(outcome) => outcome.map(Some),
+            None => Err(Error::NotFound),
+        }
+    }
+
     async fn refuse(&self, user: Uuid, id: Uuid, refusal: Refusal) -> Result<(), Error> {
         let mut tx = self.pool.begin().await?;
         self.close(&mut tx, user, id, refusal).await?;

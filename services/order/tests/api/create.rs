@@ -1,10 +1,13 @@
 //! Placing orders.
 
+use std::{collections::HashSet, time::Duration};
+
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use shop_mesh::from_status;
 use shop_proto::events::OrderCreated;
+use tokio::time::sleep;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -196,4 +199,48 @@ async fn a_bad_request_names_every_field_and_reserves_nothing() {
     assert_eq!(shop.create(&buyer, for_other.clone()).await.unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(shop.try_create(None, for_other).await.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(shop.catalog.available(kettle), 10);
+}
+
+#[tokio::test]
+async fn of_a_checkout_that_its_buyer_gives_up_comes_no_order_and_an_order_that_is_there_stays() {
+    let (shop, neighbours) = Shop::open().await;
+    let (buyer, given_up) = (shop.buyer(), Uuid::now_v7());
+    let placed = shop.order_a_kettle(&buyer).await;
+    let kettle = shop.catalog.stock("Kettle", Uuid::now_v7(), 1999, 10);
+    for _ in 0..2 {
+        assert_eq!(shop.close(&buyer, given_up).await.unwrap(), None);
+        let order = shop.close(&buyer, placed).await.unwrap().expect("the order");
+        assert_eq!((order.order_id, order.status.as_str()), (placed.to_string(), "CREATED"));
+    }
+    let status = shop.create(&buyer, checkout(&buyer, given_up, &[(kettle, 1)])).await.unwrap_err();
+    assert_eq!(from_status("order", status).code(), "checkout_expired");
+    shop.tells(&neighbours, given_up, &["order.canceled"]).await;
+    shop.tells(&neighbours, placed, &["order.created"]).await;
+}
+
+#[tokio::test]
+async fn a_checkout_that_is_given_up_while_it_makes_its_order_is_an_order_for_both_or_for_neither() {
+    let (shop, neighbours) = Shop::open().await;
+    let buyer = shop.buyer();
+    let kettle = shop.catalog.stock("Kettle", Uuid::now_v7(), 1999, 1000);
+    let mut outcomes = HashSet::new();
+    for round in 0..500 {
+        let order = Uuid::now_v7();
+        // From before the order to after it, a little later each time.
+        let close = async {
+            sleep(round * Duration::from_micros(500)).await;
+            shop.close(&buyer, order).await.unwrap()
+        };
+        let (made, closed) = tokio::join!(shop.create(&buyer, checkout(&buyer, order, &[(kettle, 1)])), close);
+        let made = made.ok();
+        assert_eq!(made, closed);
+        assert_eq!(shop.status(&buyer, order).await.ok(), shop.close(&buyer, order).await.unwrap());
+        let told = if made.is_some() { "order.created" } else { "order.canceled" };
+        shop.tells(&neighbours, order, &[told]).await;
+        outcomes.insert(told);
+        if round >= 20 && outcomes.len() == 2 {
+            return;
+        }
+    }
+    panic!("only {outcomes:?}");
 }

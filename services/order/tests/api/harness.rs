@@ -12,8 +12,8 @@ use shop_order::{App, config::Config};
 use shop_proto::{
     events::{DeliveryDelivered, DeliveryShipped, InventoryUnclaimed, OrderCanceled, PaymentPending, PaymentSucceeded},
     orders::{
-        Address, CreateOrderRequest, GetOrderStatusRequest, IdempotencyKey, OrderItem, OrderResponse,
-        order_service_client::OrderServiceClient,
+        Address, CloseCheckoutRequest, CloseCheckoutResponse, CreateOrderRequest, GetOrderStatusRequest,
+        IdempotencyKey, OrderItem, OrderResponse, order_service_client::OrderServiceClient,
     },
 };
 use shop_server::Host;
@@ -135,6 +135,21 @@ impl Shop {
         key: IdempotencyKey,
     ) -> Result<Response<OrderResponse>, Status> {
         self.orders.clone().get_order_by_key(by(person, key)?).await
+    }
+
+    /// Asks `CloseCheckout` with `person`'s token; the order that there is.
+    pub async fn close(&self, person: &Person, order: Uuid) -> Result<Option<OrderResponse>, Status> {
+        Ok(self.try_close(Some(person), order).await?.into_inner().order)
+    }
+
+    /// Asks `CloseCheckout` with somebody's token, or without any.
+    pub async fn try_close(
+        &self,
+        person: Option<&Person>,
+        order: Uuid,
+    ) -> Result<Response<CloseCheckoutResponse>, Status> {
+        let message = CloseCheckoutRequest { order_id: order.to_string() };
+        self.orders.clone().close_checkout(by(person, message)?).await
     }
 
     /// An order of one kettle for 19.99 USD.

@@ -29,6 +29,8 @@ const GRPC: &str = "
     RPC  GetOrderStatus          buyers  401     ok       404        404        404        404
     RPC  GetOrderByKey           own     401     ok       ok         ok         ok         ok
     RPC  GetOrderByKey           buyers  401     ok       404        404        404        404
+    RPC  CloseCheckout           own     401     ok       ok         ok         ok         ok
+    RPC  CloseCheckout           buyers  401     ok       409        409        409        409
 ";
 
 /// The callers of the tables' columns; nobody has no token.
@@ -89,6 +91,7 @@ async fn every_grpc_method_answers_whom_it_should_and_nobody_else() {
         match cell.path {
             "CreateOrder" => told_by_rpc(&shop.try_create(caller, checkout(subject, order, &[(kettle, 1)])).await),
             "GetOrderByKey" => told_by_rpc(&shop.try_by_key(caller, key).await),
+            "CloseCheckout" => told_by_rpc(&shop.try_close(caller, order).await),
             _ => told_by_rpc(&shop.try_status(caller, &order.to_string()).await),
         }
     };
