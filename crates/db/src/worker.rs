@@ -26,7 +26,7 @@ use crate::{Pool, within};
 const CONCURRENCY: usize = 512;
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 /// From one claim to the next. A claim of many costs little more than a claim of one, so what falls due meanwhile goes together.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(20);
 /// How late a row is found that another replica wrote and did not live to work on.
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// A statement, and a connection for it; the statement alone is ended by the server before.

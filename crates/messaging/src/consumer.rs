@@ -32,7 +32,7 @@ use crate::{
     Incoming,
     broker::{self, BrokerError, keep_connected},
     event,
-    topology::{self, MAX_ATTEMPTS, Names},
+    topology::{self, LONGEST_BACK_OFF, MAX_ATTEMPTS, Names},
 };
 
 /// Messages in hand at once; handlers work on all of them concurrently.
@@ -50,7 +50,8 @@ pub trait Handler: Send + Sync + 'static {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     /// Handles one event, once or more often; when it returns `Ok`, its effects are committed. A fault of kind
-    /// [`Kind::Invalid`] will never go away and makes the message a dead letter; any other is tried again later.
+    /// [`Kind::Invalid`] will never go away and makes the message a dead letter; any other is tried again later. What is
+    /// [`Kind::Unavailable`] is tried until it is there again, any other fault a limited number of times.
     fn handle(&self, event: &Incoming) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
@@ -144,7 +145,8 @@ impl<H: Handler> Run<H> {
                     Err(fault) => {
                         let disposal = Disposal::of(&fault, event.attempt);
                         span.in_scope(|| disposal.log(&fault, &event));
-                        let properties = event::with_attempt(event::with_error(properties, &fault), event.attempt + 1);
+                        let properties = event::with_error(properties, &fault);
+                        let properties = event::with_attempt(properties, disposal.attempt(event.attempt));
                         self.dispose(channel, disposal, &data, properties).await?
                     }
                 };
@@ -254,8 +256,23 @@ enum Disposal {
 
 impl Disposal {
     fn of(fault: &Fault, failed_before: u32) -> Self {
-        let attempt = failed_before + 1;
-        if fault.kind() == Kind::Invalid || attempt >= MAX_ATTEMPTS { Self::Park } else { Self::Retry { attempt } }
+        let attempt = failed_before.saturating_add(1);
+        match fault.kind() {
+            // However long a store is away: the message can be handled once it is back, and nobody has to replay it. This counts
+            // as far as it makes the pauses longer, so that afterwards there are tries left for failures of another kind.
+            Kind::Unavailable { .. } => Self::Retry { attempt: attempt.min(failed_before.max(LONGEST_BACK_OFF)) },
+            Kind::Invalid => Self::Park,
+            _ if attempt >= MAX_ATTEMPTS => Self::Park,
+            _ => Self::Retry { attempt },
+        }
+    }
+
+    /// How often the message has failed by now, as it is written on it.
+    fn attempt(self, failed_before: u32) -> u32 {
+        match self {
+            Self::Retry { attempt } => attempt,
+            Self::Park => failed_before.saturating_add(1),
+        }
     }
 
     fn log(self, fault: &Fault, event: &Incoming) {
@@ -277,9 +294,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_that_can_never_be_handled_is_parked_at_once_and_others_after_ten_tries() {
+    fn a_message_that_can_never_be_handled_is_parked_at_once_and_one_that_fails_for_no_known_reason_after_ten_tries() {
         assert_eq!(Disposal::of(&Fault::invalid("bad"), 0), Disposal::Park);
-        assert_eq!(Disposal::of(&Fault::unavailable("x"), 0), Disposal::Retry { attempt: 1 });
-        assert_eq!(Disposal::of(&Fault::unavailable("x"), 9), Disposal::Park);
+        assert_eq!(Disposal::of(&Fault::internal("x"), 0), Disposal::Retry { attempt: 1 });
+        assert_eq!(Disposal::of(&Fault::internal("x"), 9), Disposal::Park);
+    }
+
+    #[test]
+    fn a_message_that_waits_for_a_store_waits_as_long_as_it_takes() {
+        let away = Fault::unavailable("x");
+        let next = |failed| if let Disposal::Retry { attempt } = Disposal::of(&away, failed) { attempt } else { 0 };
+        assert_eq!([0, 1, 2, 3, 4, 9].map(next), [1, 2, 3, 4, 4, 9]);
+        assert_eq!(Disposal::of(&Fault::internal("x"), next(4)), Disposal::Retry { attempt: 5 });
     }
 }

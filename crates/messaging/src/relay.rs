@@ -36,7 +36,7 @@ const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_secs(1);
 /// From one batch to the next. A batch of many costs little more than a batch of one, so what is written meanwhile goes together.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(20);
 /// A consumer that is just starting declares its queue soon; what the broker refuses needs a person.
 const UNROUTABLE_PAUSE: Duration = Duration::from_secs(1);
 const REFUSED_PAUSE: Duration = Duration::from_mins(1);

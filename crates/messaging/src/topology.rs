@@ -15,10 +15,13 @@ use shop_proto::events::{ORDER_EVENTS, PRODUCT_EVENTS, consumed_by};
 
 use crate::{BrokerError, broker};
 
-/// Times between attempts: the last is repeated until [`MAX_ATTEMPTS`].
+/// Times between attempts; the last is repeated.
 pub const BACK_OFF: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_mins(2)];
-/// After this many failures a message is a dead letter: about a quarter of an hour after the first.
+/// The first attempt after which the pause is the longest.
+pub const LONGEST_BACK_OFF: u32 = 4;
+/// After this many failures a message is a dead letter, about a quarter of an hour after the first; unless the last one was that
+/// a store is away.
 pub const MAX_ATTEMPTS: u32 = 10;
 /// A consumer that crashes on a message gets it this often before the broker parks it.
 const DELIVERY_LIMIT: i64 = 20;
