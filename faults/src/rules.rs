@@ -214,6 +214,12 @@ fn everything_has_ended(view: &View<'_>, found: &mut Findings) {
     for order in &view.books.orders {
         let (id, status) = (order.id, order.status.as_str());
         found.must(matches!(status, "DELIVERED" | "CANCELED"), "I4", || format!("order {id}: still {status}"));
+        if status == "CANCELED" {
+            let parcel = view.parcel(id).map_or("missing", |parcel| parcel.entry.as_str());
+            found.must(!matches!(parcel, "shipped" | "delivered"), "I4", || {
+                format!("order {id}: canceled, its parcel {parcel}")
+            });
+        }
         if status == "DELIVERED" {
             let delivery = view.deliveries.get(&id).map_or("missing", |delivery| delivery.state.as_str());
             let parcel = view.parcel(id).map_or("missing", |parcel| parcel.entry.as_str());

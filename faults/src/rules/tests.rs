@@ -95,8 +95,27 @@ fn money_that_was_taken_twice_kept_or_not_taken_is_noticed() {
         books.moves = path(&["CREATED", "CANCELED"]);
         books.reservations[0].state = "released".to_owned();
         books.inventory[0].stock = 10;
+        books.parcels[0].entry = "recalled".to_owned();
     };
     assert_eq!(broken(|books, _| canceled(books)), ["I2"]);
+}
+
+#[test]
+fn a_parcel_that_stays_with_somebody_whose_order_is_canceled_is_noticed() {
+    let canceled = |parcel: &'static str| {
+        broken(|books, _| {
+            books.orders[0].status = "CANCELED".to_owned();
+            books.orders[0].payment_status = "refunded".to_owned();
+            books.moves = path(&["CREATED", "CANCELED"]);
+            books.reservations[0].state = "released".to_owned();
+            books.inventory[0].stock = 10;
+            books.charges[0].entry = "refunded".to_owned();
+            books.payments[0].state = "refunded".to_owned();
+            books.parcels[0].entry = parcel.to_owned();
+        })
+    };
+    assert_eq!(canceled("delivered"), ["I4"]);
+    assert!(canceled("recalled").is_empty());
 }
 
 #[test]

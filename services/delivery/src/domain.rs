@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! pending --shipped--> shipped --at the door--> delivered
-//!    |                    |------lost--> failed
-//!    |------refused--> failed    '----order canceled--> recalling --> recalled
+//!    |                    |------lost--> failed      |
+//!    |------refused--> failed    '----order canceled-+-> recalling --> recalled
 //!    '------order canceled--> canceled, or by way of `canceled_at` when it may be being shipped
 //! ```
 
@@ -183,17 +183,13 @@ impl Delivery {
         self.canceled_at.get_or_insert(now);
         match self.state {
             State::Pending if self.attempts == 0 => self.end(State::Canceled),
-            State::Shipped => {
+            // The buyer may have canceled before the news came that it was shipped, and by now it is at the door.
+            State::Shipped | State::Delivered => {
                 self.trace = because;
                 self.go_on(State::Recalling, now);
             }
             // What is pending may be being shipped: whoever does it sees `canceled_at`.
-            State::Pending
-            | State::Delivered
-            | State::Failed
-            | State::Canceled
-            | State::Recalling
-            | State::Recalled => {}
+            State::Pending | State::Failed | State::Canceled | State::Recalling | State::Recalled => {}
         }
     }
 
@@ -307,6 +303,16 @@ mod tests {
         delivery.cancel(NOW, Carrier::default());
         assert_eq!(delivery.settle(Outcome::Arrived, NOW), None);
         assert_eq!(delivery.next_step(), Some(Step::Recall));
+    }
+
+    #[test]
+    fn a_parcel_at_the_door_of_somebody_who_canceled_comes_back() {
+        let mut delivery = shipped();
+        assert_eq!(delivery.settle(Outcome::Arrived, NOW), Some(vec![Announcement::Delivered]));
+        delivery.cancel(NOW, Carrier::default());
+        assert_eq!((delivery.next_step(), delivery.due_at), (Some(Step::Recall), Some(NOW)));
+        assert_eq!(delivery.settle(Outcome::Recalled, NOW), Some(Vec::new()));
+        assert_eq!(delivery.state, State::Recalled);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::{Address, Delivery, State};
 
-/// A delivery that has ended has served: nothing that comes later moves it. The books' entry outlives it.
+/// A delivery that has ended has served: only a cancel moves one at the door, and none comes so late. The books' entry outlives it.
 pub(crate) const SERVED: [Served; 3] = [
     Served {
         table: "deliveries",

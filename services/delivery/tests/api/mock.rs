@@ -63,6 +63,17 @@ async fn a_parcel_whose_receipt_never_arrives_is_called_back_when_its_order_is_c
 }
 
 #[tokio::test]
+async fn a_parcel_that_was_handed_over_before_the_cancel_was_heard_of_is_called_back() {
+    let shop = Shop::open().await;
+    let _service = shop.start_mock("[]").await;
+    let order = Uuid::new_v4();
+    shop.neighbours.publish(&paid(order)).await;
+    shop.neighbours.receive::<DeliveryDelivered>(order).await;
+    shop.neighbours.publish(&canceled(order)).await;
+    shop.until_booked(order, &["recalled"]).await;
+}
+
+#[tokio::test]
 async fn a_parcel_is_on_its_way_for_its_time_and_a_restarted_carrier_knows_it() {
     let shop = Shop::open().await;
     let parcel = parcel();
