@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use prometheus_client::encoding::EncodeLabelSet;
 use shop_core::{Fault, Kind};
 use shop_telemetry::{
@@ -18,11 +18,13 @@ use tracing::{Instrument as _, Span, field::Empty};
 
 use super::problem::Logged;
 
+/// A method nobody has heard of, as the semantic conventions write it.
+const OTHER: &str = "_OTHER";
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -44,16 +46,16 @@ impl HttpTrace {
 
 pub(super) async fn trace(State(metrics): State<HttpTrace>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().to_string();
+    let method = known(request.method());
     // An unmatched path is the client's text: as a label it would grow without bound.
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let span = span(&request, &method, &route);
+    let span = span(&request, method, &route);
     let mut response = next.run(request).instrument(span.clone()).await;
 
     let status = response.status().as_u16();
     span.record("http.response.status_code", status);
     if let Some(Logged(fault)) = response.extensions().get::<Logged>() {
-        span.in_scope(|| log(fault, &method, &route));
+        span.in_scope(|| log(fault, method, &route));
     }
     if let Some(id) = span.in_scope(shop_telemetry::trace_id).and_then(|id| HeaderValue::try_from(id).ok()) {
         response.headers_mut().insert(TRACE_ID, id);
@@ -63,11 +65,18 @@ pub(super) async fn trace(State(metrics): State<HttpTrace>, request: Request, ne
     response
 }
 
+/// The methods of RFC 9110 and 5789. Any other is the client's text, and would be a new time series each.
+fn known(method: &Method) -> &'static str {
+    const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
+}
+
 /// Names and attributes follow OpenTelemetry's semantic conventions for HTTP (stable since 1.23).
 fn span(request: &Request, method: &str, route: &str) -> Span {
+    let verb = if method == OTHER { "HTTP" } else { method };
     let span = tracing::info_span!(
         "http",
-        otel.name = format!("{method} {route}"),
+        otel.name = format!("{verb} {route}"),
         otel.kind = "server",
         otel.status_code = Empty,
         http.request.method = method,

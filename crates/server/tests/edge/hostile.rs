@@ -26,6 +26,17 @@ fn is_problem(answer: &str) -> bool {
 }
 
 #[tokio::test]
+async fn methods_that_nobody_has_heard_of_are_counted_together() {
+    let shop = Shop::open(Limits::default()).await;
+    for method in ["BREW", "WHEN", "GeT"] {
+        let answer = shop.send(format!("{method} /notes/1 HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n")).await;
+        assert!(is_problem(&answer), "{method} was answered {answer}");
+    }
+    let counted = r#"http_server_request_duration_seconds_count{method="_OTHER",route="/notes/{id}",status="405"}"#;
+    assert_eq!(shop.metric(counted).await, Some(3));
+}
+
+#[tokio::test]
 async fn a_path_that_leads_nowhere_or_cannot_be_read_gets_a_problem() {
     let shop = Shop::open(Limits::default()).await;
     let long = "a".repeat(10_000);

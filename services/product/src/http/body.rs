@@ -23,6 +23,8 @@ const FORM_LIMIT: usize = 8 * 1024 * 1024;
 const FIELD_LIMIT: usize = 64 * 1024;
 /// A turn to upload does not last for ever.
 const UPLOAD_TIME: Duration = Duration::from_mins(1);
+/// Whoever waits for a turn takes a place from those who only want to look at something.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// A checked body and the picture beside it.
 pub struct Body<'a, T> {
@@ -46,7 +48,8 @@ where
         return Ok(Body { fields: body, image: None, key, turn: None });
     }
     let headers = request.headers().clone();
-    let turn = uploads.acquire().await.map_err(Fault::internal)?;
+    let turn = timeout(WAIT, uploads.acquire()).await.map_err(|_| Fault::unavailable("A turn to upload"))?;
+    let turn = turn.map_err(Fault::internal)?;
     let form = timeout(UPLOAD_TIME, read_form(request));
     let (fields, image) = form.await.map_err(|_| Fault::invalid("The upload took more than a minute"))??;
     let json = serde_json::to_vec(&fields).map_err(Fault::internal)?;

@@ -8,6 +8,8 @@ use reqwest::{
     multipart::{Form, Part},
 };
 use serde_json::{Value, json};
+use shop_testing::eventually;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::harness::{Person, Shop, answer, fields_of};
 
@@ -107,4 +109,33 @@ async fn pictures_uploaded_at_once_are_all_kept() {
             200
         );
     }
+}
+
+/// A form that is announced and does not come.
+async fn promise_a_form(shop: &Shop, seller: &Person) -> TcpStream {
+    let head = format!(
+        "POST /api/v1/products HTTP/1.1\r\nhost: shop\r\nauthorization: Bearer {}\r\n\
+         content-type: multipart/form-data; boundary=b\r\ncontent-length: 1000\r\n\r\n",
+        seller.token
+    );
+    let mut stream = TcpStream::connect(shop.service.addresses.http).await.expect("the service listens");
+    stream.write_all(head.as_bytes()).await.expect("the connection is open");
+    stream
+}
+
+#[tokio::test]
+async fn while_two_pictures_do_not_come_a_third_is_asked_to_come_back_and_takes_no_place_from_others() {
+    let shop = Shop::start().await;
+    let seller = shop.seller();
+    let _slow = [promise_a_form(&shop, &seller).await, promise_a_form(&shop, &seller).await];
+    eventually("both are waited for", || async {
+        let text = shop.service.metrics().await;
+        if text.lines().any(|line| line == "requests_in_flight 2") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    let answer = shop.request(Method::POST, "/api/v1/products/", Some(&seller)).multipart(form(photo()));
+    let answer = answer.send().await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    assert_eq!(shop.get("/api/v1/products", None).await.0, 200);
 }
