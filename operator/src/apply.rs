@@ -4,7 +4,6 @@
 //! is found in two ways, because each misses something: the hash of what was applied last (a field that was removed from
 //! the wanted state), and the live object itself (a field that somebody changed).
 
-mod class;
 pub(crate) mod compare;
 
 use std::collections::BTreeSet;
@@ -107,7 +106,7 @@ pub async fn apply(
             .converge(live.horizontal_pod_autoscalers, horizontal_pod_autoscalers)
             .await?,
         pod_disruption_budgets: writer.converge(live.pod_disruption_budgets, pod_disruption_budgets).await?,
-        ingresses: writer.converge(writer.without_lost_classes(live.ingresses, &ingresses).await?, ingresses).await?,
+        ingresses: writer.converge(live.ingresses, ingresses).await?,
         http_routes: writer.converge(live.http_routes, http_routes).await?,
         stage: PhantomData,
     })

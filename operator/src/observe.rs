@@ -3,6 +3,7 @@
 //! Lists by label, Secrets by name: the operator never asks for the right to list Secrets. Nothing is cached between
 //! reconciles, so the operator's memory does not grow with what Shops consist of.
 
+use std::cmp::Reverse;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -10,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
-use k8s_openapi::api::networking::v1::IngressClass;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -24,6 +25,8 @@ use crate::{names, scrape};
 
 /// Requests for single Secrets that run at the same time.
 const SECRETS_AT_ONCE: usize = 4;
+/// Marks the class of an Ingress that names none.
+const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 /// A namespaced kind that the operator makes.
 pub trait Child:
@@ -46,7 +49,7 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// The cluster's ingress classes.
     pub ingress_classes: Vec<IngressClass>,
-    /// What is known about stores that are not embedded, and about Gateways.
+    /// What is known about stores that are not embedded, and about ways into the cluster.
     pub stores: Found,
     /// What the pods of canaries measure.
     pub measured: Measurements,
@@ -81,12 +84,6 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         reader.list_if_known(true),
         reader.secrets(stores::secret_names(shop)),
     )?;
-    let stores = Found {
-        cloud_native_pg: postgres_clusters.is_some(),
-        cluster_operator: rabbitmq_clusters.is_some(),
-        gateway_api: http_routes.is_some(),
-        secrets: store_secrets.into_iter().map(|secret| (secret.name_any(), secret)).collect(),
-    };
     let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
         reader.list(),
         reader.volume_claims(),
@@ -94,6 +91,13 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         reader.secrets(names::derived_secrets(&reader.shop)),
         reader.secret(names::credentials(&reader.shop)),
     )?;
+    let stores = Found {
+        cloud_native_pg: postgres_clusters.is_some(),
+        cluster_operator: rabbitmq_clusters.is_some(),
+        gateway_api: http_routes.is_some(),
+        default_class: default_class(&ingress_classes).or_else(|| class_in_use(&ingresses, &ingress_classes)),
+        secrets: store_secrets.into_iter().map(|secret| (secret.name_any(), secret)).collect(),
+    };
     let measured = scrape::measure(&pods, canary::analyzed(shop)).await;
     Ok(Observed {
         objects: Objects {
@@ -120,6 +124,19 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         measured,
         volume_claims,
     })
+}
+
+/// As the API server chooses where several are marked: the newest one, the first by name of the same second.
+fn default_class(classes: &[IngressClass]) -> Option<String> {
+    let marked = classes.iter().filter(|class| class.annotations().get(DEFAULT_CLASS).is_some_and(|is| is == "true"));
+    let age = |class: &&IngressClass| (Reverse(class.creation_timestamp().map(|time| time.0)), class.name_any());
+    marked.min_by_key(age).map(ResourceExt::name_any)
+}
+
+/// While the mark moves from one class to another there may be none, and a route that is served stays so.
+fn class_in_use(ingresses: &[Ingress], classes: &[IngressClass]) -> Option<String> {
+    let named = ingresses.iter().find_map(|ingress| ingress.spec.as_ref()?.ingress_class_name.clone());
+    named.filter(|name| classes.iter().any(|class| class.name_any() == *name))
 }
 
 struct Reader<'a> {
@@ -239,4 +256,38 @@ fn first_of_another<K: Child>(objects: &[K], uid: &str) -> Option<String> {
         shops.any(|owner| owner.uid != uid)
     };
     objects.iter().find(other).map(|object| format!("{} {}", K::kind(&()), object.name_any()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn class(name: &str, second: i64, is_default: &str) -> IngressClass {
+        let mut class = IngressClass::default();
+        class.metadata.name = Some(name.to_owned());
+        class.metadata.creation_timestamp = Timestamp::from_second(second).ok().map(Time);
+        class.annotations_mut().insert(DEFAULT_CLASS.to_owned(), is_default.to_owned());
+        class
+    }
+
+    #[test]
+    fn the_newest_of_the_classes_that_are_marked_as_default_is_it() {
+        let (old, new, newer) = (class("acorn", 1, "true"), class("beech", 2, "true"), class("cedar", 3, "false"));
+        assert_eq!(default_class(&[old.clone(), new, newer.clone()]).as_deref(), Some("beech"));
+        assert_eq!(default_class(&[class("birch", 1, "true"), old]).as_deref(), Some("acorn"));
+        assert_eq!(default_class(&[newer]), None);
+    }
+
+    #[test]
+    fn a_class_in_use_is_kept_as_long_as_it_exists() {
+        let mut ingress = Ingress::default();
+        ingress.spec.get_or_insert_default().ingress_class_name = Some("acorn".to_owned());
+        let classes = [class("acorn", 1, "false"), class("beech", 2, "false")];
+        assert_eq!(class_in_use(&[ingress.clone()], &classes).as_deref(), Some("acorn"));
+        assert_eq!(class_in_use(&[ingress], &classes[1..]), None);
+        assert_eq!(class_in_use(&[], &classes), None);
+    }
 }

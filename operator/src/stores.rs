@@ -63,7 +63,7 @@ pub struct Trouble {
     pub passes: bool,
 }
 
-/// What the cluster knows about stores that are not embedded, and about Gateways.
+/// What the cluster knows about stores that are not embedded, and about ways into it.
 #[derive(Default)]
 pub struct Found {
     /// Those of [`secret_names`] that exist.
@@ -74,6 +74,10 @@ pub struct Found {
     pub cluster_operator: bool,
     /// Whether there are `HTTPRoute`s.
     pub gateway_api: bool,
+    /// The class of an Ingress whose Shop names none: the cluster's default, and where there is none the one it has. It is
+    /// written into the Ingress: the API server would do so only when an Ingress is made, and one that is older than the class
+    /// would never be served.
+    pub default_class: Option<String>,
 }
 
 /// Names of the Secrets that say how the Shop's stores are reached.
@@ -185,7 +189,7 @@ impl Found {
             (name, Secret { metadata, data: Some(data.clone()), ..Secret::default() })
         };
         let secrets = secret_names(shop).into_iter().map(secret).collect();
-        Self { secrets, cloud_native_pg: true, cluster_operator: true, gateway_api: true }
+        Self { secrets, cloud_native_pg: true, cluster_operator: true, gateway_api: true, default_class: None }
     }
 
     /// How an external store is reached.

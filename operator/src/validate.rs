@@ -95,7 +95,7 @@ pub struct ValidShop {
 pub struct Route {
     /// The host, or every host.
     pub host: Option<String>,
-    /// The ingress class, or the default one.
+    /// The ingress class, if there is one to name.
     pub class_name: Option<String>,
     /// Annotations of the Ingress.
     pub annotations: BTreeMap<String, String>,
@@ -281,18 +281,19 @@ fn public_url(shop: &Shop) -> String {
 
 fn route(shop: &Shop, others: &[impl AsRef<Shop>], found: &Found) -> Route {
     let ingress = &shop.spec.ingress;
+    let class = |shop: &Shop| shop.spec.ingress.class_name.clone().or_else(|| found.default_class.clone());
     let age = |shop: &Shop| (shop.creation_timestamp().map(|time| time.0), shop.uid());
     let rival = others.iter().map(AsRef::as_ref).filter(|other| {
         other.spec.host.is_none()
             && other.metadata.deletion_timestamp.is_none()
-            && other.spec.ingress.class_name == ingress.class_name
+            && class(other) == class(shop)
             && other.spec.ingress.gateway == ingress.gateway
             && age(other) < age(shop)
     });
     let first = rival.min_by_key(|other| age(other)).filter(|_| shop.spec.host.is_none());
     Route {
         host: shop.spec.host.clone(),
-        class_name: ingress.class_name.clone(),
+        class_name: class(shop),
         annotations: ingress.annotations.clone(),
         tls: ingress.tls.as_ref().map(|tls| tls.secret_name.clone()),
         gateway: ingress

@@ -9,8 +9,6 @@ use crate::kinds::HttpRoute;
 use crate::validate::{Gateway, ValidShop};
 
 const TYPE: &str = "RouteReady";
-/// Marks the class of an Ingress that names none.
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 pub(super) fn verdict(shop: &ValidShop, classes: &[IngressClass], routes: &[HttpRoute]) -> Verdict {
     if let Some(other) = &shop.route.taken_by {
@@ -66,16 +64,12 @@ fn of_class(shop: &ValidShop, classes: &[IngressClass]) -> Verdict {
     let known: Vec<String> = classes.iter().map(ResourceExt::name_any).collect();
     let choices =
         if known.is_empty() { "the cluster has none".to_owned() } else { format!("there is: {}", known.join(", ")) };
-    let wanted = shop.route.class_name.as_deref();
-    let served = classes.iter().find(|class| wanted.map_or_else(|| is_default(class), |name| class.name_any() == name));
-    match (served, wanted) {
-        (Some(class), _) => {
-            Verdict::yes(TYPE, "RouteApplied", format!("the Ingress is applied to class {}", class.name_any()))
+    match shop.route.class_name.as_deref() {
+        Some(name) if known.iter().any(|class| class == name) => {
+            Verdict::yes(TYPE, "RouteApplied", format!("the Ingress is applied to class {name}"))
         }
-        (None, Some(name)) => {
-            Verdict::no(TYPE, "NoSuchIngressClass", format!("there is no ingress class {name}; {choices}"))
-        }
-        (None, None) => {
+        Some(name) => Verdict::no(TYPE, "NoSuchIngressClass", format!("there is no ingress class {name}; {choices}")),
+        None => {
             let message = format!("no ingress class is the default; set spec.ingress.className; {choices}");
             Verdict::no(TYPE, "NoDefaultIngressClass", message)
         }
@@ -95,8 +89,4 @@ pub(super) fn url(shop: &ValidShop, ingresses: &[Ingress]) -> Option<String> {
     });
     let address = points.into_iter().find_map(|point| point.ip.clone().or_else(|| point.hostname.clone()));
     Some(address.map_or_else(|| shop.public_url.clone(), |address| format!("http://{address}")))
-}
-
-fn is_default(class: &IngressClass) -> bool {
-    class.annotations().get(DEFAULT_CLASS).is_some_and(|value| value == "true")
 }

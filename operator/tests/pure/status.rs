@@ -28,6 +28,7 @@ struct Scene {
     shop: Shop,
     pods: Vec<Pod>,
     classes: Vec<IngressClass>,
+    default_class: Option<String>,
     previous: Option<ShopStatus>,
     returned: Option<RolledBack>,
     canaries: Canaries,
@@ -35,12 +36,11 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let mut class = IngressClass { metadata: named("squirrel"), ..IngressClass::default() };
-    class.annotations_mut().insert("ingressclass.kubernetes.io/is-default-class".to_owned(), "true".to_owned());
     Scene {
         shop: shop(MINIMAL),
         pods: Vec::new(),
-        classes: vec![class],
+        classes: vec![IngressClass { metadata: named("squirrel"), ..IngressClass::default() }],
+        default_class: Some("squirrel".to_owned()),
         previous: None,
         returned: None,
         canaries: Canaries::new(),
@@ -51,7 +51,8 @@ fn scene() -> Scene {
 impl Scene {
     /// The status on a cluster that did everything, except for what `change` undoes.
     fn status(&self, change: impl Fn(&mut Objects<Applied>)) -> ShopStatus {
-        self.status_of(&valid(&self.shop), change)
+        let found = Found { default_class: self.default_class.clone(), ..Found::dummy(&self.shop) };
+        self.status_of(&valid_on(&self.shop, Credentials::dummy(), &found), change)
     }
 
     fn status_of(&self, shop: &ValidShop, change: impl Fn(&mut Objects<Applied>)) -> ShopStatus {
@@ -179,7 +180,7 @@ fn a_route_to_a_class_that_nobody_serves_is_not_ready() {
     scene.shop.spec.ingress.class_name = Some("beaver".to_owned());
     check(&scene.status(|_| {}), "RouteReady", "False", "NoSuchIngressClass", "there is: squirrel");
     scene.shop.spec.ingress.class_name = None;
-    scene.classes[0].metadata.annotations = None;
+    scene.default_class = None;
     let status = scene.status(|_| {});
     check(&status, "RouteReady", "False", "NoDefaultIngressClass", "spec.ingress.className");
     check(&status, "Ready", "False", "NoDefaultIngressClass", "");

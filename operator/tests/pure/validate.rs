@@ -8,7 +8,7 @@ use shopkeeper_operator::crd::{Amounts, Resources, ServiceSpec, Shop};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
-use shopkeeper_operator::validate::{Invalid, Quantities, image_version, validate};
+use shopkeeper_operator::validate::{Invalid, Quantities, Route, image_version, validate};
 
 use crate::support::{FULL, MINIMAL, shop, valid};
 
@@ -20,12 +20,13 @@ fn aged(seconds: i64, uid: &str) -> Shop {
     shop
 }
 
-fn taken_by(shop: &Shop, others: &[Shop]) -> Option<String> {
+fn route(shop: &Shop, others: &[Shop], found: &Found) -> Route {
     let others: Vec<Arc<Shop>> = others.iter().cloned().map(Arc::new).collect();
-    validate(shop, &others, &Settings::default(), Credentials::dummy(), &Found::default())
-        .expect("a valid Shop")
-        .route
-        .taken_by
+    validate(shop, &others, &Settings::default(), Credentials::dummy(), found).expect("a valid Shop").route
+}
+
+fn taken_by(shop: &Shop, others: &[Shop]) -> Option<String> {
+    route(shop, others, &Found::default()).taken_by
 }
 
 #[test]
@@ -53,6 +54,17 @@ fn another_class_a_host_or_a_deleted_shop_takes_no_route() {
     let mut leaving = aged(1, "a");
     leaving.metadata.deletion_timestamp = leaving.metadata.creation_timestamp.clone();
     assert_eq!(taken_by(&younger, &[other_class, with_host, leaving]), None);
+}
+
+#[test]
+fn a_shop_that_names_no_class_is_in_the_clusters_default_one() {
+    let shop = aged(2, "b");
+    let mut named = aged(1, "a");
+    named.spec.ingress.class_name = Some("squirrel".to_owned());
+    let found = Found { default_class: Some("squirrel".to_owned()), ..Found::dummy(&shop) };
+    let route = route(&shop, &[named], &found);
+    assert_eq!(route.class_name.as_deref(), Some("squirrel"));
+    assert_eq!(route.taken_by.as_deref(), Some("oak/shop-a"));
 }
 
 #[test]
