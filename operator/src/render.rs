@@ -103,8 +103,7 @@ fn readable(secret: &Secret) -> Secret {
 
 /// The `CustomResourceDefinition` as it is kept in `crds/`.
 pub fn crd() -> Result<String, serde_saphyr::ser::Error> {
-    const HEADER: &str =
-        "# Generated from operator/src/crd.rs: `UPDATE_GENERATED=1 cargo test -p shopkeeper-operator` rewrites it.\n";
+    const HEADER: &str = "# Generated from operator/src/crd.rs: `UPDATE_GENERATED=1 cargo test --workspace --target x86_64-unknown-linux-musl --test pure` rewrites it.\n";
     Ok(format!("{HEADER}{}", yaml(&Shop::crd())?))
 }
 

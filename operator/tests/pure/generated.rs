@@ -24,7 +24,7 @@ fn check_file(path: &Path, wanted: &str) {
         return;
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
-    let stale = "is stale: run UPDATE_GENERATED=1 cargo test -p shopkeeper-operator, and look at the difference";
+    let stale = "is stale: run UPDATE_GENERATED=1 cargo test --workspace --target x86_64-unknown-linux-musl --test pure, and look at the difference";
     assert_eq!(found, wanted, "{} {stale}", path.display());
 }
 
