@@ -7,6 +7,6 @@ use shop_product::domain::picture::{MAX_BYTES, reencode};
 fuzz_target!(|upload: &[u8]| {
     if let Ok(picture) = reencode(upload.to_vec()) {
         assert!(picture.bytes.len() <= MAX_BYTES);
-        assert!(reencode(picture.bytes).is_ok(), "what we serve is a picture");
+        assert!(reencode(picture.bytes.into()).is_ok(), "what we serve is a picture");
     }
 });

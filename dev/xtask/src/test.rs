@@ -122,10 +122,14 @@ fn lint_files(paths: &Paths, steps: &Steps, target: &Target) -> Result<()> {
         Ok(Outcome::Done)
     })?;
     steps.run("cargo-deny", up::NETWORK, |step| programs::CARGO_DENY.download(step, paths))?;
-    steps.run("dependencies", "choose another crate, or give deny.toml a reason", |step| {
+    let repair = "choose another crate, or give deny.toml a reason; `cargo update --workspace` in fuzz/";
+    steps.run("dependencies", repair, |step| {
         // Advisories are kept where not every machine reaches; .github/workflows/ci.yml looks at them.
         let arguments = ["--locked", "check", "bans", "licenses", "sources"];
         step.run(kubectl.tool("cargo-deny", &arguments).current_dir(&paths.source))?;
+        // The fuzz targets are built by `--deep` alone, and would meet a stale lock file only there.
+        let locked = ["update", "--workspace", "--locked"];
+        step.run(shell::cargo(paths).args(locked).current_dir(paths.source.join("fuzz")))?;
         Ok(Outcome::Done)
     })
 }
