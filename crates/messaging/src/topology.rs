@@ -15,11 +15,11 @@ use shop_proto::events::{ORDER_EVENTS, PRODUCT_EVENTS, consumed_by};
 
 use crate::{BrokerError, broker};
 
-/// Times between attempts; the last is repeated.
-pub const BACK_OFF: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_mins(2)];
 /// The first attempt after which the pause is the longest.
 pub const LONGEST_BACK_OFF: u32 = 4;
+/// Times between attempts; the last is repeated.
+pub const BACK_OFF: [Duration; LONGEST_BACK_OFF as usize] =
+    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_mins(2)];
 /// After this many failures a message is a dead letter, about a quarter of an hour after the first; unless the last one was that
 /// a store is away.
 pub const MAX_ATTEMPTS: u32 = 10;

@@ -14,12 +14,10 @@ if KEYS[4] then
     return kept
   end
 end
-local now = tonumber(redis.call('TIME')[1])
-if KEYS[4] then
-  local ends = redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. now, '+inf', 'WITHSCORES')
-  if #ends / 2 >= tonumber(ARGV[8]) then
-    return { 'too_many_keys', tostring(ends[2] - now) }
-  end
+local now = KEYS[4] and tonumber(redis.call('TIME')[1])
+if KEYS[4] and redis.call('ZCOUNT', KEYS[5], '(' .. now, '+inf') >= tonumber(ARGV[8]) then
+  local first = redis.call('ZRANGEBYSCORE', KEYS[5], '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return { 'too_many_keys', tostring(first[2] - now) }
 end
 local had = tonumber(redis.call('HGET', KEYS[1], ARGV[2]) or '0')
 local wanted = had + tonumber(ARGV[3])
