@@ -28,7 +28,9 @@ const OUT_OF_REACH: &str = "cannot connect to postgres";
 pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result<()> {
     let target: PgConnectOptions = config.url.expose_secret().parse().context("the PostgreSQL URL cannot be read")?;
     if let Some(admin_url) = &config.admin_url {
-        let mut admin = connect(admin_url.expose_secret().parse().context("the admin URL cannot be read")?).await?;
+        let admin: PgConnectOptions = admin_url.expose_secret().parse().context("the admin URL cannot be read")?;
+        // A statement that sets a password shows it, and slow ones are logged.
+        let mut admin = connect(admin.disable_statement_logging()).await?;
         let password = password_of(config)?;
         let (login, owner) = (target.get_username(), target.get_database().unwrap_or(target.get_username()));
         if login != owner {

@@ -1,5 +1,8 @@
 //! Passwords are replaced while a service works: two log-ins take turns at one database.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Postgres;
 use shop_db::{Pool, idempotency, migrate};
@@ -56,6 +59,37 @@ async fn a_second_log_in_works_beside_the_first_and_then_in_its_place() {
     let retired = Some(user_of(&second));
     migrate(&Postgres { retired, ..third.clone() }, &migrations()).await.expect("a migration");
     assert!(logs_in(&third).await && !logs_in(&second).await && !logs_in(first).await);
+}
+
+#[tokio::test]
+async fn passwords_are_not_logged_however_much_is() {
+    let database = TestDatabase::create(&migrations()).await;
+    let second = with_login(&database.config, &format!("{}_b", user_of(&database.config)), "not-to-be-seen");
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || written.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    migrate(&second, &migrations()).await.expect("a log-in is made");
+    drop(guard);
+    assert!(logs_in(&second).await);
+    let log = String::from_utf8(log.0.lock().expect("no panic while logging").clone()).expect("text");
+    assert!(log.contains("sqlx"), "the log has what is logged of PostgreSQL: {log}");
+    assert!(!log.contains("not-to-be-seen"), "{log}");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic while logging").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
