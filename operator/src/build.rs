@@ -40,7 +40,9 @@ struct Inputs<'a> {
 pub fn build(shop: &ValidShop) -> Objects<Desired> {
     let secrets = secret::build(shop);
     let config_maps = config_map::build(shop);
-    let inputs = Inputs { shop, hashes: hashes(&secrets, &config_maps) };
+    let mut hashes = hashes(&secrets, &config_maps);
+    hashes.extend(shop.given.clone());
+    let inputs = Inputs { shop, hashes };
     let budgets = |s: &_| deployment::disruption_budget(shop, s);
     let pod_disruption_budgets: Vec<PodDisruptionBudget> = shop.services.iter().filter_map(budgets).collect();
     let services = shop.services.iter().cloned().chain(shop.canaries());

@@ -1,5 +1,7 @@
 //! The driver: one reconcile as a table of contents, and the watches that start it.
 
+mod error;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,13 +26,15 @@ use ring::rand::SystemRandom;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::crd::{Phase, Shop, ShopStatus, StoreMode};
-use crate::credentials::Credentials;
+pub use self::error::Error;
+use crate::crd::{Phase, RolledBack, Shop, ShopStatus, StoreMode};
+use crate::credentials::{Credentials, Unfit};
+use crate::kinds::Cluster;
 use crate::metrics::Metrics;
 use crate::rollback::Choice;
 use crate::rotation::Wish;
 use crate::settings::Settings;
-use crate::status::News;
+use crate::status::{Blocked, News};
 use crate::validate::ValidShop;
 use crate::{apply, canary, credentials, identities, names, observe, rollback, rollout, status, validate};
 
@@ -39,7 +43,7 @@ const REQUEUE: Duration = Duration::from_mins(5);
 /// What is blocked, or on its way, is looked at this often: what ends it may not be watched, or was announced before an
 /// older state was read.
 const UNSETTLED_REQUEUE: Duration = Duration::from_secs(20);
-/// What others run, stores and Gateways, is looked at this often: neither their Secrets nor their kinds are watched.
+/// What others run or write, stores, Gateways and Secrets, is looked at this often: it is not watched.
 const ELSEWHERE_REQUEUE: Duration = Duration::from_secs(30);
 /// What the pods of canaries measure is looked at this often.
 const CANARY_REQUEUE: Duration = Duration::from_secs(10);
@@ -53,6 +57,9 @@ const MAX_BACKOFF: Duration = Duration::from_mins(1);
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// A reconcile that takes longer waits for an answer that will not come, and is given up.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// Objects of a list that are fetched at once. All kinds are listed together when the operator starts, and with the usual 500 that
+/// takes more memory than everything it keeps of a thousand Shops.
+const PAGE: u32 = 50;
 /// Reconciles that run at the same time.
 const CONCURRENCY: u16 = 4;
 
@@ -94,44 +101,13 @@ impl Context {
         *count
     }
 
+    fn failures(&self, shop: &Shop) -> u32 {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(&ObjectRef::from_obj(shop)).copied().unwrap_or_default()
+    }
+
     fn forget_failures(&self, shop: &Shop) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&ObjectRef::from_obj(shop));
-    }
-}
-
-/// A reconcile that did not get to its end: one variant per step that talks to the API server.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The cluster could not be read.
-    #[error(transparent)]
-    Observe(#[from] observe::Error),
-    /// The credentials could not be made sure of.
-    #[error(transparent)]
-    Credentials(#[from] credentials::Error),
-    /// An object could not be written.
-    #[error(transparent)]
-    Apply(#[from] apply::Error),
-    /// The status could not be written.
-    #[error("writing the status: {0}")]
-    Status(#[source] kube::Error),
-    /// The API server left a request unanswered.
-    #[error("not done within {DEADLINE:?}: the API server does not answer")]
-    Late,
-}
-
-impl Error {
-    /// A word for metrics and conditions.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Observe(_) => "ObserveFailed",
-            Self::Credentials(_) => "CredentialsFailed",
-            Self::Apply(apply::Error::Foreign { .. }) => "NameTaken",
-            Self::Apply(apply::Error::Replaced { .. }) => "Replaced",
-            Self::Apply(_) => "ApplyFailed",
-            Self::Status(_) => "StatusFailed",
-            Self::Late => "Late",
-        }
     }
 }
 
@@ -147,24 +123,30 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
         return Ok(Action::await_change());
     }
     // It holds all objects of a Shop at once; whoever awaits it need not.
-    let outcome = Box::pin(converge(context, shop)).await;
-    let (status, next) = match outcome {
-        // What was read is out of date, which says nothing about the Shop.
-        Err(error @ Error::Apply(apply::Error::Replaced { .. })) => return Err(error),
-        Ok((status, requeue)) => (status, Ok(Action::requeue(requeue))),
-        Err(error) => (blocked(shop, error.reason(), &error.to_string()), Err(error)),
-    };
-    tell(context, shop, status).await?;
-    next
+    match Box::pin(converge(context, shop)).await {
+        Ok(requeue) => Ok(Action::requeue(requeue)),
+        Err(error) if error.is_passing(context.failures(shop)) => Err(error),
+        Err(error) => {
+            let message = error.to_string();
+            tell_blocked(context, shop, &Blocked { reason: error.reason(), message: &message, passes: false }).await?;
+            Err(error)
+        }
+    }
 }
 
-async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duration), Error> {
+/// One step; answers with the time until the next one.
+async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let observed = observe::observe(&context.client, shop).await?; // IO
     if let Some(leftover) = observed.leftover(shop) {
-        return Ok((waiting_for(shop, &leftover), LEFTOVER_REQUEUE));
+        return wait_for(context, shop, &leftover).await;
     }
-    let Ok(found) = credentials::judge(observed.credentials, shop) else {
-        return Ok((waiting_for(shop, "its credentials"), LEFTOVER_REQUEUE));
+    let found = match credentials::judge(observed.credentials, shop, &observed.volume_claims) {
+        Ok(found) => found,
+        Err(unfit) => {
+            let (message, passes) = (unfit.to_string(), unfit == Unfit::Leaving);
+            tell_blocked(context, shop, &Blocked { reason: unfit.reason(), message: &message, passes }).await?;
+            return Ok(if passes { LEFTOVER_REQUEUE } else { UNSETTLED_REQUEUE });
+        }
     };
     let now = Timestamp::now();
     let credentials = credentials::ensure(&context.client, &context.random, now, shop, found).await?; // IO
@@ -174,11 +156,16 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
     let others: Vec<Arc<Shop>> = context.shops.iter().flat_map(Store::state).collect();
     let valid = match validate::validate(shop, &others, &context.settings, credentials, &observed.stores) {
         Ok(valid) => valid,
-        Err(invalid) => return Ok((blocked(shop, "Invalid", &invalid.to_string()), REQUEUE)),
+        Err(invalid) => {
+            let message = invalid.to_string();
+            tell_blocked(context, shop, &Blocked { reason: "Invalid", message: &message, passes: false }).await?;
+            return Ok(REQUEUE);
+        }
     };
     let seen = canary::Facts { live: &observed.objects, pods: &observed.pods, measured: &observed.measured, now };
     let (valid, canaries) = canary::decide(valid, shop, &seen);
     let Choice { shop: valid, objects: desired, returned } = rollback::choose(valid, shop, &observed.objects, now);
+    record_return(context, shop, returned.as_ref()).await?; // IO
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
@@ -198,9 +185,22 @@ async fn converge(context: &Context, shop: &Shop) -> Result<(ShopStatus, Duratio
     let requeue = requeue(&valid, status.phase);
     let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
     // Pods of a canary show credentials too.
-    let whole = status.phase == Some(Phase::Ready) && !canaries.values().any(canary::is_starting);
+    let whole = status.phase == Some(Phase::Ready)
+        && !canaries.values().any(canary::is_starting)
+        && applied.rabbitmq_clusters.iter().all(Cluster::settled);
+    tell(context, shop, status).await?; // IO
     let rotated = rotate(context, shop, &valid.credentials, whole, now).await?; // IO
-    Ok((status, requeue.min(rotated)))
+    Ok(requeue.min(rotated))
+}
+
+/// Notes a failed attempt before older images run in its place: afterwards nothing on the cluster would tell of it, and it would be
+/// made again.
+async fn record_return(context: &Context, shop: &Shop, returned: Option<&RolledBack>) -> Result<(), Error> {
+    let known = shop.status.clone().unwrap_or_default();
+    if returned.is_none() || known.rolled_back.as_ref() == returned {
+        return Ok(());
+    }
+    write_status(&context.client, shop, ShopStatus { rolled_back: returned.cloned(), ..known }).await
 }
 
 /// Goes on with a rotation of credentials when its time has come; answers with the time until then.
@@ -224,7 +224,8 @@ async fn rotate(
 
 fn requeue(shop: &ValidShop, phase: Option<Phase>) -> Duration {
     let routed = shop.route.gateway.is_some();
-    let elsewhere = shop.stores().iter().any(|(_, store)| store.mode() != StoreMode::Embedded);
+    let elsewhere =
+        !shop.given.is_empty() || shop.stores().iter().any(|(_, store)| store.mode() != StoreMode::Embedded);
     match phase {
         Some(Phase::RollingOut) if routed => GATEWAY_REQUEUE,
         Some(Phase::Blocked | Phase::Preparing | Phase::Migrating | Phase::RollingOut) => UNSETTLED_REQUEUE,
@@ -233,13 +234,16 @@ fn requeue(shop: &ValidShop, phase: Option<Phase>) -> Duration {
     }
 }
 
-fn blocked(shop: &Shop, reason: &str, message: &str) -> ShopStatus {
-    status::blocked(shop.status.as_ref(), shop.metadata.generation, reason, message, Timestamp::now())
+async fn tell_blocked(context: &Context, shop: &Shop, why: &Blocked<'_>) -> Result<(), Error> {
+    let status = status::blocked(shop.status.as_ref(), shop.metadata.generation, why, Timestamp::now());
+    tell(context, shop, status).await
 }
 
-fn waiting_for(shop: &Shop, leftover: &str) -> ShopStatus {
+async fn wait_for(context: &Context, shop: &Shop, leftover: &str) -> Result<Duration, Error> {
     let message = format!("a deleted Shop of this name is still being collected: {leftover}");
-    blocked(shop, "PreviousShopLeaving", &message)
+    let why = Blocked { reason: "PreviousShopLeaving", message: &message, passes: true };
+    tell_blocked(context, shop, &why).await?;
+    Ok(LEFTOVER_REQUEUE)
 }
 
 /// Writes the status if it says anything new, and an event if it is a turn in the Shop's life.
@@ -299,7 +303,8 @@ impl Watch {
     #[must_use]
     pub fn new(client: &Client, namespace: Option<&str>) -> Self {
         let (shops, writer) = reflector::store();
-        let changes = watcher(scope::<Shop>(client, namespace), watcher::Config::default())
+        let all = watcher::Config::default().page_size(PAGE);
+        let changes = watcher(scope::<Shop>(client, namespace), all.clone())
             .default_backoff()
             .modify(|shop| shop.metadata.managed_fields = None)
             .reflect(writer)
@@ -307,7 +312,7 @@ impl Watch {
             // The operator's own status writes do not start another reconcile.
             // An annotation can ask for something, and is no part of the generation.
             .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
-        let ours = || watcher::Config::default().labels(names::MANAGED_SELECTOR);
+        let ours = || all.clone().labels(names::MANAGED_SELECTOR);
         let pods =
             watcher(scope::<PartialObjectMeta<Pod>>(client, namespace), ours()).default_backoff().touched_objects();
         let controller = Controller::for_stream(changes, shops.clone())

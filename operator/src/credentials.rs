@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -50,16 +50,58 @@ pub enum Error {
     Rotation(#[from] serde_json::Error),
 }
 
-/// The credentials belong to a deleted Shop of the same name and are about to be collected.
-#[derive(Debug)]
-pub struct Leaving;
+/// Why a Shop must neither use the Secret that was found nor make one.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum Unfit {
+    /// It belongs to a deleted Shop of the same name and is about to be collected.
+    #[error("a deleted Shop of this name is still being collected: its credentials")]
+    Leaving,
+    /// Somebody else made it.
+    #[error("Secret {0} exists and does not belong to this Shop; rename the Shop or delete that object")]
+    Foreign(String),
+    /// It is gone, and what it opens is there.
+    #[error(
+        "Secret {secret} is gone, and nothing else opens {volume}: restore the Secret from a backup, or delete the volumes of \
+         this Shop to begin anew without their data"
+    )]
+    Lost {
+        /// Name of the Secret.
+        secret: String,
+        /// Name of a volume.
+        volume: String,
+    },
+}
 
-/// Tells whether a found Secret can be used by this Shop.
-pub fn judge(found: Option<Secret>, shop: &Shop) -> Result<Option<Secret>, Leaving> {
-    let Some(secret) = found else { return Ok(None) };
+impl Unfit {
+    /// A word for conditions.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Leaving => "PreviousShopLeaving",
+            Self::Foreign(_) => "NameTaken",
+            Self::Lost { .. } => "CredentialsLost",
+        }
+    }
+}
+
+/// Tells whether a found Secret can be used by this Shop, or one can be made where there is none.
+pub fn judge(found: Option<Secret>, shop: &Shop, volumes: &[PersistentVolumeClaim]) -> Result<Option<Secret>, Unfit> {
+    let Some(secret) = found else {
+        return match volumes.first() {
+            Some(volume) => {
+                Err(Unfit::Lost { secret: names::credentials(&shop.name_any()), volume: volume.name_any() })
+            }
+            None => Ok(None),
+        };
+    };
+    let label = |key: &str| secret.labels().get(key).map(String::as_str);
+    if label(names::MANAGED_BY_LABEL) != Some(names::MANAGER) || label(names::INSTANCE_LABEL) != Some(&shop.name_any())
+    {
+        return Err(Unfit::Foreign(secret.name_any()));
+    }
     let leaving = secret.metadata.deletion_timestamp.is_some()
         || shop_owners(&secret).any(|owner| Some(&owner.uid) != shop.metadata.uid.as_ref());
-    if leaving { Err(Leaving) } else { Ok(Some(secret)) }
+    if leaving { Err(Unfit::Leaving) } else { Ok(Some(secret)) }
 }
 
 /// Makes sure that the Secret is there, complete, and owned as the Shop's lifecycle says.
@@ -125,7 +167,8 @@ pub async fn turn(
     credentials: &Credentials,
     next: &Rotation,
 ) -> Result<(), Error> {
-    let coming = rotated_keys().filter(|_| next.stage == Stage::Publishing);
+    let begins = next.stage == Stage::Publishing && credentials.rotation().stage == Stage::Settled;
+    let coming = rotated_keys().filter(|_| begins);
     let changes = credentials.turned(next, &generate(shop, coming, now, random)?)?;
     let data: BTreeMap<String, Option<ByteString>> =
         changes.into_iter().map(|(key, value)| (key, value.map(|value| ByteString(value.into_bytes())))).collect();
@@ -272,8 +315,8 @@ mod tests {
     #[test]
     fn a_secret_of_a_deleted_shop_of_the_same_name_is_waited_for() {
         let mut secret = fresh_secret(&shop(DataOnDelete::Delete), BTreeMap::new());
-        assert!(matches!(judge(Some(secret.clone()), &shop(DataOnDelete::Delete)), Ok(Some(_))));
+        assert!(matches!(judge(Some(secret.clone()), &shop(DataOnDelete::Delete), &[]), Ok(Some(_))));
         secret.owner_references_mut()[0].uid = "uid-0".to_owned();
-        assert!(matches!(judge(Some(secret), &shop(DataOnDelete::Delete)), Err(Leaving)));
+        assert_eq!(judge(Some(secret), &shop(DataOnDelete::Delete), &[]), Err(Unfit::Leaving));
     }
 }

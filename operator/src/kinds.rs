@@ -19,6 +19,9 @@ pub trait Cluster: ResourceExt {
     /// Whether it takes connections.
     fn ready(&self) -> bool;
 
+    /// Whether all of it runs with what it was told last.
+    fn settled(&self) -> bool;
+
     /// What its operator says about it.
     fn report(&self) -> String;
 }
@@ -95,6 +98,11 @@ impl Cluster for PostgresCluster {
         })
     }
 
+    /// Passwords are set by SQL, which needs no restart.
+    fn settled(&self) -> bool {
+        self.ready()
+    }
+
     fn report(&self) -> String {
         let Some(status) = &self.status else { return String::new() };
         let parts = [&status.phase, &status.phase_reason].into_iter().flatten().filter(|text| !text.is_empty());
@@ -146,8 +154,11 @@ pub struct RabbitmqSettings {
 
 /// What the RabbitMQ cluster operator reports.
 #[derive(Serialize, Deserialize, Clone, Debug, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct RabbitmqClusterStatus {
+    /// Generation of the spec that this is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// Among them `ClusterAvailable`: clients can connect.
     pub conditions: Vec<RabbitmqCondition>,
 }
@@ -167,7 +178,13 @@ pub struct RabbitmqCondition {
 
 impl Cluster for RabbitmqCluster {
     fn ready(&self) -> bool {
-        self.conditions().any(|condition| condition.type_ == "ClusterAvailable" && condition.status == "True")
+        self.holds("ClusterAvailable")
+    }
+
+    /// Nodes import users when they start, one after the other.
+    fn settled(&self) -> bool {
+        let seen = self.status.as_ref().and_then(|status| status.observed_generation);
+        seen >= self.metadata.generation && self.holds("AllReplicasReady")
     }
 
     fn report(&self) -> String {
@@ -182,5 +199,9 @@ impl Cluster for RabbitmqCluster {
 impl RabbitmqCluster {
     fn conditions(&self) -> impl Iterator<Item = &RabbitmqCondition> {
         self.status.iter().flat_map(|status| &status.conditions)
+    }
+
+    fn holds(&self, type_: &str) -> bool {
+        self.conditions().any(|condition| condition.type_ == type_ && condition.status == "True")
     }
 }

@@ -23,6 +23,7 @@ pub mod build;
 pub mod canary;
 pub mod controller;
 pub mod credentials;
+pub mod given;
 pub mod identities;
 pub mod keys;
 pub mod objects;

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use crate::canary::{self, Measurements};
 use crate::crd::Shop;
+use crate::given;
 use crate::objects::{Live, Objects};
 use crate::stores::{self, Found};
 use crate::{names, scrape};
@@ -64,7 +65,7 @@ pub struct Error {
     /// What could not be read.
     what: String,
     /// What the API server said.
-    source: kube::Error,
+    pub(crate) source: kube::Error,
 }
 
 /// Fetches what is on the cluster for a Shop.
@@ -82,7 +83,7 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         reader.list_if_known(spec.rabbitmq.cluster_operator.is_some()),
         // Also where there is to be an Ingress: the route that was there before must go.
         reader.list_if_known(true),
-        reader.secrets(stores::secret_names(shop)),
+        reader.secrets([stores::secret_names(shop), given::secret_names(shop)].concat()),
     )?;
     let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
         reader.list(),

@@ -82,6 +82,9 @@ pub enum Error {
     /// The Shop is not valid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// The Secret with the credentials is not the Shop's, or is gone.
+    #[error(transparent)]
+    Unfit(#[from] credentials::Unfit),
     /// The credentials that are there cannot be used.
     #[error(transparent)]
     Credentials(#[from] credentials::Error),
@@ -101,9 +104,8 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     if let Some(leftover) = observed.leftover(facts.shop) {
         return Err(Error::Leaving(leftover));
     }
-    let Observed { objects: live, credentials, pods, stores, measured, .. } = observed;
-    let found = credentials::judge(credentials, facts.shop);
-    let found = found.map_err(|credentials::Leaving| Error::Leaving("its credentials".to_owned()))?;
+    let Observed { objects: live, credentials, pods, stores, measured, volume_claims, .. } = observed;
+    let found = credentials::judge(credentials, facts.shop, &volume_claims)?;
     let mut credentials = Credentials::foreseen(found.as_ref())?;
     if found.is_some() {
         let authorities = credentials.mesh_authorities();

@@ -66,7 +66,9 @@ pub fn plan(
         held.extend(live.jobs.iter().map(ResourceExt::name_any));
         hold(&mut desired.jobs, &mut held, |_| true);
         hold(&mut desired.deployments, &mut held, is_service);
-        hold(&mut desired.network_policies, &mut held, |_| true);
+        // A policy of before lets pods reach what is not known now; without one they would reach everything.
+        let is_there = |name: &str| live.network_policies.iter().any(|found| found.name_any() == name);
+        hold(&mut desired.network_policies, &mut held, |wanted| is_there(&wanted.name_any()));
         let authorities = names::store_authorities(&shop.name);
         desired.config_maps.retain(|map| map.name_any() != authorities);
         held.insert(authorities);

@@ -40,8 +40,12 @@ pub struct Rotation {
     pub generation: u32,
     /// The way to the next one.
     pub stage: Stage,
-    /// Since when.
+    /// Since when, from [`Self::applied`] on from the time at which all of it was written to the cluster: however long that took,
+    /// whoever reads it is given the whole time.
     pub since: Timestamp,
+    /// Whether what belongs to it was written to the cluster.
+    #[serde(default)]
+    pub applied: bool,
     /// The request that was taken up last.
     pub asked: Option<String>,
 }
@@ -59,20 +63,24 @@ impl Rotation {
     /// The state of values that are new.
     #[must_use]
     pub fn first(asked: Option<String>, now: Timestamp) -> Self {
-        Self { generation: 0, stage: Stage::Settled, since: now, asked }
+        Self { generation: 0, stage: Stage::Settled, since: now, applied: true, asked }
     }
 
-    /// The next state, if its time has come. `whole` says that everything of the present one has been done, pods included.
+    /// The next state, if its time has come, once the present one was written to the cluster. `whole` says that everything of it
+    /// has been done, pods included.
     #[must_use]
     pub fn next(&self, wish: &Wish, whole: bool, now: Timestamp) -> Option<Self> {
+        let same = || Self { since: now, ..self.clone() };
+        if !self.applied && self.stage != Stage::Settled {
+            return Some(Self { applied: true, ..same() });
+        }
         let due = self.due(wish).is_some_and(|due| due <= now);
+        let next = || Self { applied: false, ..same() };
         (whole && due).then(|| match self.stage {
-            Stage::Settled => Self { stage: Stage::Publishing, since: now, asked: wish.asked.clone(), ..self.clone() },
-            Stage::Publishing => {
-                Self { generation: self.generation + 1, stage: Stage::Moving, since: now, ..self.clone() }
-            }
-            Stage::Moving => Self { stage: Stage::Closing, since: now, ..self.clone() },
-            Stage::Closing => Self { stage: Stage::Settled, since: now, ..self.clone() },
+            Stage::Settled => Self { stage: Stage::Publishing, asked: wish.asked.clone(), ..next() },
+            Stage::Publishing => Self { generation: self.generation + 1, stage: Stage::Moving, ..next() },
+            Stage::Moving => Self { stage: Stage::Closing, ..next() },
+            Stage::Closing => Self { stage: Stage::Settled, ..next() },
         })
     }
 
@@ -113,8 +121,10 @@ mod tests {
         Wish { asked: Some(asked.to_owned()), max_age: None }
     }
 
+    /// The next stage, written to the cluster in the same minute.
     fn step(rotation: &Rotation, wish: &Wish, minute: i64) -> Rotation {
-        rotation.next(wish, true, at(minute)).expect("the next state")
+        let next = rotation.next(wish, true, at(minute)).expect("the next stage");
+        next.next(wish, false, at(minute)).unwrap_or(next)
     }
 
     #[test]
@@ -146,6 +156,16 @@ mod tests {
         assert_eq!(publishing.next(&Wish::default(), true, at(2)), None);
         let closing = Rotation { stage: Stage::Closing, ..publishing };
         assert_eq!(closing.next(&Wish::default(), true, at(20)), None);
+    }
+
+    #[test]
+    fn the_time_of_a_stage_begins_when_it_was_written_to_the_cluster() {
+        let wish = asking("now");
+        let begun = Rotation::first(None, at(0)).next(&wish, true, at(1)).expect("the next stage");
+        let late = begun.next(&wish, false, at(60)).expect("a note of the time");
+        assert_eq!((late.stage, late.since, late.applied), (Stage::Publishing, at(60), true));
+        assert_eq!(late.next(&wish, true, at(61)), None);
+        assert_eq!(step(&late, &wish, 62).stage, Stage::Moving);
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     let route = route::verdict(facts.shop, facts.ingress_classes, &facts.applied.http_routes);
     let parts = conditions::Parts {
         dependencies: conditions::dependencies(&stores, &problems),
-        migrated: conditions::migrated(&facts.applied.jobs, facts.migrations, &problems),
+        migrated: conditions::migrated(facts, &problems),
         services: conditions::services(facts, &services, &problems),
         certificates: conditions::certificates(facts.shop),
         credentials: conditions::credentials(facts.shop.credentials.rotation()),
@@ -89,20 +89,32 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     }
 }
 
+/// Why a Shop was not applied.
+pub struct Blocked<'a> {
+    /// One word.
+    pub reason: &'a str,
+    /// What to do.
+    pub message: &'a str,
+    /// Whether it goes away by itself.
+    pub passes: bool,
+}
+
 /// The status of a Shop that was not applied: what is known stays, and the conditions say what is in the way.
 #[must_use]
 pub fn blocked(
     previous: Option<&ShopStatus>,
     generation: Option<i64>,
-    reason: &str,
-    message: &str,
+    why: &Blocked<'_>,
     now: Timestamp,
 ) -> ShopStatus {
+    const OURS: [&str; 4] = ["Ready", "Progressing", "Stalled", "Paused"];
     let known = previous.cloned().unwrap_or_default();
-    let verdicts = vec![Verdict::no("Ready", reason, message), Verdict::no("Progressing", reason, message)];
+    let ready = Verdict::no("Ready", why.reason, why.message);
+    let progressing = Verdict { type_: "Progressing", holds: why.passes, ..ready.clone() };
+    let stalled = (!why.passes).then(|| conditions::stalled(&ready));
+    let verdicts = [ready, progressing].into_iter().chain(stalled).collect();
     let mut conditions = stamp(verdicts, generation, previous, now);
-    let others =
-        known.conditions.iter().filter(|condition| !["Ready", "Progressing", "Paused"].contains(&&*condition.type_));
+    let others = known.conditions.iter().filter(|condition| !OURS.contains(&&*condition.type_));
     conditions.extend(others.cloned());
     ShopStatus { observed_generation: generation, phase: Some(Phase::Blocked), conditions, ..known }
 }

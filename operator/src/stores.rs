@@ -66,7 +66,7 @@ pub struct Trouble {
 /// What the cluster knows about stores that are not embedded, and about ways into it.
 #[derive(Default)]
 pub struct Found {
-    /// Those of [`secret_names`] that exist.
+    /// Those of [`secret_names`] that exist, and of [`crate::given::secret_names`].
     pub secrets: BTreeMap<String, Secret>,
     /// Whether there are `Cluster`s of CloudNativePG.
     pub cloud_native_pg: bool,

@@ -19,6 +19,7 @@ use crate::crd::{
     StoreMode, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
+use crate::given;
 use crate::settings::Settings;
 use crate::stores::{Found, Store};
 
@@ -84,6 +85,8 @@ pub struct ValidShop {
     pub hibernated: bool,
     /// What happens to volumes.
     pub data_on_delete: DataOnDelete,
+    /// Hashes of Secrets that somebody else writes and pods read, by name.
+    pub given: BTreeMap<String, String>,
     /// Passwords.
     pub credentials: Credentials,
     /// The keys of access tokens.
@@ -119,6 +122,8 @@ pub enum Traces {
     Otlp {
         /// Its address.
         endpoint: String,
+        /// The Secret with what else it is told, such as a key.
+        headers: Option<String>,
     },
     /// Nowhere.
     Disabled,
@@ -254,6 +259,7 @@ pub fn validate(
         delivery: mock_provider("delivery", &spec.delivery)?,
         hibernated: spec.lifecycle.hibernated,
         data_on_delete: spec.lifecycle.data_on_delete,
+        given: given::hashes(shop, found),
         credentials,
         token_keys,
     })
@@ -336,7 +342,7 @@ fn pods_named(applications: &[&str]) -> Vec<NetworkPolicyPeer> {
 fn traces(shop: &Shop, settings: &Settings) -> Traces {
     let telemetry = &shop.spec.telemetry;
     match (&telemetry.otlp, &telemetry.disabled) {
-        (Some(otlp), _) => Traces::Otlp { endpoint: otlp.endpoint.clone() },
+        (Some(otlp), _) => Traces::Otlp { endpoint: otlp.endpoint.clone(), headers: otlp.headers_secret_name.clone() },
         (None, Some(_)) => Traces::Disabled,
         (None, None) => Traces::Embedded { image: settings.traces_image.clone() },
     }

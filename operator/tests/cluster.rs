@@ -9,6 +9,8 @@ mod canary;
 mod chance;
 #[path = "cluster/changes.rs"]
 mod changes;
+#[path = "cluster/external.rs"]
+mod external;
 #[path = "cluster/frozen.rs"]
 mod frozen;
 #[path = "cluster/install.rs"]

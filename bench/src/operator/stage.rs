@@ -59,15 +59,16 @@ impl Stage {
         let client = Client::try_from(server.config().await?)?;
         let kubelet = Kubelet::start(&client, None);
         let shops = Shops::new(client.clone()).await?;
-        let program = Program::start(&programs, server.operator_kubeconfig(), &log).await?;
-        Ok(Self { program, shops, client, audit: server.audit(), _kubelet: kubelet, server, programs, log })
+        let program = Program::start(&programs, server.operator_kubeconfigs()[0], &log).await?;
+        let [audit, _] = server.audits();
+        Ok(Self { program, shops, client, audit, _kubelet: kubelet, server, programs, log })
     }
 
     /// Ends the operator, and starts another one.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.program.stop()?;
         let log = self.log.with_extension("restarted.log");
-        self.program = Program::start(&self.programs, self.server.operator_kubeconfig(), &log).await?;
+        self.program = Program::start(&self.programs, self.server.operator_kubeconfigs()[0], &log).await?;
         Ok(())
     }
 

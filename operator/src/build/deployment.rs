@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::pod::{self, Pod};
 use super::{Inputs, addresses, component_name, env, meta, strings};
 use crate::catalog::Tokens;
+use crate::given;
 use crate::names;
 use crate::validate::{ValidService, ValidShop};
 
@@ -137,9 +138,9 @@ pub(super) fn secret_env(shop: &ValidShop, service: &ValidService) -> Option<Vec
 
 /// Secrets that the pod reads once, at its start. The keys of tokens are not among them: services follow their files.
 pub(super) fn reads(shop: &ValidShop, service: &ValidService) -> Vec<String> {
-    let admin = (service.service.tokens == Tokens::Signs).then(|| names::admin(&shop.name));
+    let name = service.service.name;
     let authorities = addresses::checks(shop, service.service).then(|| names::store_authorities(&shop.name));
-    [component_name(shop, service.service.name)].into_iter().chain(admin).chain(authorities).collect()
+    [component_name(shop, name)].into_iter().chain(given::read_by(shop, name)).chain(authorities).collect()
 }
 
 /// The key files of a service and where they appear.

@@ -83,16 +83,18 @@ fn resource_attributes(shop: &ValidShop, service: &ValidService) -> String {
 }
 
 fn tracing(shop: &ValidShop) -> Vec<EnvVar> {
-    let endpoint = match &shop.traces {
-        Traces::Embedded { .. } => format!("http://{}:4317", component_name(shop, TRACES)),
-        Traces::Otlp { endpoint } => endpoint.clone(),
+    let (endpoint, headers) = match &shop.traces {
+        Traces::Embedded { .. } => (format!("http://{}:4317", component_name(shop, TRACES)), None),
+        Traces::Otlp { endpoint, headers } => (endpoint.clone(), headers.clone()),
         Traces::Disabled => return Vec::new(),
     };
-    vec![
+    let mut env = vec![
         variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         variable("OTEL_TRACES_SAMPLER_ARG", &shop.sampling),
-    ]
+    ];
+    env.extend(headers.map(|secret| secret_variable("OTEL_EXPORTER_OTLP_HEADERS", secret, "headers")));
+    env
 }
 
 fn tokens(shop: &ValidShop, service: &ValidService) -> Vec<EnvVar> {

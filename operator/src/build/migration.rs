@@ -35,7 +35,10 @@ fn job(inputs: &Inputs<'_>, service: &ValidService, variables: Vec<EnvVar>) -> J
     let mut identity = serde_json::to_vec(&template.spec).unwrap_or_default();
     // Who we are at somebody else's store is tried again when it changes.
     if shop.asks_others(service.service) {
-        identity.extend(inputs.hash(&deployment::reads(shop, service)).into_bytes());
+        let mut read = deployment::reads(shop, service);
+        // The pods know a role of their own, whoever made it.
+        read.extend(service.service.uses(POSTGRES).then(|| component_name(shop, POSTGRES)));
+        identity.extend(inputs.hash(&read).into_bytes());
     }
     let name = format!("{}-migrate-{}", component_name(shop, component), &short_hash(&identity)[..8]);
     Job {

@@ -87,7 +87,7 @@ fn egress(
     match &shop.traces {
         Traces::Embedded { .. } => egress.push(to(vec![component(shop, TRACES)], &[OTLP])),
         // Policies know no host names, so a collector is known by its port.
-        Traces::Otlp { endpoint } => egress.extend(port_of(endpoint).map(|port| to(Vec::new(), &[port]))),
+        Traces::Otlp { endpoint, .. } => egress.extend(port_of(endpoint).map(|port| to(Vec::new(), &[port]))),
         Traces::Disabled => {}
     }
     if !policy.egress_to.is_empty() {

@@ -87,6 +87,12 @@ pub struct OtlpSpec {
         "endpoint is scheme, host and port of an OTLP gRPC receiver, for example http://collector.observability:4317"
     ))]
     pub endpoint: String,
+
+    /// Name of a Secret in the Shop's namespace whose key `headers` holds what is sent along, such as the key of a hosted back
+    /// end: `name=value`, several with commas between them. Pods start anew when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub headers_secret_name: Option<String>,
 }
 
 /// What happens to the Shop over its life.

@@ -49,8 +49,8 @@ pub struct S3Spec {
     pub region: String,
 
     /// Name of a Secret in the Shop's namespace with the keys `accessKeyId` and `secretAccessKey`; they must allow to get
-    /// and to put objects and to list the bucket, or nobody is told that a picture is not there. Pods of product read it when
-    /// they start.
+    /// and to put objects and to list the bucket, or nobody is told that a picture is not there. Pods of product start
+    /// anew when it changes.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
 }

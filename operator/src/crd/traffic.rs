@@ -79,8 +79,8 @@ pub struct TlsSpec {
 #[serde(rename_all = "camelCase")]
 pub struct UsersSpec {
     /// Name of a Secret in the Shop's namespace with the first admin's `email` and `password`. Default: the Secret
-    /// `<shop>-admin`, which is made with a password of its own. Either is read when a version is rolled out, and changes no
-    /// account that is there.
+    /// `<shop>-admin`, which is made with a password of its own. Either is read when pods of user start, which they do when it
+    /// changes, and changes no account that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub admin_secret_name: Option<String>,
@@ -141,7 +141,8 @@ impl Default for MailSpec {
 pub struct SmtpSpec {
     /// Name of a Secret in the Shop's namespace that says where the server is and who we are there. Keys: `host`; `tls`, one
     /// of `starttls` (the default), `tls` and `none`; `port`, if it is not 587, 465 or 25 as `tls` has it; `username` and
-    /// `password`, if the server wants them. Pods of user read it when they start.
+    /// `password`, if the server wants them. Pods of user start anew when it
+    /// changes.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
 

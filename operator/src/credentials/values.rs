@@ -197,6 +197,9 @@ impl Credentials {
         fresh: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, Option<String>>, serde_json::Error> {
         let mut changes = BTreeMap::from([(ROTATION.to_owned(), Some(serde_json::to_string(next)?))]);
+        if next.stage == self.rotation().stage {
+            return Ok(changes);
+        }
         for key in rotated_keys() {
             let (coming, going) = (format!("{key}{NEXT}"), format!("{key}{PREVIOUS}"));
             match next.stage {

@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
@@ -101,14 +100,15 @@ impl Parts {
     }
 
     pub fn all(self) -> Vec<Verdict> {
-        let (ready, progressing) = match self.obstacle() {
+        let (ready, progressing, stalled) = match self.obstacle() {
             None => {
                 let message = "stores, migrations, services and route are as wanted";
-                (Verdict::yes("Ready", "AsWanted", message), Verdict::no("Progressing", "AsWanted", message))
+                (Verdict::yes("Ready", "AsWanted", message), Verdict::no("Progressing", "AsWanted", message), None)
             }
             Some(obstacle) => (
                 Verdict { type_: "Ready", holds: false, ..obstacle.clone() },
                 Verdict { type_: "Progressing", holds: obstacle.will_pass, ..obstacle.clone() },
+                (!obstacle.will_pass).then(|| stalled(obstacle)),
             ),
         };
         let Self {
@@ -123,14 +123,21 @@ impl Parts {
             autoscaling,
             development,
         } = self;
-        let all = [ready, progressing, dependencies, migrated, services].into_iter().chain(certificates);
-        all.chain([credentials, route])
+        let all = [ready, progressing].into_iter().chain(stalled).chain([dependencies, migrated, services]);
+        all.chain(certificates)
+            .chain([credentials, route])
             .chain(returned)
             .chain(canaries)
             .chain(autoscaling)
             .chain([development])
             .collect()
     }
+}
+
+/// That somebody has to do something, in the word that kstatus (sigs.k8s.io/cli-utils) knows for it: tools that wait for a Shop
+/// need not wait any longer.
+pub(super) fn stalled(obstacle: &Verdict) -> Verdict {
+    Verdict { type_: "Stalled", holds: true, ..obstacle.clone() }
 }
 
 /// What is left to say of a Shop that is to sleep.
@@ -161,9 +168,11 @@ pub(super) fn dependencies(stores: &[Report], problems: &[Problem]) -> Verdict {
     not_ready(TYPE, "StoreNotReady", texts.join("; "), &names, problems)
 }
 
-pub(super) fn migrated(jobs: &[Job], wanted: &[String], problems: &[Problem]) -> Verdict {
+pub(super) fn migrated(facts: &Facts<'_>, problems: &[Problem]) -> Verdict {
     const TYPE: &str = "Migrated";
-    let job = |name: &String| jobs.iter().find(|job| job.name_any() == *name);
+    const FAILED: &str = "MigrationFailed";
+    let wanted = facts.migrations;
+    let job = |name: &String| facts.applied.jobs.iter().find(|job| job.name_any() == *name);
     if wanted.iter().all(|name| job(name).is_some_and(complete)) {
         return Verdict::yes(TYPE, "MigrationsComplete", "the databases fit the version");
     }
@@ -173,9 +182,17 @@ pub(super) fn migrated(jobs: &[Job], wanted: &[String], problems: &[Problem]) ->
         let message = format!(
             "Job {failed} failed{cause}; pods stay as they were; it is tried again soon, at once if you delete the Job"
         );
-        return Verdict::no(TYPE, "MigrationFailed", message);
+        return Verdict::no(TYPE, FAILED, message);
     }
     let open: Vec<&String> = wanted.iter().filter(|name| !job(name).is_some_and(complete)).collect();
+    // The next try is under way, and has not come further yet.
+    let mut before = facts.previous.iter().flat_map(|status| &status.conditions);
+    let same = |told: &&Condition| {
+        told.type_ == TYPE && told.reason == FAILED && open.iter().any(|name| told.message.contains(name.as_str()))
+    };
+    if let Some(told) = before.find(same) {
+        return Verdict::no(TYPE, FAILED, told.message.clone());
+    }
     if open.iter().all(|name| job(name).is_none()) {
         return Verdict::not_yet(TYPE, "WaitingForStores", "migrations start when every store is ready");
     }

@@ -37,7 +37,7 @@ const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,dep
 pub struct ApiServer {
     programs: Supervisor,
     kubeconfig: PathBuf,
-    operator_kubeconfig: PathBuf,
+    operator_kubeconfigs: [PathBuf; 2],
 }
 
 /// The addresses at which the parts find each other.
@@ -59,10 +59,10 @@ impl ApiServer {
         let ports = Ports::free()?;
         write_keys(programs.folder())?;
         fs::write(programs.folder().join("audit.json"), audit::policy().to_string())?;
-        let [kubeconfig, operator_kubeconfig] = write_kubeconfigs(programs.folder(), ports.api)?;
+        let [kubeconfig, operators @ ..] = write_kubeconfigs(programs.folder(), ports.api)?;
         programs.start("etcd", &kubebox, &ports.etcd_flags(programs.folder()))?;
         programs.start("kube-apiserver", &kubebox, &ports.api_flags(programs.folder()))?;
-        let mut server = Self { programs, kubeconfig, operator_kubeconfig };
+        let mut server = Self { programs, kubeconfig, operator_kubeconfigs: operators };
         let client = Client::try_from(server.config().await?)?;
         server.wait_until_ready(&client).await?;
         install(&client).await?;
@@ -83,16 +83,16 @@ impl ApiServer {
         &self.kubeconfig
     }
 
-    /// For a program whose writes are to be told from everybody else's; it may do as much as an administrator.
+    /// For programs whose writes are to be told from everybody else's; they may do as much as an administrator.
     #[must_use]
-    pub fn operator_kubeconfig(&self) -> &Path {
-        &self.operator_kubeconfig
+    pub fn operator_kubeconfigs(&self) -> [&Path; 2] {
+        self.operator_kubeconfigs.each_ref().map(PathBuf::as_path)
     }
 
-    /// What was written with [`Self::operator_kubeconfig`].
+    /// What was written with each of [`Self::operator_kubeconfigs`].
     #[must_use]
-    pub fn audit(&self) -> Audit {
-        Audit::new(self.programs.folder().join("audit.log"))
+    pub fn audits(&self) -> [Audit; 2] {
+        audit::USERS.map(|user| Audit::new(self.programs.folder().join("audit.log"), user))
     }
 
     async fn wait_until_ready(&self, client: &Client) -> anyhow::Result<()> {
@@ -133,13 +133,14 @@ fn write_keys(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A token for each of the two users; the server is gone before it matters who else knows them.
-fn write_kubeconfigs(folder: &Path, port: u16) -> anyhow::Result<[PathBuf; 2]> {
-    let tokens = [token()?, token()?];
-    let users = ["admin", audit::USER].iter().zip(&tokens);
+/// A token for the administrator and for each operator; the server is gone before it matters who else knows them.
+fn write_kubeconfigs(folder: &Path, port: u16) -> anyhow::Result<[PathBuf; 3]> {
+    let tokens = [token()?, token()?, token()?];
+    let names = ["admin", audit::USERS[0], audit::USERS[1]];
+    let users = names.iter().zip(&tokens);
     let lines: Vec<String> = users.map(|(user, token)| format!("{token},{user},{user},system:masters")).collect();
     fs::write(folder.join("tokens.csv"), lines.join("\n"))?;
-    let files = ["kubeconfig", "kubeconfig-operator"].map(|name| folder.join(name));
+    let files = names.map(|name| folder.join(format!("kubeconfig-{name}")));
     for (file, token) in files.iter().zip(tokens) {
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",

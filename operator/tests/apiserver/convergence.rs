@@ -174,6 +174,21 @@ async fn an_object_of_somebody_else_is_not_taken_over_because_of_its_name() {
 }
 
 #[tokio::test]
+async fn a_secret_of_somebody_else_is_not_taken_for_credentials_because_of_its_name() {
+    with_scene(async |scene, _kubelet| {
+        let theirs = json!({"metadata": {"name": "acorn-credentials"}, "stringData": {"password": "theirs"}});
+        let theirs: Secret = serde_json::from_value(theirs).expect("a Secret");
+        let theirs = scene.api().create(&PostParams::default(), &theirs).await.expect("a Secret");
+        scene.create(&json!({"host": "acorn.test", "lifecycle": {"dataOnDelete": "Delete"}})).await.expect("a Shop");
+        let _operator = scene.operate();
+        scene.until_shop("Ready", "False", Some("NameTaken")).await;
+        let untouched: Secret = scene.api().get("acorn-credentials").await.expect("the Secret");
+        assert_eq!(untouched.resource_version(), theirs.resource_version());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_took_the_place_of_an_object_since_it_was_read_is_not_written_to() {
     with_scene(async |scene, _kubelet| {
         ready(&scene, &json!({"host": "acorn.test"})).await;

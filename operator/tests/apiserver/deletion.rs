@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::runtime::wait::conditions;
 use serde_json::{Value, json};
 use shopkeeper_operator::controller::reconcile;
@@ -97,6 +97,31 @@ async fn a_shop_that_lets_its_data_go_gets_new_credentials_after_all_of_the_old_
         scene.until_shop("Ready", "True", None).await;
         let new: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
         assert_ne!(new.data, old.data);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lost_credentials_are_not_made_anew_while_volumes_need_them() {
+    with_scene(async |scene, _kubelet| {
+        scene.create(&spec("Retain")).await.expect("a Shop");
+        let operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        let lost: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        drop(operator);
+        scene.writes_of_a_reconcile().await;
+        scene.api::<Secret>().delete("acorn-credentials", &DeleteParams::default()).await.expect("a deletion");
+        let mut writes = scene.writes_of_a_reconcile().await;
+        writes.retain(|write| !["/status", "/events"].iter().any(|report| write.ends_with(report)));
+        assert_eq!(writes, Vec::<String>::new());
+        let blocked = scene.until_shop("Ready", "False", Some("CredentialsLost")).await;
+        let told = json!(blocked.status).to_string();
+        assert!(told.contains("restore the Secret from a backup"), "{told}");
+
+        let metadata = ObjectMeta { uid: None, resource_version: None, ..lost.metadata };
+        scene.api().create(&PostParams::default(), &Secret { metadata, ..lost }).await.expect("a Secret");
+        let _operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
     })
     .await;
 }

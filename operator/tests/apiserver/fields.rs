@@ -35,6 +35,8 @@ const ELSEWHERE: [(&str, &str); 6] = [
 const NEVER_VALID: [&str; 2] = ["payment.mock.outcomes[].when.city", "delivery.mock.outcomes[].when.amountAbove"];
 /// Services that nobody calls, and that have no canary for it.
 const NEVER_CALLED: [&str; 2] = ["services.payment.canary.", "services.delivery.canary."];
+/// Fields that a Shop is made with, or of whose values nothing else is possible on this API server.
+const FIXED: [&str; 5] = ["currency", "postgres.", "mongodb.", "redis.", "rabbitmq."];
 /// Fields that a normal run takes there and back.
 const SAMPLE: usize = 8;
 
@@ -107,19 +109,30 @@ async fn a_changed_field_that_is_changed_back_leaves_everything_as_it_was() {
             fields.shuffle(&mut random());
             fields.truncate(SAMPLE);
         }
+        let mut stayed = Vec::new();
         for field in fields {
-            there_and_back(&scene, &schema, &field).await;
+            if !there_and_back(&scene, &schema, &field).await {
+                stayed.push(field.to_string());
+            }
         }
+        stayed.retain(|name| !FIXED.iter().any(|fixed| name.starts_with(fixed)) && !is_never_valid(name));
+        assert!(stayed.is_empty(), "no other value was taken for {stayed:?}");
     })
     .await;
 }
 
-async fn there_and_back(scene: &Scene, schema: &Schema, field: &Field) {
+/// Gives a field another value and takes it back; answers whether there was one that a Shop may change to.
+async fn there_and_back(scene: &Scene, schema: &Schema, field: &Field) -> bool {
     let before = snapshot(scene).await;
+    let generation = scene.shop().await.metadata.generation;
     for value in field.candidates() {
         for pick in 0..schema::PICKS {
             let change = schema.patch(field, &value, pick);
             let Ok(shop) = scene.edit(&change).await else { continue };
+            if shop.metadata.generation == generation {
+                // It is the value that the field has.
+                continue;
+            }
             let outcome = reconcile(&scene.context(), &shop).await;
             if let Err(error) = outcome {
                 // What only the API server of an object refuses.
@@ -135,12 +148,13 @@ async fn there_and_back(scene: &Scene, schema: &Schema, field: &Field) {
                 reconcile(&scene.context(), &shop).await.unwrap_or_else(|error| panic!("{field} {value}: {error}"));
                 left = differences_now(&before, &snapshot(scene).await);
                 if left.is_empty() {
-                    return;
+                    return true;
                 }
             }
             panic!("{field} {value} leaves {left:?}");
         }
     }
+    false
 }
 
 fn tells(condition: &Condition, message: &str) -> bool {

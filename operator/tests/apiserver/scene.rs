@@ -10,10 +10,14 @@ use tokio::sync::OnceCell;
 /// It ends with the process.
 static SERVER: OnceCell<ApiServer> = OnceCell::const_new();
 
-/// How the API server is reached; the first to ask starts it.
+/// The API server; the first to ask starts it.
+pub async fn server() -> &'static ApiServer {
+    SERVER.get_or_try_init(ApiServer::start).await.expect("an API server")
+}
+
+/// How it is reached.
 pub async fn config() -> Config {
-    let server = SERVER.get_or_try_init(ApiServer::start).await.expect("an API server");
-    server.config().await.expect("its kubeconfig")
+    server().await.config().await.expect("its kubeconfig")
 }
 
 /// Runs a test in a namespace of its own, in which pods claim to run; shows what was there if it fails.

@@ -104,7 +104,8 @@ async fn a_corrected_version_goes_through(scene: &Scene) {
     assert!(scene.pods("cart").await.is_disjoint(&before), "what is wanted now is not tried");
 }
 
-async fn a_failed_migration_leaves_the_pods_as_they_are(scene: &Scene) {
+/// A migration fails, and what was there before is wanted again.
+pub async fn a_failed_migration_leaves_the_pods_as_they_are(scene: &Scene) {
     let before = scene.pods("payment").await;
     scene.edit(&json!({"services": {"payment": {"image": not_a_service(scene)}}})).await.expect("an edit");
     let shop = scene.until_shop("Migrated", "False", Some("MigrationFailed")).await;

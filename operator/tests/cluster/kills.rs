@@ -11,18 +11,19 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use shopkeeper_testing::Scene;
+use shopkeeper_testing::rotation::{arrives_at, ask, its_time_is_over};
 use tokio::time::sleep;
 
 use crate::chance::{is_deep, random};
+use crate::changes::a_failed_migration_leaves_the_pods_as_they_are;
 use crate::market::{self, Market};
-use crate::rotation::{arrives_at, ask, its_time_is_over};
 use crate::scene::with_scene;
 
-/// So often the operator is killed on the way to each new state.
-const KILLS: usize = 8;
-const DEEP_KILLS: usize = 30;
-/// It lists what there is in a fraction of it, and reconciles a few times in all of it.
-const LONGEST_LIFE: Duration = Duration::from_secs(3);
+/// Most operators live no longer: they list what there is in a fraction of it, and reconcile a few times in all of it.
+const SHORT_LIFE: Duration = Duration::from_secs(3);
+/// Some get further.
+const LONG_LIFE: Duration = Duration::from_secs(20);
+const SHORT_LIVES: f64 = 0.7;
 /// Values that no rotation replaces.
 const LASTING: [&str; 5] = ["postgres-superuser", "mongodb-root", "redis-probe", "redis-keeper", "first-admin"];
 
@@ -43,6 +44,8 @@ async fn an_operator_that_is_killed_again_and_again_loses_no_order_and_makes_not
                 scene.until_shop("Ready", "True", None).await;
             };
             Box::pin(market.during(killing(&scene, &mut random, upgraded))).await;
+            let failed = a_failed_migration_leaves_the_pods_as_they_are(&scene);
+            Box::pin(market.during(killing(&scene, &mut random, failed))).await;
             assert_eq!(credentials(&scene).await, before, "an upgrade made credentials anew");
 
             // A pod may meet what it has not heard of, because no stage is given its time.
@@ -65,18 +68,21 @@ async fn an_operator_that_is_killed_again_and_again_loses_no_order_and_makes_not
     .await;
 }
 
-/// Operators that are killed one after the other, until `done`; from the last kill on one is left alone.
+/// Operators that are killed one after the other, until `done`.
 async fn killing<T>(scene: &Scene, random: &mut StdRng, done: impl Future<Output = T>) -> T {
+    let mut kills = 0;
     let operators = async {
-        for _ in 0..if is_deep() { DEEP_KILLS } else { KILLS } {
+        loop {
             let operator = scene.operate();
-            sleep(LONGEST_LIFE.mul_f64(random.random())).await;
+            let longest = if random.random_bool(SHORT_LIVES) { SHORT_LIFE } else { LONG_LIFE };
+            sleep(longest.mul_f64(random.random())).await;
             drop(operator);
+            kills += 1;
         }
-        let _operator = scene.operate();
-        std::future::pending().await
     };
-    tokio::select! { outcome = done => outcome, never = operators => never }
+    let outcome = tokio::select! { outcome = done => outcome, () = operators => unreachable!("it goes on for ever") };
+    assert!(kills > 0, "it was done before anybody was killed");
+    outcome
 }
 
 async fn rotated(scene: &Scene) {

@@ -1,13 +1,10 @@
 //! All passwords and keys of a Shop are replaced while people buy.
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
-use shopkeeper_operator::crd::Shop;
-use shopkeeper_operator::names::ROTATE_ANNOTATION;
-use shopkeeper_testing::{SHOP, Scene};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use shopkeeper_testing::Scene;
+use shopkeeper_testing::rotation::{arrives_at, ask, its_time_is_over};
 
 use crate::chance::is_deep;
 use crate::logins::Logins;
@@ -64,46 +61,10 @@ async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_
     .await;
 }
 
-/// Asks for new credentials.
-pub async fn ask(scene: &Scene) {
-    annotate(scene, ROTATE_ANNOTATION).await;
-}
-
-/// Waits until a stage has begun, and all of it is done.
-pub async fn arrives_at(scene: &Scene, stage: &str) {
-    scene.until_shop("CredentialsSettled", "False", Some(stage)).await;
-    scene.until_shop("Ready", "True", None).await;
-}
-
-/// The present stage has lasted for as long as it must.
-pub async fn its_time_is_over(scene: &Scene) {
-    const STATE: &str = "rotation.json";
-    let api = scene.api::<Secret>();
-    loop {
-        let mut secret = api.get("acorn-credentials").await.expect("the credentials");
-        let data = secret.data.as_mut().expect("data");
-        let mut state: Value = serde_json::from_slice(&data[STATE].0).expect("JSON");
-        state["since"] = json!((Timestamp::now() - SignedDuration::from_hours(1)).to_string());
-        data.insert(STATE.to_owned(), ByteString(state.to_string().into_bytes()));
-        match api.replace("acorn-credentials", &PostParams::default(), &secret).await {
-            // The operator was faster.
-            Err(kube::Error::Api(status)) if status.is_conflict() => {}
-            outcome => break drop(outcome.expect("an edit")),
-        }
-    }
-    // Secrets are not watched.
-    annotate(scene, "shopkeeper.dev/test").await;
-}
-
 /// A kubelet swaps files when it looks at a pod: every minute or so, and when the pod is changed.
 async fn files_are_swapped(scene: &Scene, component: &str) {
     for pod in scene.pods(component).await {
         let change = json!({"metadata": {"annotations": {"shopkeeper.dev/test": "now"}}});
         scene.api::<Pod>().patch(&pod, &PatchParams::default(), &Patch::Merge(change)).await.expect("an edit");
     }
-}
-
-async fn annotate(scene: &Scene, annotation: &str) {
-    let change = json!({"metadata": {"annotations": {annotation: Timestamp::now().to_string()}}});
-    scene.api::<Shop>().patch(SHOP, &PatchParams::default(), &Patch::Merge(change)).await.expect("an edit");
 }

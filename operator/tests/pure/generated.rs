@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use kube::ResourceExt;
 use shopkeeper_operator::render;
 use shopkeeper_operator::settings::Settings;
 
-use crate::support::{EXTERNAL, FULL, MINIMAL, OPERATED, SCALED, project, read, shop, tests_folder};
+use crate::support::{
+    EXTERNAL, FULL, HIBERNATED, MINIMAL, NEIGHBOUR, OPERATED, PLAIN_TEXT, SCALED, project, read, shop, tests_folder,
+};
 
 /// Images and versions of the fixtures do not follow those of a release.
 fn settings() -> Settings {
@@ -69,6 +72,29 @@ fn a_shop_on_external_stores_becomes_the_objects_on_record() {
 #[test]
 fn a_shop_on_stores_of_other_operators_becomes_the_objects_on_record() {
     check_golden(OPERATED);
+}
+
+#[test]
+fn a_shop_without_mutual_tls_becomes_the_objects_on_record() {
+    check_golden(PLAIN_TEXT);
+}
+
+#[test]
+fn a_shop_that_sleeps_becomes_the_objects_on_record() {
+    check_golden(HIBERNATED);
+}
+
+#[test]
+fn two_shops_in_one_namespace_become_the_objects_on_record_and_share_none() {
+    check_golden(NEIGHBOUR);
+    let objects = |fixture| {
+        let shop = shop(fixture);
+        assert_eq!(shop.namespace().as_deref(), Some("oak"));
+        let objects = render::render(&shop, &settings()).expect("a valid Shop");
+        objects.into_iter().map(|object| (object.kind, object.name)).collect::<BTreeSet<_>>()
+    };
+    let (first, second) = (objects(MINIMAL), objects(NEIGHBOUR));
+    assert_eq!(first.intersection(&second).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What the status says, from what is on the cluster.
 
+mod kstatus;
+
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus};
@@ -18,7 +20,7 @@ use shopkeeper_operator::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, Sho
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
-use shopkeeper_operator::status::{Facts, blocked, compute, news, paused};
+use shopkeeper_operator::status::{Blocked, Facts, blocked, compute, news, paused};
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::ValidShop;
 
@@ -276,6 +278,18 @@ fn a_paused_shop_keeps_what_was_known_of_it() {
 }
 
 #[test]
+fn a_migration_that_failed_stays_so_while_it_is_tried_again() {
+    let mut scene = scene();
+    let failed = scene.status(|objects| objects.jobs[1].status = Some(job_status("Failed")));
+    scene.previous = Some(failed.clone());
+    let again = scene.status(|objects| objects.jobs[1].status = None);
+    check(&again, "Migrated", "False", "MigrationFailed", "is tried again soon");
+    assert_eq!((again.phase, news(Some(&failed), &again)), (Some(Phase::Blocked), None));
+    let other = scene.status(|objects| objects.jobs[2].status = None);
+    check(&other, "Migrated", "False", "MigrationsRunning", "running");
+}
+
+#[test]
 fn news_are_new_phases_and_new_reasons_for_being_blocked() {
     let scene = scene();
     let ready = scene.status(|_| {});
@@ -286,7 +300,8 @@ fn news_are_new_phases_and_new_reasons_for_being_blocked() {
     let failed = scene.status(|objects| objects.jobs[1].status = Some(job_status("Failed")));
     let warning = news(Some(&ready), &failed).expect("news");
     assert_eq!((warning.reason.as_str(), warning.warning), ("MigrationFailed", true));
-    let invalid = blocked(Some(&failed), Some(7), "NameTaken", "a name is taken", Timestamp::UNIX_EPOCH);
+    let why = Blocked { reason: "NameTaken", message: "a name is taken", passes: false };
+    let invalid = blocked(Some(&failed), Some(7), &why, Timestamp::UNIX_EPOCH);
     assert_eq!(news(Some(&failed), &invalid).expect("news").reason, "NameTaken");
 
     let preparing = scene.status(|objects| objects.stateful_sets[0].status = None);

@@ -1,8 +1,11 @@
 //! Stores that are not embedded: what services are told, and what happens while that is not known.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus, Secret};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::canary::Canaries;
@@ -117,6 +120,19 @@ fn a_missing_secret_is_a_condition_that_says_what_to_make_and_changes_nothing() 
 }
 
 #[test]
+fn what_runs_before_a_secret_is_there_is_kept_apart_and_what_runs_already_goes_on_as_before() {
+    let shop = shop(EXTERNAL);
+    let mut found = Found::dummy(&shop);
+    found.secrets.remove("hazel-cache");
+    let names = |policies: &[NetworkPolicy]| policies.iter().map(ResourceExt::name_any).collect::<BTreeSet<_>>();
+    let wanted = names(&build(&valid(&shop)).network_policies);
+    let first = planned(&shop, &found, |live| live.network_policies.clear());
+    assert_eq!(names(&first.objects.network_policies), wanted);
+    let later = planned(&shop, &found, |_| ());
+    assert!(later.objects.network_policies.is_empty() && later.held.is_superset(&wanted));
+}
+
+#[test]
 fn a_secret_with_a_missing_key_or_of_another_shop_is_refused_without_its_values() {
     let shop = shop(EXTERNAL);
     let mut found = Found::dummy(&shop);
@@ -133,16 +149,20 @@ fn a_secret_with_a_missing_key_or_of_another_shop_is_refused_without_its_values(
 #[test]
 fn a_changed_secret_is_tried_by_other_jobs_and_then_rolls_what_uses_it() {
     let shop = shop(EXTERNAL);
-    let (before, mut after) = (Found::dummy(&shop), Found::dummy(&shop));
-    set(&mut after, "hazel-cache", "password", "changed");
-    let (old, new) = (jobs(&shop, &before), jobs(&shop, &after));
-    let changed: Vec<&str> = ["user", "product", "cart", "order", "payment", "delivery"]
-        .into_iter()
-        .zip(old.iter().zip(&new))
-        .filter(|(_, (old, new))| old != new)
-        .map(|(service, _)| service)
-        .collect();
-    assert_eq!(changed, ["user", "cart"], "those that use Redis");
+    let services = ["user", "product", "cart", "order", "payment", "delivery"];
+    let changed = |secret: &str| {
+        let (before, mut after) = (Found::dummy(&shop), Found::dummy(&shop));
+        set(&mut after, secret, "password", "changed");
+        let (old, new) = (jobs(&shop, &before), jobs(&shop, &after));
+        let jobs = services.into_iter().zip(old.into_iter().zip(new));
+        let changed: Vec<&str> = jobs.filter(|(_, (old, new))| old != new).map(|(service, _)| service).collect();
+        (changed, after)
+    };
+    assert_eq!(changed("hazel-sql").0, ["product", "order", "payment", "delivery"]);
+    assert_eq!(changed("hazel-documents").0, ["user"]);
+    assert_eq!(changed("hazel-events").0, ["product", "cart", "order", "payment", "delivery"]);
+    let (of_redis, after) = changed("hazel-cache");
+    assert_eq!(of_redis, ["user", "cart"]);
 
     let rollout = planned(&shop, &after, |_| ());
     assert!(rollout.objects.deployments.is_empty(), "pods wait until the new password was tried");

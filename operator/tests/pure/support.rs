@@ -29,8 +29,14 @@ pub const SCALED: &str = "alder";
 pub const EXTERNAL: &str = "hazel";
 /// The Shop of which other operators run the stores that they can.
 pub const OPERATED: &str = "beech";
+/// The Shop that is in the namespace of another one, `MINIMAL`.
+pub const NEIGHBOUR: &str = "maple";
+/// The Shop whose services and stores trust the network.
+pub const PLAIN_TEXT: &str = "rowan";
+/// The Shop that sleeps.
+pub const HIBERNATED: &str = "willow";
 /// All of them.
-pub const FIXTURES: [&str; 5] = [MINIMAL, FULL, SCALED, EXTERNAL, OPERATED];
+pub const FIXTURES: [&str; 8] = [MINIMAL, FULL, SCALED, EXTERNAL, OPERATED, NEIGHBOUR, PLAIN_TEXT, HIBERNATED];
 
 pub fn tests_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -83,7 +89,8 @@ pub fn done<Stage>(shop: &ValidShop) -> Objects<Stage> {
             status: "True".to_owned(),
             ..RabbitmqCondition::default()
         };
-        cluster.status = Some(RabbitmqClusterStatus { conditions: vec![available] });
+        cluster.status =
+            Some(RabbitmqClusterStatus { conditions: vec![available], ..RabbitmqClusterStatus::default() });
     }
     for route in &mut objects.http_routes {
         route.status = Some(attached(route, "True"));

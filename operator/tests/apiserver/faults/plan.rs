@@ -96,6 +96,14 @@ impl Plan {
         Self::AtWrite(write.clone(), *faults.choose(random).expect("a fault"))
     }
 
+    /// Whether a run came to its point.
+    pub fn is_met(&self, trace: &Trace) -> bool {
+        match self {
+            Self::AtWrite(write, _) => trace.writes.contains(write),
+            Self::AtEvent(watch, after, _) => trace.events.get(watch).is_some_and(|events| events > after),
+        }
+    }
+
     /// Whether another Shop takes the first one's place: its pods have never been replaced.
     pub fn starts_over(&self) -> bool {
         matches!(self, Self::AtWrite(_, WriteFault::Recreated))

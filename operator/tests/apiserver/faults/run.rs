@@ -100,8 +100,8 @@ impl Keepsakes {
         let volumes =
             notes::<PersistentVolumeClaim>(scene, watcher::Config::default(), seen.clone(), |_| String::new());
         let credentials = watcher::Config::default().fields("metadata.name=acorn-credentials");
-        let password = |secret: &Secret| format!("{:?}", secret.data.as_ref().and_then(|data| data.get("redis.cart")));
-        let credentials = notes::<Secret>(scene, credentials, seen.clone(), password);
+        let values = |secret: &Secret| format!("{:?}", secret.data);
+        let credentials = notes::<Secret>(scene, credentials, seen.clone(), values);
         Self { seen, watches: [tokio::spawn(volumes), tokio::spawn(credentials)] }
     }
 

@@ -1,0 +1,121 @@
+//! Stores that other operators run: the API server takes what they are asked for by the definitions that they publish, which
+//! `cargo xtask test` downloads. The test reports what those operators would, which do not run here.
+
+use std::path::Path;
+use std::{env, fs};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use shopkeeper_operator::crd::{Shop, ShopStatus};
+use shopkeeper_operator::kinds::{PostgresCluster, RabbitmqCluster};
+use shopkeeper_operator::observe::Child;
+use shopkeeper_testing::{SHOP, Scene};
+
+use crate::scene::with_scene;
+
+const POSTGRES: &str = "acorn-postgres";
+const RABBITMQ: &str = "acorn-rabbitmq";
+
+#[tokio::test]
+async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters_when_they_are_there() {
+    with_scene(async |scene, _kubelet| {
+        let spec = json!({
+            "host": "acorn.test",
+            "postgres": {"cloudNativePG": {"instances": 2, "storage": "2Gi"}},
+            "rabbitmq": {"clusterOperator": {"replicas": 1}},
+        });
+        scene.create(&spec).await.expect("a Shop");
+        let _operator = scene.operate();
+        let shop = scene.until_shop("DependenciesReady", "False", Some("CloudNativePGMissing")).await;
+        let told = message(&shop, "DependenciesReady");
+        for field in ["spec.postgres.cloudNativePG", "spec.rabbitmq.clusterOperator"] {
+            assert!(told.contains(&format!("{field} needs an operator that is not on this cluster")), "{told}");
+        }
+
+        define(&scene, "postgresql.cnpg.io_clusters.yaml").await;
+        define(&scene, "rabbitmq.com_rabbitmqclusters.yaml").await;
+        let asked = scene.until(POSTGRES, "is asked for", conditions_met(|c: &PostgresCluster| c.spec.instances == 2));
+        assert_eq!(asked.await.expect("the cluster").spec.storage.size, "2Gi");
+        scene.until(RABBITMQ, "is asked for", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 1)).await;
+        let shop = scene.until_shop("DependenciesReady", "False", Some("StoreNotReady")).await;
+        let told = message(&shop, "DependenciesReady");
+        assert!(told.contains("CloudNativePG has not made the superuser's Secret yet"), "{told}");
+        assert!(told.contains("rabbitmq is not ready"), "{told}");
+
+        postgres_runs(&scene, 2).await;
+        rabbitmq_runs(&scene).await;
+        let status = status(&scene.until_shop("Ready", "True", None).await);
+        assert!(status.stores.iter().all(|store| store.ready), "{:?}", status.stores);
+
+        let more =
+            json!({"postgres": {"cloudNativePG": {"instances": 3}}, "rabbitmq": {"clusterOperator": {"replicas": 3}}});
+        scene.edit(&more).await.expect("an edit");
+        scene.until(POSTGRES, "grows", conditions_met(|c: &PostgresCluster| c.spec.instances == 3)).await;
+        scene.until(RABBITMQ, "grows", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 3)).await;
+        scene.until_shop("Ready", "True", None).await;
+
+        scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
+        scene.until::<Deployment>("acorn-cart", "is collected", |found: Option<&Deployment>| found.is_none()).await;
+        assert!(stays::<PostgresCluster>(&scene, POSTGRES).await && stays::<RabbitmqCluster>(&scene, RABBITMQ).await);
+    })
+    .await;
+}
+
+/// What the installation of another operator does first.
+async fn define(scene: &Scene, file: &str) {
+    let folder =
+        env::var_os("SHOP_TEST_DEFINITIONS").expect("SHOP_TEST_DEFINITIONS is not set: run `cargo xtask test`");
+    let text = fs::read_to_string(Path::new(&folder).join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let definition: CustomResourceDefinition = serde_saphyr::from_str(&text).expect("a definition");
+    let api: Api<CustomResourceDefinition> = Api::all(scene.client.clone());
+    api.create(&PostParams::default(), &definition).await.expect("a definition");
+    await_condition(api, &definition.name_any(), conditions::is_crd_established()).await.expect("a watch");
+}
+
+fn conditions_met<K>(met: impl Fn(&K) -> bool) -> impl Fn(Option<&K>) -> bool {
+    move |found| found.is_some_and(&met)
+}
+
+/// As CloudNativePG reports it.
+async fn postgres_runs(scene: &Scene, instances: i32) {
+    let secrets = [
+        json!({"metadata": {"name": "acorn-postgres-superuser"}, "stringData": {"username": "postgres", "password": "secret"}}),
+        json!({"metadata": {"name": "acorn-postgres-ca"}, "stringData": {"ca.crt": "an authority"}}),
+    ];
+    for secret in secrets {
+        let secret: Secret = serde_json::from_value(secret).expect("a Secret");
+        scene.api().create(&PostParams::default(), &secret).await.expect("a Secret");
+    }
+    let primary = "acorn-postgres-1";
+    let status = json!({"readyInstances": instances, "currentPrimary": primary, "targetPrimary": primary});
+    report::<PostgresCluster>(scene, POSTGRES, &status).await;
+}
+
+/// As the RabbitMQ cluster operator reports it.
+async fn rabbitmq_runs(scene: &Scene) {
+    let status = json!({"conditions": [{"type": "ClusterAvailable", "status": "True"}]});
+    report::<RabbitmqCluster>(scene, RABBITMQ, &status).await;
+}
+
+async fn report<K: Child>(scene: &Scene, name: &str, status: &Value) {
+    let status = Patch::Merge(json!({ "status": status }));
+    scene.api::<K>().patch_status(name, &PatchParams::default(), &status).await.expect("a report");
+}
+
+async fn stays<K: Child>(scene: &Scene, name: &str) -> bool {
+    scene.api::<K>().get_metadata(name).await.expect("the cluster").metadata.deletion_timestamp.is_none()
+}
+
+fn status(shop: &Shop) -> ShopStatus {
+    shop.status.clone().expect("a status")
+}
+
+fn message(shop: &Shop, type_: &str) -> String {
+    let found = status(shop).conditions.into_iter().find(|condition| condition.type_ == type_);
+    found.expect("the condition").message
+}

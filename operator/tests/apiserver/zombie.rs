@@ -1,0 +1,84 @@
+//! An operator that is frozen while another one takes over, as the programs that they are.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::json;
+use shopkeeper_testing::Scene;
+use tokio::time::{sleep, timeout};
+
+use crate::scene::{server, with_scene};
+
+/// What who stands for election writes, whether it is granted or not.
+const ELECTION: &str = " leases";
+const PATIENCE: Duration = Duration::from_mins(1);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+#[tokio::test]
+async fn an_operator_that_was_frozen_while_another_one_took_over_writes_nothing_and_ends() {
+    with_scene(async |scene, _kubelet| {
+        let server = server().await;
+        let [first, second] = server.operator_kubeconfigs();
+        let [mut of_first, mut of_second] = server.audits();
+        let mut frozen = Program::start(first, &scene);
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
+
+        // In the middle of its work.
+        scene.edit(&json!({"services": {"docs": {"logLevel": "debug"}}})).await.expect("an edit");
+        frozen.signal("STOP");
+        of_first.news().expect("the audit log");
+        let _successor = Program::start(second, &scene);
+        scene.edit(&json!({"services": {"cart": {"replicas": 2}}})).await.expect("an edit");
+        let grown = |found: Option<&Deployment>| found.and_then(|found| found.spec.as_ref()?.replicas) == Some(2);
+        scene.until("acorn-cart", "has two pods", grown).await;
+        scene.until_shop("Ready", "True", None).await;
+
+        frozen.signal("CONT");
+        let ended = timeout(PATIENCE, frozen.end()).await.expect("it goes on as if it led");
+        assert!(!ended, "it was not asked to end");
+        let mut written = of_first.news().expect("the audit log");
+        written.retain(|write| !write.ends_with(ELECTION));
+        assert_eq!(written, Vec::<String>::new());
+        assert!(of_second.news().expect("the audit log").iter().any(|write| !write.ends_with(ELECTION)));
+    })
+    .await;
+}
+
+/// The operator's program; killed when dropped.
+struct Program(Child);
+
+impl Program {
+    fn start(kubeconfig: &Path, scene: &Scene) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shopkeeper-operator"));
+        command.env_clear().env("KUBECONFIG", kubeconfig);
+        command.env("SHOPKEEPER_LISTEN", "127.0.0.1:0").env("SHOPKEEPER_WATCH_NAMESPACES", &scene.namespace);
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the operator starts"))
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended, and answers whether it was content.
+    async fn end(&mut self) -> bool {
+        loop {
+            if let Some(status) = self.0.try_wait().expect("a child") {
+                return status.success();
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,40 @@
+//! What tools see that wait for an object by kstatus.
+
+use jiff::Timestamp;
+use shopkeeper_operator::crd::ShopStatus;
+use shopkeeper_operator::status::{Blocked, blocked, paused};
+
+use super::scene;
+use crate::support::job_status;
+
+/// What kstatus makes of an object of a kind that it does not know (sigs.k8s.io/cli-utils, pkg/kstatus/README.md).
+fn kstatus(status: &ShopStatus, generation: i64) -> &'static str {
+    let is = |type_: &str, value: &str| {
+        status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == value)
+    };
+    match () {
+        () if status.observed_generation != Some(generation) => "InProgress",
+        () if is("Stalled", "True") => "Failed",
+        () if is("Ready", "False") => "InProgress",
+        () => "Current",
+    }
+}
+
+#[test]
+fn tools_that_wait_by_kstatus_wait_as_long_as_it_is_worth_it() {
+    let mut scene = scene();
+    let ready = scene.status(|_| {});
+    assert_eq!((kstatus(&ready, 7), kstatus(&ready, 8)), ("Current", "InProgress"));
+    let preparing = scene.status(|objects| objects.stateful_sets[0].status = None);
+    assert_eq!(kstatus(&preparing, 7), "InProgress");
+    let failed = scene.status(|objects| objects.jobs[1].status = Some(job_status("Failed")));
+    assert_eq!(kstatus(&failed, 7), "Failed");
+    scene.previous = Some(failed.clone());
+    assert_eq!(kstatus(&scene.status(|_| {}), 7), "Current", "what was mended is not stalled");
+
+    let leaving = |passes| Blocked { reason: "AnyReason", message: "", passes };
+    let now = Timestamp::UNIX_EPOCH;
+    assert_eq!(kstatus(&blocked(Some(&failed), Some(7), &leaving(true), now), 7), "InProgress");
+    assert_eq!(kstatus(&blocked(Some(&ready), Some(7), &leaving(false), now), 7), "Failed");
+    assert_eq!(kstatus(&paused(Some(&ready), Some(8), now), 8), "InProgress", "what is new in the spec waits");
+}
