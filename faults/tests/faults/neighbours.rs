@@ -25,8 +25,9 @@ const IMPATIENCE: Duration = Duration::from_millis(20);
 /// How often the cart left a call out because too many waited for the catalog already.
 const FULL: &str = r#"mesh_calls_refused_total{caller="cart",service="product",reason="full"}"#;
 const LOOKS: usize = 50;
-/// Those who wait for the catalog give up together, and for a moment all of them come again.
-const UNLUCKY: usize = 5;
+/// Those who wait for the catalog give up together, and for a moment all of them come again; without the limit of calls, everybody who
+/// looks into a cart is refused.
+const UNLUCKY: usize = LOOKS / 4;
 
 /// Adds a product that no cart has seen yet, again and again.
 async fn add(shop: &Shop, product: Product, over: &AtomicBool) {
