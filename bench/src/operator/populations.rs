@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::{
     Options,
+    program::Program,
     report::{Figure, Figures, Measure},
     stage::Stage,
 };
@@ -16,6 +17,8 @@ pub const MEMORY_LIMIT: f64 = 64.0;
 /// What the operator should stay below with up to a hundred Shops, in MiB.
 const MEMORY_OF_A_HUNDRED: f64 = 30.0;
 const NOTICED_WITHIN_MS: f64 = 1_000.0;
+const AFTER_KILL_WITHIN: f64 = 20.0;
+const AFTER_STOP_WITHIN: f64 = 3.0;
 /// A restarted operator looks at all Shops within this time.
 const PATIENCE: Duration = Duration::from_mins(10);
 const POLL: Duration = Duration::from_millis(100);
@@ -78,6 +81,16 @@ const READY: Measure = Measure {
     span: "the same Shop asked for to Ready in the watch; its pods claim to run at once",
 };
 const READY_LAST: Measure = Measure { name: "new Shop ready, slowest", unit: "s", span: "the slowest of the same" };
+const AFTER_KILL: Measure = Measure {
+    name: "takeover after a kill",
+    unit: "s",
+    span: "SIGKILL of the operator at work to another one, standing by, that holds the Lease and knows all Shops",
+};
+const AFTER_STOP: Measure = Measure {
+    name: "takeover after a stop",
+    unit: "s",
+    span: "the same from SIGTERM, as at a rollout or a drained node",
+};
 const RESTARTED: Measure = Measure {
     name: "all Shops looked at",
     unit: "s",
@@ -96,6 +109,8 @@ pub async fn measure(options: &Options, figures: &mut Figures, say: fn(&str)) ->
         say("one more, several times");
         newcomers(&mut stage, options, &shops(*count), figures).await?;
     }
+    say("let another operator follow");
+    follow(&mut stage, figures).await?;
     say("start the operator anew");
     let load = format!("{}, restarted", shops(stage.shops.count()));
     restart(&mut stage, &load, figures).await?;
@@ -156,6 +171,19 @@ async fn newcomers(stage: &mut Stage, options: &Options, load: &str, figures: &m
         Figure::new(NOTICED_LAST, &load, milliseconds(noticed_last)).at_most(NOTICED_WITHIN_MS),
         Figure::new(READY, &load, ready.as_secs_f64()),
         Figure::new(READY_LAST, &load, ready_last.as_secs_f64()),
+    ]);
+    Ok(())
+}
+
+async fn follow(stage: &mut Stage, figures: &mut Figures) -> anyhow::Result<()> {
+    let load = shops(stage.shops.count());
+    let after_kill = stage.succeed(Program::kill).await?;
+    stage.settle().await?;
+    let after_stop = stage.succeed(Program::stop).await?;
+    stage.settle().await?;
+    figures.figures.extend([
+        Figure::new(AFTER_KILL, &load, after_kill.as_secs_f64()).at_most(AFTER_KILL_WITHIN),
+        Figure::new(AFTER_STOP, &load, after_stop.as_secs_f64()).at_most(AFTER_STOP_WITHIN),
     ]);
     Ok(())
 }

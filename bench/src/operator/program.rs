@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -24,11 +24,19 @@ pub struct Program {
     child: Child,
     listen: SocketAddr,
     client: Client,
+    log: PathBuf,
 }
 
 impl Program {
-    /// Starts it and waits until it holds the Lease and knows the Shops that there are.
+    /// Starts it and waits until it is at work.
     pub async fn start(programs: &Path, kubeconfig: &Path, log: &Path) -> anyhow::Result<Self> {
+        let mut program = Self::spawn(programs, kubeconfig, log)?;
+        program.until_at_work().await?;
+        Ok(program)
+    }
+
+    /// Starts it.
+    pub fn spawn(programs: &Path, kubeconfig: &Path, log: &Path) -> anyhow::Result<Self> {
         let listen = free_address()?;
         let mut command = Command::new(programs.join(NAME));
         // Settings of the caller's environment are not the operator's; the rest is as in the chart.
@@ -36,16 +44,36 @@ impl Program {
         command.env("SHOPKEEPER_LISTEN", listen.to_string()).env("SHOP_LOG", "info");
         let child = command.stdin(Stdio::null()).stdout(File::create(log)?).spawn();
         let child = child.with_context(|| format!("{NAME} cannot be started"))?;
-        let mut program = Self { child, listen, client: Client::new() };
-        let started = Instant::now();
+        Ok(Self { child, listen, client: Client::new(), log: log.to_owned() })
+    }
+
+    /// Waits until it holds the Lease and knows the Shops that there are.
+    pub async fn until_at_work(&mut self) -> anyhow::Result<()> {
         // One that stands by is ready too, and says something else.
-        while !program.ask("readyz").await.is_ok_and(|answer| answer == "ok\n") {
-            if started.elapsed() > PATIENCE || program.child.try_wait()?.is_some() {
-                bail!("{NAME} is not ready: read {}", log.display());
+        self.until_it_says(|answer| answer == "ok\n").await
+    }
+
+    /// Waits until it would follow another one.
+    pub async fn until_it_stands_by(&mut self) -> anyhow::Result<()> {
+        self.until_it_says(|answer| answer != "ok\n").await
+    }
+
+    async fn until_it_says(&mut self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while !self.ask("readyz").await.is_ok_and(|answer| wanted(&answer)) {
+            if started.elapsed() > PATIENCE || self.child.try_wait()?.is_some() {
+                bail!("{NAME} is not ready: read {}", self.log.display());
             }
             sleep(POLL).await;
         }
-        Ok(program)
+        Ok(())
+    }
+
+    /// Ends it as a machine that loses power does.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Ends it as Kubernetes does, and waits for it.

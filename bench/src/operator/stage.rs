@@ -72,6 +72,19 @@ impl Stage {
         Ok(())
     }
 
+    /// Lets another operator stand by, ends the one at work, and tells how long nobody was.
+    pub async fn succeed(&mut self, end: fn(&mut Program) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
+        let log = self.log.with_extension("successor.log");
+        let mut successor = Program::spawn(&self.programs, self.server.operator_kubeconfigs()[0], &log)?;
+        successor.until_it_stands_by().await?;
+        let ended = Instant::now();
+        end(&mut self.program)?;
+        successor.until_at_work().await?;
+        let elapsed = ended.elapsed();
+        self.program = successor;
+        Ok(elapsed)
+    }
+
     /// Waits until the operator has nothing more to write; answers with how often it wrote since the last time.
     pub async fn settle(&mut self) -> anyhow::Result<u32> {
         let (started, mut quiet_since, mut writes) = (Instant::now(), Instant::now(), 0);

@@ -18,6 +18,7 @@ use serde_json::json;
 use shopkeeper_operator::crd::Shop;
 
 use crate::audit::{self, Audit};
+use crate::rights;
 use crate::supervisor::Supervisor;
 
 /// All of Kubernetes in one program; `cargo xtask test` says where it is.
@@ -221,7 +222,7 @@ fn controller_flags(kubeconfig: &Path) -> Vec<String> {
     ]
 }
 
-/// The Shop resource, and a class for its route.
+/// The Shop resource, a class for its route, and the operator's rights.
 async fn install(client: &Client) -> anyhow::Result<()> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let definition = Shop::crd();
@@ -232,5 +233,5 @@ async fn install(client: &Client) -> anyhow::Result<()> {
         "spec": {"controller": "shopkeeper.dev/nobody"},
     }))?;
     Api::all(client.clone()).create(&PostParams::default(), &class).await?;
-    Ok(())
+    rights::grant(client).await
 }

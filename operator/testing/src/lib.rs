@@ -5,6 +5,7 @@
 mod api_server;
 mod audit;
 mod kubelet;
+pub mod rights;
 pub mod rotation;
 mod scene;
 mod supervisor;

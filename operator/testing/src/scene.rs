@@ -34,14 +34,22 @@ pub struct Scene {
     pub namespace: String,
     /// Settings of the operators that are started here.
     pub settings: Settings,
+    /// The client of those operators, whose writes are noted too.
+    operators: Client,
     writes: Writes,
 }
 
 impl Scene {
-    /// Makes a namespace of its own.
+    /// Makes a namespace of its own, in which operators may do as much as the test.
     pub async fn new(config: Config, settings: Settings) -> anyhow::Result<Self> {
+        Self::with_operators(config.clone(), config, settings).await
+    }
+
+    /// The same, with another way to the API server for operators.
+    pub async fn with_operators(config: Config, operators: Config, settings: Settings) -> anyhow::Result<Self> {
         let writes = Writes::default();
         let client = ClientBuilder::try_from(config)?.with_layer(&writes).build();
+        let operators = ClientBuilder::try_from(operators)?.with_layer(&writes).build();
         let namespace: Namespace = serde_json::from_value(json!({
             "metadata": {
                 "generateName": "shopkeeper-test-",
@@ -50,7 +58,7 @@ impl Scene {
         }))?;
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let namespace = namespaces.create(&PostParams::default(), &namespace).await?.name_any();
-        Ok(Self { client, namespace, settings, writes })
+        Ok(Self { client, namespace, settings, operators, writes })
     }
 
     /// Runs a test here, shows what was there if it fails, and removes the namespace.
@@ -76,7 +84,7 @@ impl Scene {
     /// What a single reconcile needs.
     #[must_use]
     pub fn context(&self) -> Context {
-        Context::new(self.client.clone(), self.settings.clone())
+        Context::new(self.operators.clone(), self.settings.clone())
     }
 
     /// Creates the test's Shop.
@@ -108,7 +116,7 @@ impl Scene {
     /// Runs the operator until the guard is dropped.
     #[must_use]
     pub fn operate(&self) -> Operator {
-        self.operate_as(self.client.clone())
+        self.operate_as(self.operators.clone())
     }
 
     /// Runs the operator with a client of its own until the guard is dropped.

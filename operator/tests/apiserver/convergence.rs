@@ -124,6 +124,23 @@ async fn a_field_that_leaves_the_spec_leaves_the_object_and_what_others_added_st
 }
 
 #[tokio::test]
+async fn an_object_that_a_finalizer_of_somebody_keeps_is_left_alone_until_it_is_gone_and_then_made_again() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test"})).await;
+        edit::<Service>(&scene, "acorn-cart", json!({"metadata": {"finalizers": ["controller.test/mine"]}})).await;
+        let kept = scene.api::<Service>().delete("acorn-cart", &DeleteParams::default()).await.expect("a deletion");
+        let kept = kept.left().expect("a Service that is kept").uid();
+        assert_eq!(repairs(&scene).await, NOTHING);
+        let _operator = scene.operate();
+        edit::<Service>(&scene, "acorn-cart", json!({"metadata": {"finalizers": null}})).await;
+        let again = |found: Option<&Service>| found.is_some_and(|found| found.uid() != kept);
+        scene.until("acorn-cart", "is made again", again).await;
+        assert!(scene.shop().await.finalizers().is_empty(), "nothing of ours keeps a Shop from going");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn parts_that_leave_the_spec_are_pruned_and_what_only_looks_like_them_is_not() {
     with_scene(async |scene, _kubelet| {
         ready(&scene, &json!({"host": "acorn.test", "services": {"cart": {"replicas": 2}}})).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::{Client, Config};
 use shopkeeper_operator::settings::Settings;
-use shopkeeper_testing::{ApiServer, Kubelet, Scene};
+use shopkeeper_testing::{ApiServer, Kubelet, Scene, rights};
 use tokio::sync::OnceCell;
 
 /// It ends with the process.
@@ -20,12 +20,13 @@ pub async fn config() -> Config {
     server().await.config().await.expect("its kubeconfig")
 }
 
-/// Runs a test in a namespace of its own, in which pods claim to run; shows what was there if it fails.
+/// Runs a test in a namespace of its own, in which pods claim to run and operators have the rights that the chart gives; shows what was there if it fails.
 pub async fn with_scene<F: Future<Output = ()>>(test: impl FnOnce(Arc<Scene>, Kubelet) -> F) {
     let config = config().await;
     // What it reports is none of the writes that tests look at.
     let client = Client::try_from(config.clone()).expect("a client");
-    let scene = Scene::new(config, Settings::default()).await.expect("a namespace");
+    let operators = rights::of_operator(config.clone());
+    let scene = Scene::with_operators(config, operators, Settings::default()).await.expect("a namespace");
     let kubelet = Kubelet::start(&client, Some(&scene.namespace));
     scene.play(|scene| test(scene, kubelet)).await;
 }

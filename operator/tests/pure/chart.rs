@@ -8,12 +8,11 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::Resource;
-use serde::de::DeserializeOwned;
 use shopkeeper_operator::kinds::{HttpRoute, PostgresCluster, RabbitmqCluster};
 use shopkeeper_operator::render;
 use shopkeeper_operator::settings::Settings;
+use shopkeeper_testing::rights::in_namespaces;
 
 use crate::support::{FIXTURES, project, read, shop};
 
@@ -46,22 +45,12 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Rules of the role in the watched namespaces: the first document, without the lines that only Helm understands.
-fn rules() -> Vec<PolicyRule> {
-    let template = read(&project().join("charts/shopkeeper/templates/rbac.yaml"));
-    let document = template.split("\n---\n").next().expect("a document");
-    let plain: Vec<&str> = document.lines().filter(|line| !line.contains("{{")).collect();
-    from_yaml::<ClusterRole>(&plain.join("\n")).rules.expect("rules")
-}
-
-fn from_yaml<T: DeserializeOwned>(text: &str) -> T {
-    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-}
-
 fn verbs(kind: &Kind) -> BTreeSet<String> {
     let has = |list: &Option<Vec<String>>, item: &String| list.iter().flatten().any(|entry| entry == item);
-    let matching =
-        rules().into_iter().filter(|rule| has(&rule.api_groups, &kind.group) && has(&rule.resources, &kind.plural));
+    let matching = in_namespaces()
+        .expect("rules")
+        .into_iter()
+        .filter(|rule| has(&rule.api_groups, &kind.group) && has(&rule.resources, &kind.plural));
     matching.flat_map(|rule| rule.verbs).collect()
 }
 
