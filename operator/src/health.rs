@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use kube::runtime::reflector::Store;
 use tokio::net::TcpListener;
 
 use crate::controller::Context;
@@ -41,5 +42,6 @@ async fn ready(State(context): State<Arc<Context>>, fence: Fence) -> (StatusCode
 
 async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], context.metrics.text())
+    let shops = context.shops.iter().flat_map(Store::state);
+    ([(header::CONTENT_TYPE, kind)], context.metrics.text(shops))
 }

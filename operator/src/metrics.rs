@@ -1,25 +1,40 @@
-//! What the operator counts. Labels are words of the error type, so their number is bounded.
+//! What the operator counts, and where its Shops stand. Labels are words of the error type, and the Shops that there are, so their
+//! number is bounded.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use kube::ResourceExt;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::crd::Shop;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
 }
 
-/// Counters and durations of reconciles.
+/// `namespace` would be taken for that of the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    shop_namespace: String,
+    shop: String,
+    phase: String,
+}
+
+/// Counters and durations of reconciles, and the phases of Shops.
 pub struct Metrics {
     registry: Registry,
     reconciliations: Counter,
     errors: Family<Reason, Counter>,
     duration: Histogram,
+    phases: Family<Standing, Gauge>,
 }
 
 impl Default for Metrics {
@@ -31,7 +46,9 @@ impl Default for Metrics {
         registry.register("reconciliations", "Reconciles of Shops, failed ones included", reconciliations.clone());
         registry.register("reconciliation_errors", "Failed reconciles by reason", errors.clone());
         registry.register("reconcile_duration_seconds", "Duration of reconciles", duration.clone());
-        Self { registry, reconciliations, errors, duration }
+        let phases = Family::<Standing, Gauge>::default();
+        registry.register("shop_phase", "1 for the phase in which a Shop is, by its status", phases.clone());
+        Self { registry, reconciliations, errors, duration, phases }
     }
 }
 
@@ -45,12 +62,49 @@ impl Metrics {
         }
     }
 
-    /// The metrics as Prometheus reads them.
+    /// The metrics as Prometheus reads them, with where these Shops stand now.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, shops: impl IntoIterator<Item = Arc<Shop>>) -> String {
+        self.phases.clear();
+        for shop in shops {
+            let phase = shop.status.as_ref().and_then(|status| status.phase);
+            let standing = Standing {
+                shop_namespace: shop.namespace().unwrap_or_default(),
+                shop: shop.name_any(),
+                phase: phase.map_or_else(|| "Unknown".to_owned(), |phase| format!("{phase:?}")),
+            };
+            self.phases.get_or_create(&standing).set(1);
+        }
         let mut text = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut text, &self.registry);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crd::{Phase, ShopSpec, ShopStatus};
+
+    #[test]
+    fn a_shop_has_one_phase_at_a_time_and_one_that_is_gone_has_none() {
+        let metrics = Metrics::default();
+        let shop = |phase: Option<Phase>| {
+            let mut shop = Shop::new("acorn", ShopSpec::default());
+            shop.metadata.namespace = Some("oak".to_owned());
+            shop.status = phase.map(|phase| ShopStatus { phase: Some(phase), ..ShopStatus::default() });
+            Some(Arc::new(shop))
+        };
+        let told = |shop| {
+            let text = metrics.text(shop);
+            let lines = text.lines().filter(|line| line.starts_with("shopkeeper_shop_phase{"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let line = |phase| [format!(r#"shopkeeper_shop_phase{{shop_namespace="oak",shop="acorn",phase="{phase}"}} 1"#)];
+        assert_eq!(told(shop(None)), line("Unknown"));
+        assert_eq!(told(shop(Some(Phase::Blocked))), line("Blocked"));
+        assert_eq!(told(shop(Some(Phase::Ready))), line("Ready"));
+        assert_eq!(told(None), Vec::<String>::new());
     }
 }

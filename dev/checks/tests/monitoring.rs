@@ -54,7 +54,8 @@ fn declared() -> BTreeMap<String, BTreeSet<String>> {
         let labels: BTreeSet<String> = items(&metric["labels"]).map(|label| text(label).to_owned()).collect();
         declared.extend(samples(name, text(&metric["type"])).map(|sample| (sample, labels.clone())));
     }
-    declared.extend(of_the_operator().map(|sample| (sample, BTreeSet::from(["reason".to_owned()]))));
+    let labels: BTreeSet<String> = ["reason", "shop_namespace", "shop", "phase"].map(str::to_owned).into();
+    declared.extend(of_the_operator().map(|sample| (sample, labels.clone())));
     declared
 }
 
@@ -75,7 +76,11 @@ fn of_the_operator() -> impl Iterator<Item = String> {
     assert!(calls.len() > 2, "the operator registers its metrics in a way that this test does not see");
     calls.into_iter().flat_map(|call| {
         let name = format!("shopkeeper_{}", call.split('"').next().unwrap_or_default());
-        let kind = if name.ends_with("_seconds") { "histogram" } else { "counter" };
+        let kind = match name.rsplit('_').next() {
+            Some("seconds") => "histogram",
+            Some("phase") => "gauge",
+            _ => "counter",
+        };
         samples(&name, kind).collect::<Vec<_>>()
     })
 }
