@@ -21,8 +21,7 @@ const NEXT: &str = "chestnuts-by-the-fire";
 const STORES: &str = "stores";
 
 #[tokio::test]
-async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_changed_secret_without_a_refused_request()
-{
+async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_changed_secret_and_loses_no_order() {
     with_scene(async |scene| {
         let stores = Stores::start(&scene).await;
         stores.tell(&scene, "postgres", "postgres", PASSWORD).await;
@@ -45,12 +44,12 @@ async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_ch
         // Tried before it is used, and used by nobody because it is wrong.
         let before = scene.pods("order").await;
         stores.tell(&scene, "rabbitmq", "test", WRONG).await;
-        Box::pin(market.during(unreachable(&scene, "rabbitmq"))).await;
+        Box::pin(market.during_trouble(unreachable(&scene, "rabbitmq"))).await;
         assert_eq!(scene.pods("order").await, before);
 
         stores.let_in("second", NEXT).await;
         stores.tell(&scene, "rabbitmq", "second", NEXT).await;
-        Box::pin(market.during(scene.until_shop("Ready", "True", None))).await;
+        Box::pin(market.during_trouble(scene.until_shop("Ready", "True", None))).await;
         assert!(scene.pods("order").await.is_disjoint(&before), "pods go on with the old one");
         stores.forget("test").await;
         assert_eq!(market.everybody_buys_once().await, Vec::<String>::new());
