@@ -14,5 +14,5 @@ mod writes;
 pub use api_server::ApiServer;
 pub use audit::Audit;
 pub use kubelet::Kubelet;
-pub use scene::{Operator, SHOP, Scene};
+pub use scene::{Operator, SHOP, Scene, message};
 pub use writes::Writes;

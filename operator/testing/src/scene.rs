@@ -201,6 +201,13 @@ impl Scene {
     }
 }
 
+/// What a condition of a Shop says.
+#[must_use]
+pub fn message(shop: &Shop, type_: &str) -> String {
+    let mut conditions = shop.status.iter().flat_map(|status| &status.conditions);
+    conditions.find(|condition| condition.type_ == type_).expect("the condition").message.clone()
+}
+
 /// An operator that stops when it is dropped.
 #[derive(Debug)]
 pub struct Operator(JoinHandle<()>);

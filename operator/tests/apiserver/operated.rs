@@ -11,10 +11,10 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use shopkeeper_operator::crd::{Shop, ShopStatus};
+use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::kinds::{PostgresCluster, RabbitmqCluster};
 use shopkeeper_operator::observe::Child;
-use shopkeeper_testing::{SHOP, Scene};
+use shopkeeper_testing::{SHOP, Scene, message};
 
 use crate::scene::with_scene;
 
@@ -49,8 +49,8 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
 
         postgres_runs(&scene, 2).await;
         rabbitmq_runs(&scene).await;
-        let status = status(&scene.until_shop("Ready", "True", None).await);
-        assert!(status.stores.iter().all(|store| store.ready), "{:?}", status.stores);
+        let stores = scene.until_shop("Ready", "True", None).await.status.expect("a status").stores;
+        assert!(stores.iter().all(|store| store.ready), "{stores:?}");
 
         let more =
             json!({"postgres": {"cloudNativePG": {"instances": 3}}, "rabbitmq": {"clusterOperator": {"replicas": 3}}});
@@ -109,13 +109,4 @@ async fn report<K: Child>(scene: &Scene, name: &str, status: &Value) {
 
 async fn stays<K: Child>(scene: &Scene, name: &str) -> bool {
     scene.api::<K>().get_metadata(name).await.expect("the cluster").metadata.deletion_timestamp.is_none()
-}
-
-fn status(shop: &Shop) -> ShopStatus {
-    shop.status.clone().expect("a status")
-}
-
-fn message(shop: &Shop, type_: &str) -> String {
-    let found = status(shop).conditions.into_iter().find(|condition| condition.type_ == type_);
-    found.expect("the condition").message
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use shopkeeper_operator::catalog::SERVICES;
 use shopkeeper_operator::crd::{Shop, ShopStatus};
 use shopkeeper_operator::rollout::out_of_time;
-use shopkeeper_testing::{Operator, SHOP, Scene};
+use shopkeeper_testing::{Operator, SHOP, Scene, message};
 
 use crate::frozen::one_of_three_order_pods_freezes;
 use crate::market::{self, Market};
@@ -135,9 +135,4 @@ async fn pods(scene: &Scene) -> BTreeSet<String> {
 
 fn status(shop: &Shop) -> ShopStatus {
     shop.status.clone().expect("a status")
-}
-
-fn message(shop: &Shop, type_: &str) -> String {
-    let found = status(shop).conditions.into_iter().find(|condition| condition.type_ == type_);
-    found.expect("the condition").message
 }

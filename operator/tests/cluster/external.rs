@@ -10,7 +10,7 @@ use kube::api::{ListParams, LogParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::observe::Child;
-use shopkeeper_testing::Scene;
+use shopkeeper_testing::{Scene, message};
 
 use crate::market::{self, Market};
 use crate::scene::with_scene;
@@ -62,8 +62,7 @@ async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_ch
 
 async fn unreachable(scene: &Scene, store: &str) {
     let shop = scene.until_shop("DependenciesReady", "False", Some("StoreUnreachable")).await;
-    let conditions = shop.status.expect("a status").conditions;
-    let told = conditions.into_iter().find(|told| told.type_ == "DependenciesReady").expect("the condition").message;
+    let told = message(&shop, "DependenciesReady");
     assert!(told.contains(&format!("spec.{store}.external: cannot connect to {store}")), "{told}");
 }
 
