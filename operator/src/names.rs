@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::build::short_hash;
-use crate::catalog::{SERVICES, STORES};
+use crate::catalog::{MONGODB, POSTGRES, SERVICES, STORES};
 
 /// Field manager of everything the operator applies, and value of the `managed-by` label.
 pub const MANAGER: &str = "shopkeeper";
@@ -111,10 +111,10 @@ pub fn admin(shop: &str) -> String {
     format!("{shop}-admin")
 }
 
-/// Name of the Secret with the log-ins that migrations make known to PostgreSQL, once any was replaced.
+/// Name of the Secret with the log-ins that migrations make known to a store, once any was replaced.
 #[must_use]
-pub fn postgres_logins(shop: &str) -> String {
-    format!("{shop}-postgres-logins")
+pub fn logins(shop: &str, store: &str) -> String {
+    format!("{shop}-{store}-logins")
 }
 
 /// Name of the Secret with the key that signs access tokens.
@@ -182,6 +182,6 @@ pub fn derived_secrets(shop: &str) -> Vec<String> {
         .map(|name| component(shop, name))
         .chain(members)
         .chain(STORES.map(|store| certificate(shop, store)))
-        .chain([admin(shop), signing(shop), postgres_logins(shop)])
+        .chain([admin(shop), signing(shop), logins(shop, POSTGRES), logins(shop, MONGODB)])
         .collect()
 }

@@ -204,6 +204,17 @@ impl ValidShop {
         service.migrates || self.asks_others(service)
     }
 
+    /// The database at which a service's migration makes the users that the service logs in as: there, they are its own.
+    #[must_use]
+    pub fn store_of_logins(&self, service: &Service) -> Option<&'static str> {
+        let ours = |store: &&str| match *store {
+            POSTGRES => true,
+            MONGODB => matches!(self.mongodb, Store::Embedded(_)),
+            _ => false,
+        };
+        service.stores.iter().copied().find(ours)
+    }
+
     /// Whether a service uses a store that neither this operator runs nor another one.
     #[must_use]
     pub fn asks_others(&self, service: &Service) -> bool {

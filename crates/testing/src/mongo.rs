@@ -21,6 +21,15 @@ impl TestMongo {
         Self { url: format!("{host}/{name}?{options}"), name }
     }
 
+    /// The same database as another user, who is kept in it.
+    #[must_use]
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        let (_, server) = self.url.split_once('@').expect("the URL has a user");
+        let (server, _) = server.split_once('/').expect("the URL has a database");
+        let name = &self.name;
+        format!("mongodb://{user}:{password}@{server}/{name}?authSource={name}")
+    }
+
     /// How many documents a collection has.
     pub async fn documents(&self, collection: &str) -> u64 {
         let client = mongodb::Client::with_uri_str(&self.url).await.expect("a MongoDB URL");
@@ -35,7 +44,11 @@ impl Drop for TestMongo {
         // A destructor cannot await, and the test's runtime may be gone.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let drop = async move { mongodb::Client::with_uri_str(&url).await?.database(&name).drop().await };
+            let drop = async move {
+                let database = mongodb::Client::with_uri_str(&url).await?.database(&name);
+                database.run_command(doc! { "dropAllUsersFromDatabase": 1 }).await?;
+                database.drop().await
+            };
             runtime.block_on(drop).map_err(std::io::Error::other)
         });
         if let Ok(Err(error)) = dropped.join() {

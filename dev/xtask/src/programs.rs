@@ -44,6 +44,10 @@ pub struct GoProgram {
     aliases: &'static [&'static str],
 }
 
+/// Where FerretDB looks whether it is given roles, and what takes any.
+const A_ROLE: &str = "r, ok := v.(*types.Array)\n\t\treturn ok && r.Len() == 0";
+const ANY_ROLES: &str = "_, ok := v.(*types.Array)\n\t\treturn ok";
+
 /// Without these the kubelet registers as v0.0.0.
 const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.34.4 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34";
@@ -88,6 +92,9 @@ pub const GO_PROGRAMS: [GoProgram; 4] = [
                     from: r#"h.L.DebugContext(connCtx, "saslContinue: step succeed", attrs...)"#,
                     to: "if conv.Valid() {\n\t\tconninfo.Get(connCtx).SetBypassBackendAuth()\n\t}",
                 },
+                // It has no roles, and refuses to make a user that is to have one.
+                Mend { file: "internal/handler/msg_createuser.go", from: A_ROLE, to: ANY_ROLES },
+                Mend { file: "internal/handler/msg_updateuser.go", from: A_ROLE, to: ANY_ROLES },
             ],
         },
         package: "./cmd/ferretdb",

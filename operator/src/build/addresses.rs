@@ -14,6 +14,8 @@ use crate::validate::ValidShop;
 
 /// Folder of the authorities.
 const FOLDER: &str = "/etc/shopkeeper/stores";
+/// The database in which MongoDB keeps its users.
+const ADMIN_DATABASE: &str = "admin";
 /// The clients of these take the file of the authority as a setting; for the others it is part of the address.
 const CA_VARIABLES: [(&str, &str); 2] = [(REDIS, "SHOP_REDIS__CA_FILE"), (RABBITMQ, "SHOP_AMQP__CA_FILE")];
 
@@ -48,12 +50,18 @@ pub(super) fn postgres_admin(shop: &ValidShop) -> Option<String> {
     }
 }
 
-/// `MongoDB`.
-pub(super) fn mongodb(shop: &ValidShop, service: &str) -> String {
+/// `MongoDB`, as one of a service's own users, or as the one that a Secret names.
+pub(super) fn mongodb(shop: &ValidShop, service: &str, user: &str, password: &str) -> String {
     let path = authority_path(MONGODB);
     let database = names::on_shared_server(&shop.namespace, &shop.name, service);
-    let own = || ours(shop, MONGODB, &shop.mongodb, ROOT_USER, shop.credentials.mongodb_root());
+    let own = || ours(shop, MONGODB, &shop.mongodb, user, password);
     shop.mongodb.login().map_or_else(|| own().mongodb(service, &path), |login| login.mongodb(&database, &path))
+}
+
+/// `MongoDB`, as whoever makes those users.
+pub(super) fn mongodb_admin(shop: &ValidShop) -> String {
+    let root = ours(shop, MONGODB, &shop.mongodb, ROOT_USER, shop.credentials.mongodb_root());
+    root.mongodb(ADMIN_DATABASE, &authority_path(MONGODB))
 }
 
 /// Redis, as a service's user.

@@ -14,17 +14,17 @@ use crate::validate::{ValidService, ValidShop};
 /// Attempts after the first one; `migrate` itself waits for its store, so more would only hide a defect.
 const RETRIES: i32 = 2;
 
-/// The Jobs of a service: one for each log-in that its database has to learn, the one in use and the next. The database is brought to the version by
-/// each of them, which does no harm.
+/// The Jobs of a service: one for each log-in that its database has to learn, the one in use and the next. The database is
+/// brought to the version by each of them, which does no harm.
 pub(super) fn jobs(inputs: &Inputs<'_>, service: &ValidService) -> Vec<Job> {
     let shop = inputs.shop;
     let name = service.service.name;
-    if !service.service.uses(POSTGRES) {
+    let Some(store) = shop.store_of_logins(service.service) else {
         return vec![job(inputs, service, Vec::new())];
-    }
+    };
     let in_use = shop.credentials.rotation().generation;
-    let logins = shop.credentials.logins(POSTGRES, name).into_iter().filter(|login| login.generation >= in_use);
-    logins.map(|login| job(inputs, service, of_postgres(shop, name, &login))).collect()
+    let logins = shop.credentials.logins(store, name).into_iter().filter(|login| login.generation >= in_use);
+    logins.map(|login| job(inputs, service, logging_in(shop, store, name, &login))).collect()
 }
 
 fn job(inputs: &Inputs<'_>, service: &ValidService, variables: Vec<EnvVar>) -> Job {
@@ -50,13 +50,16 @@ fn job(inputs: &Inputs<'_>, service: &ValidService, variables: Vec<EnvVar>) -> J
 
 /// What a migration knows beyond its service: the superuser, the log-in to make if it is not the first one, and the one
 /// to end.
-fn of_postgres(shop: &ValidShop, service: &str, login: &Login<'_>) -> Vec<EnvVar> {
-    let superuser = secret_variable("SHOP_POSTGRES__ADMIN_URL", component_name(shop, POSTGRES), "admin-url");
+fn logging_in(shop: &ValidShop, store: &str, service: &str, login: &Login<'_>) -> Vec<EnvVar> {
+    let name = |field: &str| format!("SHOP_{}__{field}", store.to_ascii_uppercase());
+    let superuser = secret_variable(&name("ADMIN_URL"), component_name(shop, store), "admin-url");
     let key = login_key(service, login.generation);
-    let later =
-        (login.generation > 0).then(|| secret_variable("SHOP_POSTGRES__URL", names::postgres_logins(&shop.name), &key));
-    let retired = shop.credentials.retired(service);
-    let retired = retired.map(|user| variable("SHOP_POSTGRES__RETIRED", addresses::role(shop, service, user.as_ref())));
+    let later = (login.generation > 0).then(|| secret_variable(&name("URL"), names::logins(&shop.name, store), &key));
+    let retired = shop.credentials.retired(service).map(|user| match store {
+        POSTGRES => addresses::role(shop, service, &user),
+        _ => user,
+    });
+    let retired = retired.map(|user| variable(&name("RETIRED"), user));
     [superuser].into_iter().chain(later).chain(retired).collect()
 }
 

@@ -38,7 +38,7 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
     secrets.extend((shop.mongodb.mode() == StoreMode::Embedded).then(|| mongodb(shop)));
     secrets.extend((shop.redis.mode() == StoreMode::Embedded).then(|| redis(shop)));
     secrets.extend((shop.rabbitmq.mode() != StoreMode::External).then(|| rabbitmq(shop)));
-    secrets.extend(postgres_logins(shop));
+    secrets.extend([POSTGRES, MONGODB].into_iter().filter_map(|store| logins(shop, store)));
     secrets.extend(shop.users.admin_secret_name.is_none().then(|| admin(shop)));
     let identities = shop.credentials.identities();
     secrets.extend(
@@ -65,10 +65,10 @@ fn of_service(shop: &ValidShop, service: &Service) -> Secret {
     let login = |store| shop.credentials.login(store, name);
     let mut data = BTreeMap::new();
     if service.uses(POSTGRES) {
-        data.insert("SHOP_POSTGRES__URL", postgres_url(shop, name, &login(POSTGRES)));
+        data.insert("SHOP_POSTGRES__URL", address(shop, POSTGRES, name, &login(POSTGRES)));
     }
     if service.uses(MONGODB) {
-        data.insert("SHOP_MONGODB__URL", addresses::mongodb(shop, name));
+        data.insert("SHOP_MONGODB__URL", address(shop, MONGODB, name, &login(MONGODB)));
     }
     if service.uses(REDIS) {
         data.insert("SHOP_REDIS__URL", addresses::redis(shop, name, login(REDIS).password));
@@ -80,19 +80,24 @@ fn of_service(shop: &ValidShop, service: &Service) -> Secret {
     secret(shop, name, component_name(shop, name), data)
 }
 
-fn postgres_url(shop: &ValidShop, service: &str, Login { user, password, .. }: &Login<'_>) -> String {
-    addresses::postgres(shop, service, user, password)
+/// A database, as one of the users that migrations make.
+fn address(shop: &ValidShop, store: &str, service: &str, Login { user, password, .. }: &Login<'_>) -> String {
+    match store {
+        MONGODB => addresses::mongodb(shop, service, user, password),
+        _ => addresses::postgres(shop, service, user, password),
+    }
 }
 
 /// Every log-in of a generation that came after the first one, for the migration that makes it known.
-fn postgres_logins(shop: &ValidShop) -> Option<Secret> {
-    let services = shop.services.iter().map(|service| service.service).filter(|service| service.uses(POSTGRES));
+fn logins(shop: &ValidShop, store: &str) -> Option<Secret> {
+    let services = shop.services.iter().map(|service| service.service);
+    let services = services.filter(|service| shop.store_of_logins(service) == Some(store));
     let logins = services.flat_map(|Service { name, .. }| {
-        let logins = shop.credentials.logins(POSTGRES, name).into_iter().filter(|login| login.generation > 0);
-        logins.map(move |login| (login_key(name, login.generation), postgres_url(shop, name, &login)))
+        let logins = shop.credentials.logins(store, name).into_iter().filter(|login| login.generation > 0);
+        logins.map(move |login| (login_key(name, login.generation), address(shop, store, name, &login)))
     });
     let data: BTreeMap<String, String> = logins.collect();
-    (!data.is_empty()).then(|| secret(shop, POSTGRES, names::postgres_logins(&shop.name), data))
+    (!data.is_empty()).then(|| secret(shop, store, names::logins(&shop.name, store), data))
 }
 
 /// The key of a log-in. It is never another one's, so a migration cannot start with what was there before.
@@ -109,9 +114,13 @@ fn postgres(shop: &ValidShop) -> Option<Secret> {
     Some(secret(shop, POSTGRES, component_name(shop, POSTGRES), data))
 }
 
+/// The root user, for the first start of the server and for the migration that makes users.
 fn mongodb(shop: &ValidShop) -> Secret {
-    let data =
-        BTreeMap::from([("username", ROOT_USER.to_owned()), ("password", shop.credentials.mongodb_root().to_owned())]);
+    let data = BTreeMap::from([
+        ("admin-url", addresses::mongodb_admin(shop)),
+        ("username", ROOT_USER.to_owned()),
+        ("password", shop.credentials.mongodb_root().to_owned()),
+    ]);
     secret(shop, MONGODB, component_name(shop, MONGODB), data)
 }
 

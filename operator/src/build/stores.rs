@@ -50,8 +50,8 @@ pub(super) fn stateful_sets(inputs: &Inputs<'_>) -> Vec<StatefulSet> {
 struct Parts<'a> {
     component: &'static str,
     store: &'a Embedded,
-    /// Hash of what the pod reads at its start.
-    inputs: String,
+    /// Hash of what the pod reads at each of its starts.
+    inputs: Option<String>,
     container: Container,
     volumes: Vec<Volume>,
 }
@@ -96,7 +96,7 @@ fn template(shop: &ValidShop, version: String, parts: Parts<'_>) -> PodTemplateS
             version,
             user: pod::STORE_USER,
             pull_policy: shop.store_pull_policy,
-            inputs: Some(parts.inputs),
+            inputs: parts.inputs,
             container: parts.container,
             volumes: parts.volumes,
             grace_seconds: STOP_SECONDS,

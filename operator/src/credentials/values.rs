@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::catalog::{self, SERVICES};
+use crate::catalog::SERVICES;
 use crate::identities::{self, Authorities, Identities, Leaf, StoreLeaf};
 use crate::keys::{self, BadKey, SigningKey};
 use crate::rotation::{Rotation, Stage};
@@ -244,11 +244,7 @@ fn account(store: &str, service: &str) -> String {
 }
 
 fn accounts() -> impl Iterator<Item = String> {
-    SERVICES.iter().flat_map(|service| {
-        // MongoDB has no account per service yet: its stand-in on development clusters knows no roles.
-        let stores = service.stores.iter().filter(|store| **store != catalog::MONGODB);
-        stores.map(|store| account(store, service.name))
-    })
+    SERVICES.iter().flat_map(|service| service.stores.iter().map(|store| account(store, service.name)))
 }
 
 pub(super) fn wanted_keys() -> Vec<String> {

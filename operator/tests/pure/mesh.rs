@@ -48,6 +48,7 @@ fn no_pod_is_told_of_a_store_without_encryption_unless_the_shop_wants_none() {
     let mut shop = shop(MINIMAL);
     assert_eq!(plain(&shop), 0);
     shop.spec.mesh.mtls = Mtls::Off;
-    // Two of user and cart each, two of four services with a database, and the superuser's.
-    assert_eq!(plain(&shop), 2 + 2 + 4 * 2 + 1);
+    // Two of user and cart each, two of four services with a database, and one of PostgreSQL's and one of MongoDB's
+    // superuser.
+    assert_eq!(plain(&shop), 2 + 2 + 4 * 2 + 1 + 1);
 }

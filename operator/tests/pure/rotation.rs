@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::StatefulSetSpec;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -38,15 +39,25 @@ fn jobs<'a>(objects: &'a Objects<Desired>, prefix: &str) -> Vec<&'a Job> {
     objects.jobs.iter().filter(|job| job.name_any().starts_with(prefix)).collect()
 }
 
+/// What the pods of a store are made from.
+fn stateful_set(objects: &Objects<Desired>, store: &str) -> Option<StatefulSetSpec> {
+    objects.stateful_sets.iter().find(|set| set.name_any() == store).expect("a store").spec.clone()
+}
+
 /// What makes the pods of a store start anew.
 fn inputs(objects: &Objects<Desired>, store: &str) -> String {
-    let found = objects.stateful_sets.iter().find(|set| set.name_any() == store).expect("a store");
-    let metadata = found.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()).expect("metadata");
+    let metadata = stateful_set(objects, store).and_then(|spec| spec.template.metadata).expect("metadata");
     metadata.annotations.as_ref().expect("annotations")[names::INPUTS_ANNOTATION].clone()
 }
 
 #[test]
 fn services_keep_their_log_ins_until_the_stores_know_the_next_ones() {
+    let accounts = WAY.map(|stage| secret(&at(stage), "acorn-user")["SHOP_MONGODB__URL"].clone());
+    assert_eq!(accounts[0], accounts[1]);
+    assert!(accounts[1].starts_with("mongodb://user:"));
+    for later in &accounts[2..] {
+        assert!(later.starts_with("mongodb://user_b:") && later.contains("/user?"), "the database stays");
+    }
     let urls = WAY.map(|stage| secret(&at(stage), "acorn-order"));
     assert_eq!(urls[0], urls[1]);
     assert!(urls[1]["SHOP_POSTGRES__URL"].starts_with("postgres://order:"));
@@ -59,6 +70,16 @@ fn services_keep_their_log_ins_until_the_stores_know_the_next_ones() {
 
 #[test]
 fn a_migration_makes_each_log_in_known_and_ends_the_one_that_goes() {
+    for (service, section, store) in [("order", "SHOP_POSTGRES", "postgres"), ("user", "SHOP_MONGODB", "mongodb")] {
+        migrations_follow(service, section);
+        let logins = secret(&at(WAY[1]), &format!("acorn-{store}-logins"));
+        assert!(logins[&format!("{service}.1")].contains(&format!("//{service}_b:dummy-{store}.{service}.next@")));
+        assert_eq!(logins.len(), if store == "postgres" { 4 } else { 1 }, "one for each service with a database");
+    }
+}
+
+/// Each stage has the Jobs that make the log-ins known which a service has in it.
+fn migrations_follow(service: &str, section: &str) {
     let variables = |job: &Job| {
         let containers = &job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).expect("a pod").containers;
         let variables = containers[0].env.clone().unwrap_or_default();
@@ -67,14 +88,15 @@ fn a_migration_makes_each_log_in_known_and_ends_the_one_that_goes() {
             let from = found.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
             from.map(|from| from.key.clone()).or_else(|| found.value.clone())
         };
-        (keyed("SHOP_POSTGRES__URL"), keyed("SHOP_POSTGRES__RETIRED"))
+        assert_eq!(keyed(&format!("{section}__ADMIN_URL")).as_deref(), Some("admin-url"));
+        (keyed(&format!("{section}__URL")), keyed(&format!("{section}__RETIRED")))
     };
     let on_the_way = WAY.map(|stage| -> Vec<_> {
         let objects = at(stage);
-        jobs(&objects, "acorn-order-migrate-").into_iter().map(variables).collect()
+        jobs(&objects, &format!("acorn-{service}-migrate-")).into_iter().map(variables).collect()
     });
-    let later = || Some("order.1".to_owned());
-    let retired = || Some("order".to_owned());
+    let later = || Some(format!("{service}.1"));
+    let retired = || Some(service.to_owned());
     let expected: [Vec<(Option<String>, Option<String>)>; 5] = [
         vec![(None, None)],
         vec![(None, None), (later(), None)],
@@ -83,7 +105,6 @@ fn a_migration_makes_each_log_in_known_and_ends_the_one_that_goes() {
         vec![(later(), retired())],
     ];
     assert_eq!(on_the_way, expected);
-    assert_eq!(secret(&at(WAY[1]), "acorn-postgres-logins").len(), 4, "one for each service with a database");
 }
 
 #[test]
@@ -123,8 +144,8 @@ fn rabbitmq_starts_anew_with_both_users_and_then_without_the_first() {
 #[test]
 fn a_rotation_starts_nothing_else_anew() {
     for store in ["acorn-postgres", "acorn-mongodb"] {
-        let starts = WAY.map(|stage| inputs(&at(stage), store));
-        assert!(starts.iter().all(|start| *start == starts[0]), "{store}");
+        let sets = WAY.map(|stage| stateful_set(&at(stage), store));
+        assert!(sets.iter().all(|set| *set == sets[0]), "{store}");
     }
     let spec = |stage| format!("{:?}", at(stage).deployments.last().map(|found| found.spec.clone()));
     assert_eq!(spec(WAY[0]), spec(WAY[2]), "the trace store has no credentials");
@@ -171,9 +192,6 @@ fn clients_trust_the_authority_of_a_store_before_it_shows_its_certificate_and_af
         assert!(trusted(&pair[0]).contains(&shown(&pair[1])), "by pods that are not replaced yet");
         assert!(trusted(&pair[1]).contains(&shown(&pair[0])), "by pods that are");
     }
-    let of_redis = |objects: &Objects<Desired>| {
-        let set = objects.stateful_sets.iter().find(|set| set.name_any() == "acorn-redis").expect("Redis");
-        format!("{:?}", set.spec)
-    };
+    let of_redis = |objects: &Objects<Desired>| stateful_set(objects, "acorn-redis");
     assert!(way.windows(2).all(|pair| of_redis(&pair[0]) == of_redis(&pair[1])), "a rotation restarts no database");
 }

@@ -15,8 +15,8 @@ pub use mail::{Login, MailSettings, Smtp, Tls};
 /// Everything the environment says.
 #[derive(Debug, Deserialize)]
 pub struct Config {
-    /// Where accounts and sessions are; the path of the URL names the database.
-    pub mongodb: Url,
+    /// Where accounts and sessions are.
+    pub mongodb: Mongodb,
     /// Where rate limits are counted.
     pub redis: Url,
     /// What access tokens say and who checks them.
@@ -35,6 +35,17 @@ pub struct Config {
     /// How often somebody may try.
     #[serde(default)]
     pub rate_limits: RateLimits,
+}
+
+/// A MongoDB database.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mongodb {
+    /// With user and password; the path names the database.
+    pub url: SecretString,
+    /// The URL of whoever may make users; only the migration has it.
+    pub admin_url: Option<SecretString>,
+    /// A user that must not log in any more; the migration sees to it.
+    pub retired: Option<String>,
 }
 
 /// The keys that sign access tokens.

@@ -44,7 +44,8 @@ impl Service for App {
     async fn migrate(config: Config, host: &Host) -> anyhow::Result<()> {
         let limits = Limits::new(&config.redis, config.rate_limits, Arc::clone(&host.world))?;
         reach("redis", || limits.ping()).await?;
-        let store = Store::open(&config.mongodb).await?;
+        migrate::make_login(&config.mongodb, &*host.world).await?;
+        let store = Store::open(&config.mongodb.url).await?;
         reach("mongodb", || store.ping()).await?;
         migrate::migrate(&store, config.admin_user, &*host.world).await
     }
@@ -62,7 +63,7 @@ pub async fn wire(config: Config, host: &Host, mailer: Arc<dyn Mailer>) -> anyho
         public_url.starts_with("http://") || public_url.starts_with("https://"),
         "SHOP_PUBLIC_URL must begin with http:// or https://, for instance https://shop.example.com"
     );
-    let store = Store::open(&config.mongodb).await?;
+    let store = Store::open(&config.mongodb.url).await?;
     let ping = store.clone();
     host.health.require("mongodb", move || {
         let store = ping.clone();

@@ -1,17 +1,32 @@
-//! The migration Job: indexes, without which nothing is unique, and the first admin, without whom nobody is one.
+//! The migration Job: the service's own user at MongoDB, indexes, without which nothing is unique, and the first admin,
+//! without whom nobody is one.
 
 use anyhow::{Context as _, ensure};
 use garde::Validate as _;
 use secrecy::ExposeSecret as _;
 use shop_core::World;
+use shop_server::reach;
 
 use crate::{
-    config::FirstAdmin,
-    domain::{Account, Fact},
+    config::{FirstAdmin, Mongodb},
+    domain::{Account, Fact, Token},
     hashing::Hashing,
     metrics::UserMetrics,
-    store::Store,
+    store::{Logins, Store},
 };
+
+/// Makes the service's own user, and ends the one that went before, where it is known who may do that.
+pub(crate) async fn make_login(config: &Mongodb, world: &dyn World) -> anyhow::Result<()> {
+    let Some(admin_url) = &config.admin_url else { return Ok(()) };
+    let logins = Logins::open(admin_url, &config.url).await?;
+    reach("mongodb", || logins.ping()).await?;
+    // First, so that whatever is to be ended, the user that the service has is there.
+    if let Some(retired) = &config.retired {
+        let unknown = Token::new(world.random()).text;
+        logins.retire(retired, &unknown).await.context("the previous user cannot be retired")?;
+    }
+    logins.ensure().await.context("the user cannot be made")
+}
 
 /// Makes what is missing.
 pub(crate) async fn migrate(store: &Store, admin: Option<FirstAdmin>, world: &dyn World) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 //! Every key is text, and what is looked up most is looked up by key alone: the stand-in of the local cluster has no other
 //! index that helps a read.
 
+mod logins;
 mod mails;
 mod sweep;
 
@@ -16,11 +17,12 @@ use mongodb::{
     error::{ErrorKind, WriteFailure},
     options::{ClientOptions, IndexOptions},
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use shop_config::Url;
 use tracing::Instrument as _;
 use uuid::Uuid;
+
+pub use self::logins::Logins;
 
 use self::mails::Attempt;
 use crate::{
@@ -46,6 +48,9 @@ pub enum StoreError {
     /// Nobody answered.
     #[error("MongoDB did not answer within {OPERATION:?}")]
     Silent,
+    /// An address that is to say who logs in says nothing of it.
+    #[error("the address of MongoDB names no user with a password")]
+    Nobody,
 }
 
 impl StoreError {
@@ -54,6 +59,7 @@ impl StoreError {
     pub fn is_away(&self) -> bool {
         match self {
             Self::Silent => true,
+            Self::Nobody => false,
             Self::Refused(error) => matches!(
                 *error.kind,
                 ErrorKind::ServerSelection { .. }
@@ -132,13 +138,9 @@ pub struct Page {
 
 impl Store {
     /// The database the URL names. Does not connect yet.
-    pub async fn open(config: &Url) -> Result<Self, StoreError> {
-        let mut options = ClientOptions::parse(config.url.expose_secret()).await?;
-        options.app_name = Some("user".to_owned());
-        options.max_pool_size = Some(POOL);
-        options.server_selection_timeout = Some(FIND_SERVER);
-        options.connect_timeout = Some(FIND_SERVER);
-        let name = options.default_database.clone().unwrap_or_else(|| "user".to_owned());
+    pub async fn open(url: &SecretString) -> Result<Self, StoreError> {
+        let options = options(url).await?;
+        let name = database_of(&options);
         let database = Client::with_options(options)?.database(&name);
         Ok(Self {
             accounts: database.collection("accounts"),
@@ -273,6 +275,21 @@ impl Store {
         let spent = answer("find spent_tokens", self.spent.find_one(doc! { "_id": hash.as_str() })).await?;
         Ok(spent.map(|spent| spent.at_micros))
     }
+}
+
+/// How the server is connected to.
+async fn options(url: &SecretString) -> Result<ClientOptions, StoreError> {
+    let mut options = ClientOptions::parse(url.expose_secret()).await?;
+    options.app_name = Some("user".to_owned());
+    options.max_pool_size = Some(POOL);
+    options.server_selection_timeout = Some(FIND_SERVER);
+    options.connect_timeout = Some(FIND_SERVER);
+    Ok(options)
+}
+
+/// The database that an address names.
+fn database_of(options: &ClientOptions) -> String {
+    options.default_database.clone().unwrap_or_else(|| "user".to_owned())
 }
 
 /// Inserts under a unique key; `false` when the key was there.

@@ -42,8 +42,8 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
         ..Container::default()
     };
     let volumes = vec![scratch("config"), scratch("tmp")];
-    let reads = inputs.hash(&[component_name(shop, MONGODB)]);
-    Some(super::stateful_set(inputs, Parts { component: MONGODB, store, inputs: reads, container, volumes }))
+    // The Secret is read by the first start, which makes the root user, and never again.
+    Some(super::stateful_set(inputs, Parts { component: MONGODB, store, inputs: None, container, volumes }))
 }
 
 fn encryption() -> Vec<String> {

@@ -54,7 +54,7 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
         ..Container::default()
     };
     let reads = inputs.hash(&[component_name(shop, POSTGRES)]);
-    Some(super::stateful_set(inputs, Parts { component: POSTGRES, store, inputs: reads, container, volumes }))
+    Some(super::stateful_set(inputs, Parts { component: POSTGRES, store, inputs: Some(reads), container, volumes }))
 }
 
 fn encryption() -> impl Iterator<Item = String> {

@@ -76,5 +76,5 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
         config_volume("config", name.clone()),
         secret_volume("definitions", name),
     ];
-    Some(super::stateful_set(inputs, Parts { component: RABBITMQ, store, inputs: reads, container, volumes }))
+    Some(super::stateful_set(inputs, Parts { component: RABBITMQ, store, inputs: Some(reads), container, volumes }))
 }

@@ -78,7 +78,7 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     // Passwords that change are told to the running server, see `users_job`.
     let reads = short_hash(format!("{}{}", config(store), redis_users_without_passwords(shop)).as_bytes());
     let volumes = vec![scratch("tmp"), config_volume("config", name.clone()), secret_volume("users", name)];
-    Some(super::stateful_set(inputs, Parts { component: REDIS, store, inputs: reads, container, volumes }))
+    Some(super::stateful_set(inputs, Parts { component: REDIS, store, inputs: Some(reads), container, volumes }))
 }
 
 /// Tells the running server the passwords that its file has by now. A restart would cost carts their server for seconds, and

@@ -4,6 +4,7 @@ mod harness;
 mod inputs;
 mod keys;
 mod limits;
+mod logins;
 mod mails;
 mod matrix;
 mod oracles;
