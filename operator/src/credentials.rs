@@ -19,7 +19,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use ring::rand::SecureRandom;
 use serde_json::json;
 
-pub use self::values::{Credentials, Login, TokenKeys};
+pub use self::values::{Credentials, Login, Password, TokenKeys};
 use self::values::{MESH, ROTATION, SIGNING, rotated_keys, wanted_keys};
 use crate::crd::{DataOnDelete, Shop};
 use crate::rotation::{Rotation, Stage};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::stores::mongodb::{self, ROOT_USER};
-use super::stores::redis::{ACL_FILE, KEEPER_PASSWORD, KEEPER_USER, PROBE_USER};
+use super::stores::redis::{ACL_FILE, KEEPER_PASSWORD, KEEPER_USER, PROBE_PASSWORDS, PROBE_USER};
 use super::{addresses, component_name, hex, meta};
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, Service};
 use crate::crd::StoreMode;
@@ -124,46 +124,62 @@ fn mongodb(shop: &ValidShop) -> Secret {
     secret(shop, MONGODB, component_name(shop, MONGODB), data)
 }
 
-/// Redis users: nobody by default, one per service limited to its key prefix, one for the kubelet, and one that tells the
-/// server other passwords.
+/// A user of Redis.
+struct RedisUser {
+    name: &'static str,
+    /// Their hashes.
+    passwords: String,
+    rights: String,
+}
+
+/// The users of Redis, what the kubelet and the keeper show, and during a rotation what a running server is told.
 fn redis(shop: &ValidShop) -> Secret {
+    let (users, probe) = (redis_users(shop), shop.credentials.redis_probe());
     let mut data = BTreeMap::from([
-        (ACL_FILE.to_owned(), redis_users(shop, |service| redis_passwords(shop, service))),
-        ("probe-password".to_owned(), shop.credentials.redis_probe().to_owned()),
-        (KEEPER_PASSWORD.to_owned(), shop.credentials.redis_keeper().to_owned()),
+        (ACL_FILE.to_owned(), acl(&users)),
+        // Both: the kubelet may give the pod a new file when the server no longer takes the old one.
+        (PROBE_PASSWORDS.to_owned(), probe.known().map(|password| format!("{password}\n")).collect()),
+        (KEEPER_PASSWORD.to_owned(), shop.credentials.redis_keeper().in_use.to_owned()),
     ]);
-    let services = shop.services.iter().map(|service| service.service).filter(|service| service.uses(REDIS));
-    let lines: Vec<String> = services
-        .map(|service| format!("ACL SETUSER {} resetpass {}", service.name, redis_passwords(shop, service)))
-        .collect();
+    let told = |user: &RedisUser| format!("ACL SETUSER {} resetpass {}", user.name, user.passwords);
+    let lines: Vec<String> = users.iter().map(told).collect();
     data.extend(passwords_key(shop).map(|key| (key, lines.join("\n"))));
     secret(shop, REDIS, component_name(shop, REDIS), data)
 }
 
 /// What Redis reads at its start besides passwords: those it is told while it runs.
 pub(super) fn redis_users_without_passwords(shop: &ValidShop) -> String {
-    redis_users(shop, |_| String::new())
+    let blank = redis_users(shop).into_iter().map(|user| RedisUser { passwords: String::new(), ..user });
+    acl(&blank.collect::<Vec<_>>())
 }
 
-fn redis_users(shop: &ValidShop, passwords: impl Fn(&Service) -> String) -> String {
-    let (probe, keeper) = (sha256(shop.credentials.redis_probe()), sha256(shop.credentials.redis_keeper()));
-    let mut acl = vec![
-        "user default off".to_owned(),
-        format!("user {PROBE_USER} on #{probe} -@all +ping"),
-        format!("user {KEEPER_USER} on #{keeper} -@all +acl|setuser"),
+/// One user per service limited to its key prefix, one for the kubelet, and one that tells the server other passwords.
+fn redis_users(shop: &ValidShop) -> Vec<RedisUser> {
+    let (probe, keeper) = (shop.credentials.redis_probe(), shop.credentials.redis_keeper());
+    let mut users = vec![
+        RedisUser::new(PROBE_USER, probe.known(), "-@all +ping"),
+        RedisUser::new(KEEPER_USER, keeper.known(), "-@all +acl|setuser"),
     ];
-    for service in shop.services.iter().map(|service| service.service).filter(|service| service.uses(REDIS)) {
-        let (name, passwords) = (service.name, passwords(service));
-        acl.push(format!("user {name} on {passwords} ~{name}:* &{name}:* +@all -@admin -@dangerous"));
-    }
-    acl.push(String::new());
-    acl.join("\n")
+    let services = shop.services.iter().map(|service| service.service).filter(|service| service.uses(REDIS));
+    users.extend(services.map(|service| {
+        let (name, logins) = (service.name, shop.credentials.logins(REDIS, service.name));
+        let rights = format!("~{name}:* &{name}:* +@all -@admin -@dangerous");
+        RedisUser::new(name, logins.into_iter().map(|login| login.password), rights)
+    }));
+    users
 }
 
-fn redis_passwords(shop: &ValidShop, service: &Service) -> String {
-    let logins = shop.credentials.logins(REDIS, service.name);
-    let hashes: Vec<String> = logins.iter().map(|login| format!("#{}", sha256(login.password))).collect();
-    hashes.join(" ")
+impl RedisUser {
+    fn new<'a>(name: &'static str, passwords: impl Iterator<Item = &'a str>, rights: impl Into<String>) -> Self {
+        let hashes: Vec<String> = passwords.map(|password| format!("#{}", sha256(password))).collect();
+        Self { name, passwords: hashes.join(" "), rights: rights.into() }
+    }
+}
+
+/// The file of users: nobody else.
+fn acl(users: &[RedisUser]) -> String {
+    let line = |RedisUser { name, passwords, rights }: &RedisUser| format!("user {name} on {passwords} {rights}\n");
+    ["user default off\n".to_owned()].into_iter().chain(users.iter().map(line)).collect()
 }
 
 /// The key under which a running Redis finds the passwords of this stage of a rotation, while there is one.

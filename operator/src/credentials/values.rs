@@ -43,6 +43,15 @@ pub struct Login<'a> {
     pub password: &'a str,
 }
 
+/// A password, and the one that is good beside it while stores know two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Password<'a> {
+    /// What is used.
+    pub in_use: &'a str,
+    /// The next or the previous one.
+    pub other: Option<&'a str>,
+}
+
 /// The keys of access tokens.
 #[derive(Clone)]
 pub struct TokenKeys {
@@ -50,6 +59,13 @@ pub struct TokenKeys {
     pub private: BTreeMap<String, String>,
     /// The public keys as a JSON Web Key Set.
     pub published: String,
+}
+
+impl<'a> Password<'a> {
+    /// All that is good, what is used first.
+    pub fn known(self) -> impl Iterator<Item = &'a str> {
+        [self.in_use].into_iter().chain(self.other)
+    }
 }
 
 impl Credentials {
@@ -111,14 +127,14 @@ impl Credentials {
 
     /// Password with which the kubelet probes Redis.
     #[must_use]
-    pub fn redis_probe(&self) -> &str {
-        self.value(REDIS_PROBE)
+    pub fn redis_probe(&self) -> Password<'_> {
+        self.password(REDIS_PROBE)
     }
 
-    /// Password of the user that tells Redis the passwords of the others.
+    /// Password of the user that tells Redis all passwords.
     #[must_use]
-    pub fn redis_keeper(&self) -> &str {
-        self.value(REDIS_KEEPER)
+    pub fn redis_keeper(&self) -> Password<'_> {
+        self.password(REDIS_KEEPER)
     }
 
     /// Password of the first admin.
@@ -166,8 +182,7 @@ impl Credentials {
     /// Everything that a service can log in with at a store: what it uses, and during a rotation the next or the previous.
     #[must_use]
     pub fn logins(&self, store: &str, service: &str) -> Vec<Login<'_>> {
-        let password = self.beside(&account(store, service)).filter(|_| self.rotation.overlaps());
-        let other = password.and_then(|password| {
+        let other = self.password(&account(store, service)).other.and_then(|password| {
             let generation = self.rotation.other()?;
             Some(Login { generation, user: user(service, generation), password })
         });
@@ -179,6 +194,10 @@ impl Credentials {
     pub fn retired(&self, service: &str) -> Option<String> {
         let other = self.rotation.other().filter(|_| !self.rotation.overlaps());
         other.map(|generation| user(service, generation))
+    }
+
+    fn password(&self, key: &str) -> Password<'_> {
+        Password { in_use: self.value(key), other: self.beside(key).filter(|_| self.rotation.overlaps()) }
     }
 
     fn value(&self, key: &str) -> &str {
@@ -254,7 +273,7 @@ pub(super) fn wanted_keys() -> Vec<String> {
 
 /// What a rotation replaces: everything that services show to stores and to each other.
 pub(super) fn rotated_keys() -> impl Iterator<Item = String> {
-    [SIGNING, MESH].map(str::to_owned).into_iter().chain(accounts())
+    [SIGNING, MESH, REDIS_PROBE, REDIS_KEEPER].map(str::to_owned).into_iter().chain(accounts())
 }
 
 #[cfg(test)]

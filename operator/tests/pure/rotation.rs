@@ -39,6 +39,16 @@ fn jobs<'a>(objects: &'a Objects<Desired>, prefix: &str) -> Vec<&'a Job> {
     objects.jobs.iter().filter(|job| job.name_any().starts_with(prefix)).collect()
 }
 
+#[test]
+fn the_kubelet_and_the_keeper_of_redis_show_nothing_that_the_server_does_not_know() {
+    let shown = |key| WAY.map(|stage| secret(&at(stage), "acorn-redis")[key].clone());
+    let (first, next, previous) = ("dummy-redis-probe", "dummy-redis-probe.next", "dummy-redis-probe.previous");
+    let lines = |passwords: &[&str]| passwords.iter().map(|password| format!("{password}\n")).collect::<String>();
+    let expected = [&[first][..], &[first, next], &[first, previous], &[first], &[first]].map(lines);
+    assert_eq!(shown("probe-passwords"), expected);
+    assert_eq!(shown("keeper-password"), WAY.map(|_| "dummy-redis-keeper".to_owned()), "the one in use");
+}
+
 /// What the pods of a store are made from.
 fn stateful_set(objects: &Objects<Desired>, store: &str) -> Option<StatefulSetSpec> {
     objects.stateful_sets.iter().find(|set| set.name_any() == store).expect("a store").spec.clone()
@@ -109,17 +119,20 @@ fn migrations_follow(service: &str, section: &str) {
 
 #[test]
 fn redis_is_told_its_passwords_while_it_runs() {
-    let passwords = |stage| {
-        let users = secret(&at(stage), "acorn-redis")["users.acl"].clone();
-        let cart = users.lines().find(|line| line.starts_with("user cart ")).expect("cart");
-        cart.matches('#').count()
-    };
-    assert_eq!(WAY.map(passwords), [1, 2, 2, 1, 1]);
+    for user in ["cart", "probe", "keeper"] {
+        let passwords = |stage| {
+            let users = secret(&at(stage), "acorn-redis")["users.acl"].clone();
+            let line = users.lines().find(|line| line.starts_with(&format!("user {user} "))).expect("a user");
+            line.matches('#').count()
+        };
+        assert_eq!(WAY.map(passwords), [1, 2, 2, 1, 1], "{user}");
+    }
     assert_eq!(WAY.map(|stage| jobs(&at(stage), "acorn-redis-users-").len()), [0, 1, 1, 1, 0]);
     let policies = |stage| at(stage).network_policies.iter().any(|policy| policy.name_any() == "acorn-redis-users");
     assert_eq!(WAY.map(policies), [false, true, true, true, false]);
     let commands = &secret(&at(WAY[1]), "acorn-redis")["passwords.0.Publishing"];
     assert!(commands.lines().all(|line| line.starts_with("ACL SETUSER ") && line.matches('#').count() == 2));
+    assert_eq!(commands.lines().count(), 4, "user, cart, and those of the kubelet and of the Job itself");
     let starts = WAY.map(|stage| inputs(&at(stage), "acorn-redis"));
     assert!(starts.iter().all(|start| *start == starts[0]), "Redis does not start anew");
 }

@@ -21,12 +21,14 @@ use crate::validate::{ValidShop, image_version};
 pub(crate) const CONFIG_FILE: &str = "redis.conf";
 /// The file of users in its Secret.
 pub(crate) const ACL_FILE: &str = "users.acl";
-/// The user that may only tell the server about other users.
+/// The user that may only tell the server about users.
 pub(crate) const KEEPER_USER: &str = "keeper";
 /// The key of its password in the Secret.
 pub(crate) const KEEPER_PASSWORD: &str = "keeper-password";
 /// The user that may only ask whether the server is there.
 pub(crate) const PROBE_USER: &str = "probe";
+/// The key of its passwords in the Secret, one a line.
+pub(crate) const PROBE_PASSWORDS: &str = "probe-passwords";
 
 const CONFIG_FOLDER: &str = "/etc/redis";
 const ACL_FOLDER: &str = "/etc/redis-users";
@@ -54,14 +56,17 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
     let name = component_name(shop, REDIS);
     // It asks inside its own pod, where nobody is to be told from anybody else.
     let tls = if store.certificate.is_some() { " --tls --insecure" } else { "" };
-    // redis-cli ends well even when the server says that it is still loading.
-    let question = format!("redis-cli{tls} --no-auth-warning --user {PROBE_USER} ping | grep -q PONG");
+    // The file and not the environment: a rotation replaces the password and not the pod. redis-cli ends well even when the
+    // server says that it is still loading.
+    let question = format!(
+        "while read -r password; do REDISCLI_AUTH=$password redis-cli{tls} --no-auth-warning --user {PROBE_USER} ping \
+         </dev/null | grep -q PONG && exit 0; done <{ACL_FOLDER}/{PROBE_PASSWORDS}; exit 1"
+    );
     let ask = || exec_probe(vec!["sh".to_owned(), "-c".to_owned(), question.clone()]);
     let container = Container {
         name: REDIS.to_owned(),
         image: Some(store.image.clone()),
         args: Some(strings(["redis-server", "/etc/redis/redis.conf"])),
-        env: Some(vec![secret_variable("REDISCLI_AUTH", name.clone(), "probe-password")]),
         ports: Some(vec![super::port("redis", 6379)]),
         startup_probe: Some(every(1, 300, ask())),
         readiness_probe: Some(every(10, 3, ask())),
