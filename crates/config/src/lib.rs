@@ -81,6 +81,8 @@ pub struct Postgres {
     pub url: SecretString,
     /// The superuser's URL; only the migration Job has it.
     pub admin_url: Option<SecretString>,
+    /// The same with the password that the one in `admin_url` takes the place of; the migration Job sees to it.
+    pub former_admin_url: Option<SecretString>,
     /// A user that must not log in any more; the migration Job sees to it.
     pub retired: Option<String>,
     /// Most connections at once.

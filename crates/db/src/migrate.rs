@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Postgres;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
@@ -28,10 +28,8 @@ const OUT_OF_REACH: &str = "cannot connect to postgres";
 pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result<()> {
     let target: PgConnectOptions = config.url.expose_secret().parse().context("the PostgreSQL URL cannot be read")?;
     if let Some(admin_url) = &config.admin_url {
-        let admin: PgConnectOptions = admin_url.expose_secret().parse().context("the admin URL cannot be read")?;
-        // A statement that sets a password shows it, and slow ones are logged.
-        let mut admin = connect(admin.disable_statement_logging()).await?;
-        let password = password_of(config)?;
+        let mut admin = superuser(admin_url, config.former_admin_url.as_ref()).await?;
+        let password = password_of(&config.url)?;
         let (login, owner) = (target.get_username(), target.get_database().unwrap_or(target.get_username()));
         if login != owner {
             ensure_owner(&mut admin, owner).await.context("the owner of the database cannot be created")?;
@@ -58,7 +56,33 @@ pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result
     Ok(())
 }
 
-async fn connect(options: PgConnectOptions) -> anyhow::Result<PgConnection> {
+/// Connects as the superuser, who gets the password of `url` if `former` is still the one that is good.
+async fn superuser(url: &SecretString, former: Option<&SecretString>) -> anyhow::Result<PgConnection> {
+    let wanted = superuser_options(url)?;
+    let former = match (connect(&wanted).await, former) {
+        (Err(_), Some(former)) => former,
+        (outcome, _) => return outcome,
+    };
+    // Other services' migrations do so at the same time: what counts is whether the password is good in the end.
+    if let Err(error) = take_over(former, wanted.get_username(), &password_of(url)?).await {
+        tracing::info!(error.cause = %error.root_cause(), "the superuser's password was not replaced");
+    }
+    connect(&wanted).await
+}
+
+async fn take_over(former: &SecretString, role: &str, password: &str) -> anyhow::Result<()> {
+    let mut admin = connect(&superuser_options(former)?).await?;
+    ensure_login(&mut admin, role, password).await?;
+    Ok(admin.close().await?)
+}
+
+fn superuser_options(url: &SecretString) -> anyhow::Result<PgConnectOptions> {
+    let options: PgConnectOptions = url.expose_secret().parse().context("the admin URL cannot be read")?;
+    // A statement that sets a password shows it, and slow ones are logged.
+    Ok(options.disable_statement_logging())
+}
+
+async fn connect(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match options.connect().await {
@@ -121,8 +145,8 @@ async fn own(admin: &mut PgConnection, role: &str) -> sqlx::Result<()> {
 }
 
 /// The password inside the URL; sqlx keeps it to itself once parsed.
-fn password_of(config: &Postgres) -> anyhow::Result<String> {
-    let url: http::Uri = config.url.expose_secret().parse().context("the PostgreSQL URL cannot be read")?;
+fn password_of(url: &SecretString) -> anyhow::Result<String> {
+    let url: http::Uri = url.expose_secret().parse().context("the PostgreSQL URL cannot be read")?;
     let credentials = url.authority().and_then(|authority| authority.as_str().rsplit_once('@')).map(|(left, _)| left);
     let password = credentials.and_then(|credentials| credentials.split_once(':')).map(|(_, password)| password);
     Ok(password.context("the PostgreSQL URL has no password")?.to_owned())

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Postgres;
 use shop_db::{Pool, idempotency, migrate};
 use shop_testing::TestDatabase;
-use sqlx::{Connection as _, PgConnection, migrate::Migrator};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
 
 fn migrations() -> Migrator {
     idempotency::migrations_with(&Migrator::DEFAULT)
@@ -15,9 +15,12 @@ fn migrations() -> Migrator {
 
 /// The settings of the same database with another user and password.
 fn with_login(config: &Postgres, user: &str, password: &str) -> Postgres {
-    let url = config.url.expose_secret();
-    let (_, rest) = url.split_once('@').expect("a URL with a user");
-    Postgres { url: SecretString::from(format!("postgres://{user}:{password}@{rest}")), ..config.clone() }
+    Postgres { url: as_user(&config.url, user, password), ..config.clone() }
+}
+
+fn as_user(url: &SecretString, user: &str, password: &str) -> SecretString {
+    let (_, rest) = url.expose_secret().split_once('@').expect("a URL with a user");
+    SecretString::from(format!("postgres://{user}:{password}@{rest}"))
 }
 
 fn user_of(config: &Postgres) -> String {
@@ -59,6 +62,31 @@ async fn a_second_log_in_works_beside_the_first_and_then_in_its_place() {
     let retired = Some(user_of(&second));
     migrate(&Postgres { retired, ..third.clone() }, &migrations()).await.expect("a migration");
     assert!(logs_in(&third).await && !logs_in(&second).await && !logs_in(first).await);
+}
+
+#[tokio::test]
+async fn migrations_that_run_at_once_replace_the_superusers_password_and_then_find_it_replaced() {
+    let (database, other) = (TestDatabase::create(&migrations()).await, TestDatabase::create(&migrations()).await);
+    let real = database.config.admin_url.as_ref().expect("a superuser");
+    let superuser = format!("{}_b", user_of(&database.config));
+    let mut admin = PgConnection::connect(real.expose_secret()).await.expect("the superuser is let in");
+    let role = format!("CREATE ROLE {superuser} SUPERUSER LOGIN PASSWORD 'acorn'");
+    sqlx::raw_sql(AssertSqlSafe(role)).execute(&mut admin).await.expect("a second superuser");
+    admin.close().await.expect("a good end");
+
+    let replacing = |config: &Postgres| Postgres {
+        admin_url: Some(as_user(real, &superuser, "oak")),
+        former_admin_url: Some(as_user(real, &superuser, "acorn")),
+        ..config.clone()
+    };
+    let (one, two) = (replacing(&database.config), replacing(&other.config));
+    for _ in 0..2 {
+        let migrations = migrations();
+        let (first, second) = tokio::join!(migrate(&one, &migrations), migrate(&two, &migrations));
+        first.and(second).expect("the migrations run");
+        assert!(logs_in(&with_login(&database.config, &superuser, "oak")).await);
+        assert!(!logs_in(&with_login(&database.config, &superuser, "acorn")).await, "the former password is no good");
+    }
 }
 
 #[tokio::test]

@@ -67,8 +67,9 @@ async fn a_connection_that_carries_nothing_any_more_is_given_up_and_the_pool_goe
     let (server, name) = rest.split_once('/').expect("the URL has a database");
     let way = Way::to(server).await;
     let url = SecretString::from(format!("{before}@{}/{name}", way.address));
-    let pool = shop_db::Pool::new(&Postgres { url, admin_url: None, retired: None, pool: 1 }, "test")
-        .expect("the URL is good");
+    let pool =
+        shop_db::Pool::new(&Postgres { url, admin_url: None, former_admin_url: None, retired: None, pool: 1 }, "test")
+            .expect("the URL is good");
     shop_db::ping(pool.clone()).await.expect("the server answers");
 
     way.fall_silent();

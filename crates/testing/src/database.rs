@@ -39,6 +39,7 @@ impl TestDatabase {
         let config = Postgres {
             url: SecretString::from(format!("postgres://{name}:{name}@{server}/{name}")),
             admin_url: Some(SecretString::from(admin_url)),
+            former_admin_url: None,
             retired: None,
             pool: 6,
         };

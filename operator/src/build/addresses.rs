@@ -38,15 +38,29 @@ pub(super) fn role(shop: &ValidShop, service: &str, user: &str) -> String {
 
 /// PostgreSQL, as whoever makes those roles; nothing as long as that is not known.
 pub(super) fn postgres_admin(shop: &ValidShop) -> Option<String> {
-    let address = |login: &Login| {
-        let database = login.space.as_deref().unwrap_or("postgres");
-        login.postgres(&login.username, &login.password, database, &authority_path(POSTGRES))
-    };
     match &shop.postgres {
-        store @ Store::Embedded(_) => {
-            Some(address(&ours(shop, POSTGRES, store, SUPERUSER, shop.credentials.postgres_superuser())))
+        Store::Embedded(_) => Some(postgres_superuser(shop, shop.credentials.postgres_superuser())),
+        store => store.login().map(making_roles),
+    }
+}
+
+/// The superuser of our own PostgreSQL.
+fn postgres_superuser(shop: &ValidShop, password: &str) -> String {
+    making_roles(&ours(shop, POSTGRES, &shop.postgres, SUPERUSER, password))
+}
+
+fn making_roles(login: &Login) -> String {
+    let database = login.space.as_deref().unwrap_or("postgres");
+    login.postgres(&login.username, &login.password, database, &authority_path(POSTGRES))
+}
+
+/// A store, as whoever makes its users with a password that is being replaced.
+pub(super) fn former_admin(shop: &ValidShop, store: &str) -> Option<String> {
+    match (store, &shop.postgres) {
+        (POSTGRES, Store::Embedded(_)) => {
+            shop.credentials.former_postgres_superuser().map(|password| postgres_superuser(shop, password))
         }
-        store => store.login().map(address),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodTemplateSpec};
 
 use super::pod::{self, Pod, secret_variable, variable};
-use super::secret::login_key;
+use super::secret::{ADMIN_URL, FORMER_ADMIN_URL, login_key};
 use super::{Inputs, addresses, component_name, deployment, env, meta, short_hash, strings};
 use crate::catalog::POSTGRES;
 use crate::credentials::Login;
@@ -52,7 +52,8 @@ fn job(inputs: &Inputs<'_>, service: &ValidService, variables: Vec<EnvVar>) -> J
 /// to end.
 fn logging_in(shop: &ValidShop, store: &str, service: &str, login: &Login<'_>) -> Vec<EnvVar> {
     let name = |field: &str| format!("SHOP_{}__{field}", store.to_ascii_uppercase());
-    let superuser = secret_variable(&name("ADMIN_URL"), component_name(shop, store), "admin-url");
+    let superuser = |field: &str, key: &str| secret_variable(&name(field), component_name(shop, store), key);
+    let former = addresses::former_admin(shop, store).map(|_| superuser("FORMER_ADMIN_URL", FORMER_ADMIN_URL));
     let key = login_key(service, login.generation);
     let later = (login.generation > 0).then(|| secret_variable(&name("URL"), names::logins(&shop.name, store), &key));
     let retired = shop.credentials.retired(service).map(|user| match store {
@@ -60,7 +61,7 @@ fn logging_in(shop: &ValidShop, store: &str, service: &str, login: &Login<'_>) -
         _ => user,
     });
     let retired = retired.map(|user| variable(&name("RETIRED"), user));
-    [superuser].into_iter().chain(later).chain(retired).collect()
+    [superuser("ADMIN_URL", ADMIN_URL)].into_iter().chain(former).chain(later).chain(retired).collect()
 }
 
 fn template(shop: &ValidShop, service: &ValidService, variables: Vec<EnvVar>) -> PodTemplateSpec {

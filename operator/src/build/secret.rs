@@ -25,6 +25,9 @@ use crate::validate::ValidShop;
 pub(super) const VHOST: &str = "shop";
 /// A salt and a digest that no password is known to have.
 const NO_PASSWORD: [u8; 36] = [0; 36];
+/// The key of the address with which migrations make users, and of the one with the password that it takes the place of.
+pub(super) const ADMIN_URL: &str = "admin-url";
+pub(super) const FORMER_ADMIN_URL: &str = "former-admin-url";
 /// The file with users and permissions that RabbitMQ loads at start.
 pub(super) const DEFINITIONS_FILE: &str = "definitions.json";
 
@@ -107,7 +110,8 @@ pub(super) fn login_key(service: &str, generation: u32) -> String {
 
 /// With what migrations make roles and databases; where the server is ours, its superuser's password too.
 fn postgres(shop: &ValidShop) -> Option<Secret> {
-    let mut data = BTreeMap::from([("admin-url", addresses::postgres_admin(shop)?)]);
+    let mut data = BTreeMap::from([(ADMIN_URL, addresses::postgres_admin(shop)?)]);
+    data.extend(addresses::former_admin(shop, POSTGRES).map(|url| (FORMER_ADMIN_URL, url)));
     if shop.postgres.mode() == StoreMode::Embedded {
         data.insert("password", shop.credentials.postgres_superuser().to_owned());
     }
@@ -117,7 +121,7 @@ fn postgres(shop: &ValidShop) -> Option<Secret> {
 /// The root user, for the first start of the server and for the migration that makes users.
 fn mongodb(shop: &ValidShop) -> Secret {
     let data = BTreeMap::from([
-        ("admin-url", addresses::mongodb_admin(shop)),
+        (ADMIN_URL, addresses::mongodb_admin(shop)),
         ("username", ROOT_USER.to_owned()),
         ("password", shop.credentials.mongodb_root().to_owned()),
     ]);

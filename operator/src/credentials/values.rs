@@ -125,6 +125,12 @@ impl Credentials {
         self.value(MONGODB)
     }
 
+    /// The password of PostgreSQL's superuser that is being replaced.
+    #[must_use]
+    pub fn former_postgres_superuser(&self) -> Option<&str> {
+        self.former(POSTGRES)
+    }
+
     /// Password with which the kubelet probes Redis.
     #[must_use]
     pub fn redis_probe(&self) -> Password<'_> {
@@ -194,6 +200,11 @@ impl Credentials {
     pub fn retired(&self, service: &str) -> Option<String> {
         let other = self.rotation.other().filter(|_| !self.rotation.overlaps());
         other.map(|generation| user(service, generation))
+    }
+
+    /// What a server may still know that takes one password at a time.
+    fn former(&self, key: &str) -> Option<&str> {
+        self.beside(key).filter(|_| self.rotation.stage == Stage::Moving)
     }
 
     fn password(&self, key: &str) -> Password<'_> {
@@ -271,9 +282,9 @@ pub(super) fn wanted_keys() -> Vec<String> {
     single.into_iter().chain(accounts()).collect()
 }
 
-/// What a rotation replaces: everything that services show to stores and to each other.
+/// What a rotation replaces: everything that is shown to stores, and what services show to each other.
 pub(super) fn rotated_keys() -> impl Iterator<Item = String> {
-    [SIGNING, MESH, REDIS_PROBE, REDIS_KEEPER].map(str::to_owned).into_iter().chain(accounts())
+    [SIGNING, MESH, POSTGRES, REDIS_PROBE, REDIS_KEEPER].map(str::to_owned).into_iter().chain(accounts())
 }
 
 #[cfg(test)]

@@ -118,6 +118,23 @@ fn migrations_follow(service: &str, section: &str) {
 }
 
 #[test]
+fn migrations_replace_the_password_of_the_superuser_while_its_former_one_may_be_good() {
+    let superuser = |stage| secret(&at(stage), "acorn-postgres");
+    assert!(superuser(WAY[1])["admin-url"].contains(":dummy-postgres-superuser@"), "the next one is not known yet");
+    assert!(superuser(WAY[2])["former-admin-url"].contains(":dummy-postgres-superuser.previous@"));
+    let told = |stage| {
+        let objects = at(stage);
+        let jobs = jobs(&objects, "acorn-order-migrate-");
+        jobs.into_iter().filter(|job| format!("{job:?}").contains("SHOP_POSTGRES__FORMER_ADMIN_URL")).count()
+    };
+    assert_eq!(WAY.map(told), [0, 0, 1, 0, 0]);
+    let known = |stage| superuser(stage).contains_key("former-admin-url");
+    assert_eq!(WAY.map(known), [false, false, true, false, false]);
+    let run = |stage| jobs(&at(stage), "acorn-order-migrate-").last().map(|job| job.name_any());
+    assert_ne!(run(WAY[1]), run(WAY[2]), "what was run before the password came is run again");
+}
+
+#[test]
 fn redis_is_told_its_passwords_while_it_runs() {
     for user in ["cart", "probe", "keeper"] {
         let passwords = |stage| {

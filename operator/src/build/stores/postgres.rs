@@ -7,7 +7,7 @@ use super::{DATA_VOLUME, Parts, certificate_file, config_volume};
 use crate::build::pod::{
     every, exec_probe, mount, read_only_mount, scratch, secret_variable, store_resources, tcp_probe, variable,
 };
-use crate::build::{Inputs, component_name, strings};
+use crate::build::{Inputs, component_name, short_hash, strings};
 use crate::catalog::POSTGRES;
 use crate::identities::{CERTIFICATE, KEY};
 use crate::stores::Store;
@@ -53,8 +53,9 @@ pub(super) fn stateful_set(inputs: &Inputs<'_>) -> Option<StatefulSet> {
         volume_mounts: Some(mounts),
         ..Container::default()
     };
-    let reads = inputs.hash(&[component_name(shop, POSTGRES)]);
-    Some(super::stateful_set(inputs, Parts { component: POSTGRES, store, inputs: Some(reads), container, volumes }))
+    // The password is read by the first start only.
+    let reads = store.certificate.is_some().then(|| short_hash(HBA.as_bytes()));
+    Some(super::stateful_set(inputs, Parts { component: POSTGRES, store, inputs: reads, container, volumes }))
 }
 
 fn encryption() -> impl Iterator<Item = String> {
