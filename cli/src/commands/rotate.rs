@@ -63,7 +63,7 @@ impl View for Rotating {
             "{} of {shop} at {requested_at}\n\
              The operator makes new passwords and keys beside the old ones, rolls what uses them, and then ends the old ones.\n\
              Requests go on meanwhile; RabbitMQ starts anew twice, and events wait in their outboxes. It takes about half an hour.\n\
-             The first admin and MongoDB's root user keep their passwords.\n\
+             The first admin's password stays.\n\
              Wait for its end with: kubectl wait shop/{shop} --for=condition=CredentialsSettled --timeout=1h\n",
             styled("Rotation requested", GOOD)
         );

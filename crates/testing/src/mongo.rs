@@ -30,6 +30,13 @@ impl TestMongo {
         format!("mongodb://{user}:{password}@{server}/{name}?authSource={name}")
     }
 
+    /// Adds a user who is kept in it and may do everything in it.
+    pub async fn add_owner(&self, user: &str, password: &str) {
+        let client = mongodb::Client::with_uri_str(&self.url).await.expect("a MongoDB URL");
+        let command = doc! { "createUser": user, "pwd": password, "roles": ["dbOwner"] };
+        client.database(&self.name).run_command(command).await.expect("the user is made");
+    }
+
     /// How many documents a collection has.
     pub async fn documents(&self, collection: &str) -> u64 {
         let client = mongodb::Client::with_uri_str(&self.url).await.expect("a MongoDB URL");

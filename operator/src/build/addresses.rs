@@ -56,9 +56,11 @@ fn making_roles(login: &Login) -> String {
 
 /// A store, as whoever makes its users with a password that is being replaced.
 pub(super) fn former_admin(shop: &ValidShop, store: &str) -> Option<String> {
+    let credentials = &shop.credentials;
     match (store, &shop.postgres) {
+        (MONGODB, _) => credentials.former_mongodb_root().map(|password| mongodb_root(shop, password)),
         (POSTGRES, Store::Embedded(_)) => {
-            shop.credentials.former_postgres_superuser().map(|password| postgres_superuser(shop, password))
+            credentials.former_postgres_superuser().map(|password| postgres_superuser(shop, password))
         }
         _ => None,
     }
@@ -74,7 +76,11 @@ pub(super) fn mongodb(shop: &ValidShop, service: &str, user: &str, password: &st
 
 /// `MongoDB`, as whoever makes those users.
 pub(super) fn mongodb_admin(shop: &ValidShop) -> String {
-    let root = ours(shop, MONGODB, &shop.mongodb, ROOT_USER, shop.credentials.mongodb_root());
+    mongodb_root(shop, shop.credentials.mongodb_root())
+}
+
+fn mongodb_root(shop: &ValidShop, password: &str) -> String {
+    let root = ours(shop, MONGODB, &shop.mongodb, ROOT_USER, password);
     root.mongodb(ADMIN_DATABASE, &authority_path(MONGODB))
 }
 

@@ -120,11 +120,12 @@ fn postgres(shop: &ValidShop) -> Option<Secret> {
 
 /// The root user, for the first start of the server and for the migration that makes users.
 fn mongodb(shop: &ValidShop) -> Secret {
-    let data = BTreeMap::from([
+    let mut data = BTreeMap::from([
         (ADMIN_URL, addresses::mongodb_admin(shop)),
         ("username", ROOT_USER.to_owned()),
         ("password", shop.credentials.mongodb_root().to_owned()),
     ]);
+    data.extend(addresses::former_admin(shop, MONGODB).map(|url| (FORMER_ADMIN_URL, url)));
     secret(shop, MONGODB, component_name(shop, MONGODB), data)
 }
 

@@ -131,6 +131,12 @@ impl Credentials {
         self.former(POSTGRES)
     }
 
+    /// The password of MongoDB's root user that is being replaced.
+    #[must_use]
+    pub fn former_mongodb_root(&self) -> Option<&str> {
+        self.former(MONGODB)
+    }
+
     /// Password with which the kubelet probes Redis.
     #[must_use]
     pub fn redis_probe(&self) -> Password<'_> {
@@ -284,7 +290,7 @@ pub(super) fn wanted_keys() -> Vec<String> {
 
 /// What a rotation replaces: everything that is shown to stores, and what services show to each other.
 pub(super) fn rotated_keys() -> impl Iterator<Item = String> {
-    [SIGNING, MESH, POSTGRES, REDIS_PROBE, REDIS_KEEPER].map(str::to_owned).into_iter().chain(accounts())
+    [SIGNING, MESH, POSTGRES, MONGODB, REDIS_PROBE, REDIS_KEEPER].map(str::to_owned).into_iter().chain(accounts())
 }
 
 #[cfg(test)]

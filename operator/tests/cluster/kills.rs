@@ -25,7 +25,7 @@ const SHORT_LIFE: Duration = Duration::from_secs(3);
 const LONG_LIFE: Duration = Duration::from_secs(20);
 const SHORT_LIVES: f64 = 0.7;
 /// Values that no rotation replaces.
-const LASTING: [&str; 2] = ["mongodb-root", "first-admin"];
+const LASTING: [&str; 1] = ["first-admin"];
 
 #[tokio::test]
 async fn an_operator_that_is_killed_again_and_again_loses_no_order_and_makes_nothing_anew() {

@@ -118,20 +118,26 @@ fn migrations_follow(service: &str, section: &str) {
 }
 
 #[test]
-fn migrations_replace_the_password_of_the_superuser_while_its_former_one_may_be_good() {
-    let superuser = |stage| secret(&at(stage), "acorn-postgres");
-    assert!(superuser(WAY[1])["admin-url"].contains(":dummy-postgres-superuser@"), "the next one is not known yet");
-    assert!(superuser(WAY[2])["former-admin-url"].contains(":dummy-postgres-superuser.previous@"));
-    let told = |stage| {
-        let objects = at(stage);
-        let jobs = jobs(&objects, "acorn-order-migrate-");
-        jobs.into_iter().filter(|job| format!("{job:?}").contains("SHOP_POSTGRES__FORMER_ADMIN_URL")).count()
-    };
-    assert_eq!(WAY.map(told), [0, 0, 1, 0, 0]);
-    let known = |stage| superuser(stage).contains_key("former-admin-url");
-    assert_eq!(WAY.map(known), [false, false, true, false, false]);
-    let run = |stage| jobs(&at(stage), "acorn-order-migrate-").last().map(|job| job.name_any());
-    assert_ne!(run(WAY[1]), run(WAY[2]), "what was run before the password came is run again");
+fn migrations_replace_the_password_of_a_superuser_while_its_former_one_may_be_good() {
+    for (service, store, key) in [("order", "postgres", "postgres-superuser"), ("user", "mongodb", "mongodb-root")] {
+        let superuser = |stage| secret(&at(stage), &format!("acorn-{store}"));
+        let next = superuser(WAY[1])["admin-url"].clone();
+        assert!(next.contains(&format!(":dummy-{key}@")), "{store} does not know the next one yet");
+        assert!(superuser(WAY[2])["former-admin-url"].contains(&format!(":dummy-{key}.previous@")));
+        let known = |stage| superuser(stage).contains_key("former-admin-url");
+        assert_eq!(WAY.map(known), [false, false, true, false, false]);
+
+        let variable = format!("SHOP_{}__FORMER_ADMIN_URL", store.to_uppercase());
+        let prefix = format!("acorn-{service}-migrate-");
+        let told = |stage| {
+            let objects = at(stage);
+            jobs(&objects, &prefix).into_iter().filter(|job| format!("{job:?}").contains(&variable)).count()
+        };
+        assert_eq!(WAY.map(told), [0, 0, 1, 0, 0]);
+        let names = |stage| -> Vec<String> { jobs(&at(stage), &prefix).iter().map(|job| job.name_any()).collect() };
+        let before = names(WAY[1]);
+        assert!(names(WAY[2]).iter().all(|name| !before.contains(name)), "what ran before is no answer");
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Mongodb {
     pub url: SecretString,
     /// The URL of whoever may make users; only the migration has it.
     pub admin_url: Option<SecretString>,
+    /// The same with the password that the one in `admin_url` takes the place of; the migration sees to it.
+    pub former_admin_url: Option<SecretString>,
     /// A user that must not log in any more; the migration sees to it.
     pub retired: Option<String>,
 }

@@ -12,20 +12,37 @@ use crate::{
     domain::{Account, Fact, Token},
     hashing::Hashing,
     metrics::UserMetrics,
-    store::{Logins, Store},
+    store::{Logins, Store, StoreError},
 };
 
 /// Makes the service's own user, and ends the one that went before, where it is known who may do that.
 pub(crate) async fn make_login(config: &Mongodb, world: &dyn World) -> anyhow::Result<()> {
     let Some(admin_url) = &config.admin_url else { return Ok(()) };
     let logins = Logins::open(admin_url, &config.url).await?;
-    reach("mongodb", || logins.ping()).await?;
+    let former = match &config.former_admin_url {
+        Some(former_url) => Some(Logins::open(former_url, admin_url).await?),
+        None => None,
+    };
+    let (root, former) = (&logins, former.as_ref());
+    reach("mongodb", || log_in(root, former)).await?;
     // First, so that whatever is to be ended, the user that the service has is there.
     if let Some(retired) = &config.retired {
         let unknown = Token::new(world.random()).text;
         logins.retire(retired, &unknown).await.context("the previous user cannot be retired")?;
     }
     logins.ensure().await.context("the user cannot be made")
+}
+
+/// Whether `root` is let in, who gets its password if that of `former` is still the one that is good.
+async fn log_in(root: &Logins, former: Option<&Logins>) -> Result<(), StoreError> {
+    let former = match (root.ping().await, former) {
+        (Err(_), Some(former)) => former,
+        (outcome, _) => return outcome,
+    };
+    if let Err(error) = former.replace_password().await {
+        tracing::info!(error.cause = %error, "the root user's password was not replaced");
+    }
+    root.ping().await
 }
 
 /// Makes what is missing.

@@ -60,14 +60,23 @@ impl Logins {
         }
     }
 
+    /// Gives the user the password of its address, and leaves what it may do.
+    pub async fn replace_password(&self) -> Result<(), StoreError> {
+        self.set_password(&self.login.user, self.login.password.expose_secret()).await
+    }
+
     /// Leaves a user with a password that nobody knows: sessions that are open go on, which those of a user who is dropped
     /// do not. One that is not there has no way in either.
     pub async fn retire(&self, user: &str, password: &str) -> Result<(), StoreError> {
-        let command = doc! { "updateUser": user, "pwd": password };
-        match answer("updateUser", self.keeper.run_command(command)).await {
+        match self.set_password(user, password).await {
             Err(StoreError::Refused(error)) if is(&error, NOT_FOUND) => Ok(()),
-            outcome => outcome.map(|_| ()),
+            outcome => outcome,
         }
+    }
+
+    async fn set_password(&self, user: &str, password: &str) -> Result<(), StoreError> {
+        let command = doc! { "updateUser": user, "pwd": password };
+        answer("updateUser", self.keeper.run_command(command)).await.map(|_| ())
     }
 }
 

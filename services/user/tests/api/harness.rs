@@ -334,7 +334,7 @@ impl Origin {
 /// The settings of a service whose accounts are at `mongodb`.
 pub fn config(keys: &Keys, mongodb: &str, setting: &Setting, admin: &str) -> Config {
     Config {
-        mongodb: Mongodb { url: SecretString::from(mongodb), admin_url: None, retired: None },
+        mongodb: Mongodb { url: SecretString::from(mongodb), admin_url: None, former_admin_url: None, retired: None },
         redis: Url::from(setting.redis.clone()),
         auth: keys.config(),
         signing: Signing { folder: keys.folder.join("signing") },

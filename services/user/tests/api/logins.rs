@@ -7,7 +7,11 @@ use secrecy::SecretString;
 use serde_json::json;
 use shop_server::{Host, Service as _};
 use shop_testing::{Running, TestMongo, TestWorld};
-use shop_user::{App, config::Mongodb, mail::LogMailer};
+use shop_user::{
+    App,
+    config::{Config, Mongodb},
+    mail::LogMailer,
+};
 use uuid::Uuid;
 
 use crate::harness::{ADMIN_PASSWORD, Answer, Keys, Setting, address, config};
@@ -24,12 +28,20 @@ impl Accounts {
         Self { database: TestMongo::create(), keys: Keys::create(), admin: address("admin") }
     }
 
-    /// The migration Job, with the settings that the operator gives it.
+    /// The migration Job that makes a user, and ends another one.
     async fn migrate(&self, url: &str, retired: Option<&str>) {
-        let mut settings = config(&self.keys, url, &Setting::default(), &self.admin);
-        let admin_url = Some(SecretString::from(self.database.url.as_str()));
-        settings.mongodb = Mongodb { admin_url, retired: retired.map(str::to_owned), ..settings.mongodb };
-        App::migrate(settings, &host()).await.expect("the migration runs");
+        self.run(Mongodb {
+            url: SecretString::from(url),
+            admin_url: Some(SecretString::from(self.database.url.as_str())),
+            former_admin_url: None,
+            retired: retired.map(str::to_owned),
+        })
+        .await;
+    }
+
+    async fn run(&self, mongodb: Mongodb) {
+        let settings = config(&self.keys, &self.database.url, &Setting::default(), &self.admin);
+        App::migrate(Config { mongodb, ..settings }, &host()).await.expect("the migration runs");
     }
 
     /// What the first admin's log-in is answered by a service that has this address.
@@ -76,4 +88,23 @@ async fn a_second_user_works_beside_the_first_and_then_in_its_place() {
     assert_eq!(accounts.answered(&third).await, 200, "the first user gets another turn");
     assert_eq!(accounts.answered(&first).await, 503, "with another password");
     assert_eq!(accounts.answered(&second).await, 503);
+}
+
+#[tokio::test]
+async fn a_migration_replaces_the_password_of_whoever_makes_users_and_then_finds_it_replaced() {
+    let accounts = Accounts::create();
+    accounts.database.add_owner("root", "acorn").await;
+    let [former, present] = ["acorn", "oak"].map(|word| accounts.database.url_of("root", word));
+    for _ in 0..2 {
+        accounts
+            .run(Mongodb {
+                url: accounts.database.url_of("user", "elm").into(),
+                admin_url: Some(present.clone().into()),
+                former_admin_url: Some(former.clone().into()),
+                retired: None,
+            })
+            .await;
+        assert_eq!(accounts.answered(&present).await, 200);
+        assert_eq!(accounts.answered(&former).await, 503, "the former password is no good");
+    }
 }
