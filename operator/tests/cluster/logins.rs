@@ -1,4 +1,4 @@
-//! What services log in with at their stores; the auditor reads with it too.
+//! What services log in with at their stores, and what makes their users there; the auditor reads with it too.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -16,7 +16,17 @@ const STORES: [(&str, u16); 3] = [("postgres", 5432), ("redis", 6379), ("rabbitm
 
 /// The log-ins of one moment, as they stand in the services' Secrets.
 #[derive(Clone)]
-pub struct Logins(Addresses);
+pub struct Logins {
+    audited: Addresses,
+    /// MongoDB's, which the auditor does not read.
+    accounts: String,
+}
+
+/// Who makes the users of embedded databases, at one moment.
+pub struct Superusers {
+    postgres: String,
+    mongodb: String,
+}
 
 /// The stores as somebody outside of the cluster reaches them: on a port of the own machine, whose name their certificates
 /// have. Ends with the value.
@@ -28,11 +38,8 @@ struct Reached {
 impl Logins {
     /// Those that are given to pods that start now.
     pub async fn of(scene: &Scene) -> Self {
-        let url = async |service: &str, variable: &str| {
-            let secret: Secret = scene.api().get(&format!("{SHOP}-{service}")).await.expect("a Secret");
-            String::from_utf8(secret.data.expect("data")[variable].0.clone()).expect("text")
-        };
-        Self(Addresses {
+        let url = async |service: &str, variable: &str| value(scene, service, variable).await;
+        let audited = Addresses {
             order: url("order", "SHOP_POSTGRES__URL").await,
             payment: url("payment", "SHOP_POSTGRES__URL").await,
             delivery: url("delivery", "SHOP_POSTGRES__URL").await,
@@ -40,21 +47,18 @@ impl Logins {
             amqp: Some(url("order", "SHOP_AMQP__URL").await),
             redis: Some(url("cart", "SHOP_REDIS__URL").await),
             authorities: None,
-        })
+        };
+        Self { audited, accounts: url("user", "SHOP_MONGODB__URL").await }
     }
 
     async fn at(&self, scene: &Scene) -> Reached {
         let trusted: Option<ConfigMap> = scene.api().get_opt(&store_authorities(SHOP)).await.expect("the authorities");
-        let mut addresses = self.0.clone();
+        let mut addresses = self.audited.clone();
         addresses.authorities = trusted.and_then(|trusted| trusted.data).map(|files| files.into_values().collect());
         let mut ways = JoinSet::new();
         for (store, port) in STORES {
-            let pod: Option<Pod> = scene.api().get_opt(&format!("{SHOP}-{store}-0")).await.expect("an answer");
             // Those of somebody else have addresses that lead there from everywhere.
-            let Some(pod) = pod else { continue };
-            let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()?.parse().ok());
-            let address = address.unwrap_or_else(|| panic!("{} has no address", pod.name_any()));
-            let way = way(&mut ways, SocketAddr::new(address, port)).await;
+            let Some(way) = way_to(scene, &mut ways, store, port).await else { continue };
             let Addresses { order, payment, delivery, product, amqp, redis, authorities: _ } = &mut addresses;
             for url in [order, payment, delivery, product].into_iter().chain(amqp).chain(redis) {
                 *url = url.replace(&format!("@{SHOP}-{store}:{port}"), &format!("@{way}"));
@@ -70,9 +74,10 @@ impl Logins {
 
     /// Which of them the stores take.
     pub async fn taken(&self, scene: &Scene) -> Vec<&'static str> {
-        let (these, good) = (self.0.clone(), Self::of(scene).await);
-        good.read(scene).await.expect("the present log-ins are good");
-        let good = good.0;
+        let (these, present) = (self.audited.clone(), Self::of(scene).await);
+        present.read(scene).await.expect("the present log-ins are good");
+        assert!(takes(scene, &present.accounts).await, "the present log-in is good");
+        let good = present.audited.clone();
         let tries = [
             ("order", Addresses { order: these.order, ..good.clone() }),
             ("payment", Addresses { payment: these.payment, ..good.clone() }),
@@ -83,12 +88,56 @@ impl Logins {
         ];
         let mut taken = Vec::new();
         for (name, addresses) in tries {
-            if Self(addresses).read(scene).await.is_ok() {
+            if (Self { audited: addresses, ..present.clone() }).read(scene).await.is_ok() {
                 taken.push(name);
             }
         }
+        taken.extend(takes(scene, &self.accounts).await.then_some("user"));
         taken
     }
+}
+
+impl Superusers {
+    /// Those that are given to migrations that start now.
+    pub async fn of(scene: &Scene) -> Self {
+        let url = async |store: &str| value(scene, store, "admin-url").await;
+        Self { postgres: url("postgres").await, mongodb: url("mongodb").await }
+    }
+
+    /// Which of them the stores take.
+    pub async fn taken(&self, scene: &Scene) -> Vec<&'static str> {
+        let present = Logins::of(scene).await;
+        // As whoever it is, the auditor reads order's tables.
+        let order = self.postgres.replace("/postgres?", "/order?");
+        let reading = Logins { audited: Addresses { order, ..present.audited.clone() }, ..present };
+        let postgres = reading.read(scene).await.is_ok().then_some("postgres");
+        let mongodb = takes(scene, &self.mongodb).await.then_some("mongodb");
+        postgres.into_iter().chain(mongodb).collect()
+    }
+}
+
+/// A value of the Secret of a component.
+async fn value(scene: &Scene, component: &str, key: &str) -> String {
+    let secret: Secret = scene.api().get(&format!("{SHOP}-{component}")).await.expect("a Secret");
+    String::from_utf8(secret.data.expect("data")[key].0.clone()).expect("text")
+}
+
+/// Whether an embedded MongoDB takes this log-in. Other tests ask whether the certificate is the right one.
+async fn takes(scene: &Scene, url: &str) -> bool {
+    let mut ways = JoinSet::new();
+    let way = way_to(scene, &mut ways, "mongodb", 27017).await.expect("an embedded store");
+    let url = url.replace(&format!("@{SHOP}-mongodb:27017"), &format!("@{way}"));
+    let (url, _) = url.split_once("&tlsCAFile").expect("the address of an encrypted store");
+    let client = mongodb::Client::with_uri_str(format!("{url}&tlsAllowInvalidCertificates=true")).await;
+    client.expect("an address").database("user").list_collection_names().await.is_ok()
+}
+
+/// A port of this machine that leads to an embedded store.
+async fn way_to(scene: &Scene, ways: &mut JoinSet<()>, store: &str, port: u16) -> Option<SocketAddr> {
+    let pod: Pod = scene.api().get_opt(&format!("{SHOP}-{store}-0")).await.expect("an answer")?;
+    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()?.parse().ok());
+    let address = address.unwrap_or_else(|| panic!("{} has no address", pod.name_any()));
+    Some(way(ways, SocketAddr::new(address, port)).await)
 }
 
 /// A port of this machine that leads to a pod's.

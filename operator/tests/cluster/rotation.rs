@@ -7,12 +7,12 @@ use shopkeeper_testing::Scene;
 use shopkeeper_testing::rotation::{arrives_at, ask, its_time_is_over};
 
 use crate::chance::is_deep;
-use crate::logins::Logins;
+use crate::logins::{Logins, Superusers};
 use crate::market::{self, Market};
 use crate::scene::with_scene;
 
-/// Everything that the auditor logs in with.
-const ALL: [&str; 6] = ["order", "payment", "delivery", "product", "amqp", "redis"];
+/// Everything that services log in with.
+const ALL: [&str; 7] = ["order", "payment", "delivery", "product", "amqp", "redis", "user"];
 
 #[tokio::test]
 async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_the_old_ones() {
@@ -22,11 +22,13 @@ async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_
         scene.until_shop("Ready", "True", None).await;
         let mut market = Market::open(&scene).await;
         let (old, tokens) = (Logins::of(&scene).await, market.log_in().await);
+        let superusers = Superusers::of(&scene).await;
 
         let moved = async {
             ask(&scene).await;
             arrives_at(&scene, "Publishing").await;
             assert_eq!(old.taken(&scene).await, ALL);
+            assert_eq!(superusers.taken(&scene).await, ["postgres", "mongodb"]);
             // The operator's own pause is what is tried here: every pod has to know what is coming by then.
             arrives_at(&scene, "Moving").await;
             assert_eq!(old.taken(&scene).await, ALL, "somebody may still use them");
@@ -42,6 +44,8 @@ async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_
         Box::pin(market.during(closed)).await;
         let nothing: [&str; 0] = [];
         assert_eq!(old.taken(&scene).await, nothing, "old log-ins are good for ever");
+        assert_eq!(superusers.taken(&scene).await, nothing, "old passwords of superusers are good for ever");
+        assert_eq!(Superusers::of(&scene).await.taken(&scene).await, ["postgres", "mongodb"]);
 
         market.log_in().await;
         let settled = async {
