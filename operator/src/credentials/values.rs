@@ -338,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_came_to_be_in_the_middle_of_a_rotation_stays_until_the_next_one() {
+        let mut credentials = at(0, Stage::Publishing);
+        let late = account(crate::catalog::MONGODB, "user");
+        credentials.values.remove(&format!("{late}{NEXT}"));
+        let moving = at(1, Stage::Moving).rotation;
+        let changes = credentials.turned(&moving, &BTreeMap::new()).expect("json");
+        assert!(changes.contains_key(&account(REDIS, "cart")) && !changes.contains_key(&late));
+        credentials.values.extend(changes.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        credentials.rotation = moving;
+        let logins = credentials.logins(crate::catalog::MONGODB, "user");
+        let expected = Login { generation: 1, user: "user_b".to_owned(), password: "dummy-mongodb.user" };
+        assert_eq!(logins, [expected]);
+    }
+
+    #[test]
     fn each_turn_writes_values_and_state_at_once_and_ends_with_the_names_it_began_with() {
         let mut credentials = at(0, Stage::Settled);
         let before = credentials.values.clone();
