@@ -134,7 +134,7 @@ fn migrations_replace_the_password_of_a_superuser_while_its_former_one_may_be_go
             jobs(&objects, &prefix).into_iter().filter(|job| format!("{job:?}").contains(&variable)).count()
         };
         assert_eq!(WAY.map(told), [0, 0, 1, 0, 0]);
-        let names = |stage| -> Vec<String> { jobs(&at(stage), &prefix).iter().map(|job| job.name_any()).collect() };
+        let names = |stage| -> Vec<String> { jobs(&at(stage), &prefix).into_iter().map(ResourceExt::name_any).collect() };
         let before = names(WAY[1]);
         assert!(names(WAY[2]).iter().all(|name| !before.contains(name)), "what ran before is no answer");
     }
