@@ -1,32 +1,25 @@
-//! The driver: one reconcile as a table of contents, and the watches that start it.
+//! The driver: one reconcile as a table of contents. What starts it, and how many run at once, is in `watch`.
 
+mod backoff;
 mod error;
+mod watch;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Patch, PatchParams};
-use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::watcher::{self, watcher};
-use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates};
+use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
 
+use self::backoff::Failures;
 pub use self::error::Error;
+pub use self::watch::{Watch, run};
 use crate::crd::{Phase, RolledBack, Shop, ShopStatus, StoreMode};
 use crate::credentials::{Credentials, Unfit};
 use crate::kinds::Cluster;
@@ -51,16 +44,9 @@ const CANARY_REQUEUE: Duration = Duration::from_secs(10);
 const GATEWAY_REQUEUE: Duration = Duration::from_secs(5);
 /// A predecessor is usually collected within seconds.
 const LEFTOVER_REQUEUE: Duration = Duration::from_secs(2);
-/// Longest pause after errors.
-const MAX_BACKOFF: Duration = Duration::from_mins(1);
-/// A rollout changes many objects at once; one reconcile answers them all.
-const DEBOUNCE: Duration = Duration::from_millis(200);
 /// A reconcile that takes longer waits for an answer that will not come, and is given up.
 const DEADLINE: Duration = Duration::from_mins(1);
-/// Objects of a list that are fetched at once. All kinds are listed together when the operator starts, and with the usual 500 that
-/// takes more memory than everything it keeps of a thousand Shops.
-const PAGE: u32 = 50;
-/// Reconciles that run at the same time.
+/// Reconciles that run at the same time, whatever the number of watched namespaces.
 const CONCURRENCY: u16 = 4;
 
 /// What every reconcile needs.
@@ -75,7 +61,8 @@ pub struct Context {
     pub shops: Vec<Store<Shop>>,
     recorder: Recorder,
     random: SystemRandom,
-    failures: Mutex<HashMap<ObjectRef<Shop>, u32>>,
+    failures: Failures,
+    turns: Semaphore,
 }
 
 impl Context {
@@ -90,24 +77,9 @@ impl Context {
             metrics: Metrics::default(),
             shops: Vec::new(),
             random: SystemRandom::new(),
-            failures: Mutex::default(),
+            failures: Failures::default(),
+            turns: Semaphore::new(CONCURRENCY.into()),
         }
-    }
-
-    fn count_failure(&self, shop: &Shop) -> u32 {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(ObjectRef::from_obj(shop)).or_default();
-        *count += 1;
-        *count
-    }
-
-    fn failures(&self, shop: &Shop) -> u32 {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.get(&ObjectRef::from_obj(shop)).copied().unwrap_or_default()
-    }
-
-    fn forget_failures(&self, shop: &Shop) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&ObjectRef::from_obj(shop));
     }
 }
 
@@ -125,7 +97,7 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
     // It holds all objects of a Shop at once; whoever awaits it need not.
     match Box::pin(converge(context, shop)).await {
         Ok(requeue) => Ok(Action::requeue(requeue)),
-        Err(error) if error.is_passing(context.failures(shop)) => Err(error),
+        Err(error) if error.is_passing(context.failures.of(shop)) => Err(error),
         Err(error) => {
             let message = error.to_string();
             tell_blocked(context, shop, &Blocked { reason: error.reason(), message: &message, passes: false }).await?;
@@ -289,105 +261,4 @@ async fn write_status(client: &Client, shop: &Shop, status: ShopStatus) -> Resul
     // Deleted in the meantime: there is nobody left to tell.
     let found = api.get_metadata_opt(&name).await.map_err(Error::Status)?;
     if found.is_some_and(|found| found.uid() == shop.uid()) { Err(Error::Status(refusal)) } else { Ok(()) }
-}
-
-/// One controller per scope, with the Shops it has seen.
-pub struct Watch {
-    controller: Controller<Shop>,
-    /// The Shops of the scope.
-    pub shops: Store<Shop>,
-}
-
-impl Watch {
-    /// Watches the Shops of one namespace, or of all, with everything made for them.
-    #[must_use]
-    pub fn new(client: &Client, namespace: Option<&str>) -> Self {
-        let (shops, writer) = reflector::store();
-        let all = watcher::Config::default().page_size(PAGE);
-        let changes = watcher(scope::<Shop>(client, namespace), all.clone())
-            .default_backoff()
-            .modify(|shop| shop.metadata.managed_fields = None)
-            .reflect(writer)
-            .applied_objects()
-            // The operator's own status writes do not start another reconcile.
-            // An annotation can ask for something, and is no part of the generation.
-            .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
-        let ours = || all.clone().labels(names::MANAGED_SELECTOR);
-        let pods =
-            watcher(scope::<PartialObjectMeta<Pod>>(client, namespace), ours()).default_backoff().touched_objects();
-        let controller = Controller::for_stream(changes, shops.clone())
-            .with_config(Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
-            .owns(scope::<ServiceAccount>(client, namespace), ours())
-            .owns(scope::<ConfigMap>(client, namespace), ours())
-            .owns(scope::<Service>(client, namespace), ours())
-            .owns(scope::<StatefulSet>(client, namespace), ours())
-            .owns(scope::<Job>(client, namespace), ours())
-            .owns(scope::<Deployment>(client, namespace), ours())
-            .owns(scope::<HorizontalPodAutoscaler>(client, namespace), ours())
-            .owns(scope::<PodDisruptionBudget>(client, namespace), ours())
-            .owns(scope::<NetworkPolicy>(client, namespace), ours())
-            .owns(scope::<Ingress>(client, namespace), ours())
-            .watches_stream(pods, |pod| shop_of(&pod))
-            .shutdown_on_signal();
-        Self { controller, shops }
-    }
-
-    /// Runs until the process is asked to stop.
-    pub fn run(self, context: Arc<Context>) -> impl Stream<Item = ()> {
-        let retry = |shop: Arc<Shop>, error: &Error, context: Arc<Context>| retry(&shop, error, &context);
-        self.controller.run(observed_reconcile, retry, context).map(|outcome| {
-            if let Err(error) = outcome {
-                // Failed reconciles were logged where they failed; what is left are watches.
-                tracing::debug!(%error, "watching");
-            }
-        })
-    }
-}
-
-/// Runs all watches until the process is asked to stop.
-pub async fn run(watches: Vec<Watch>, context: Arc<Context>) {
-    let streams = watches.into_iter().map(|watch| watch.run(context.clone()).boxed());
-    stream::select_all(streams).collect::<()>().await;
-}
-
-fn scope<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-/// Pods belong to their Deployment, so the Shop is found by its label.
-fn shop_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Shop>> {
-    let shop = pod.labels().get(names::INSTANCE_LABEL)?;
-    Some(ObjectRef::new(shop).within(&pod.namespace()?))
-}
-
-#[tracing::instrument(name = "reconcile", skip_all, fields(k8s.namespace.name = shop.namespace(), shop = shop.name_any()))]
-async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Action, Error> {
-    let start = Instant::now();
-    let outcome = timeout(DEADLINE, reconcile(&context, &shop)).await.unwrap_or(Err(Error::Late));
-    context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
-    if outcome.is_ok() {
-        context.forget_failures(&shop);
-    }
-    outcome
-}
-
-/// One second after the first failure, doubling up to a minute.
-fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
-    let failures = context.count_failure(shop);
-    let pause = Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(MAX_BACKOFF);
-    tracing::warn!(
-        k8s.namespace.name = shop.namespace(),
-        shop = shop.name_any(),
-        failures,
-        error = error as &dyn std::error::Error,
-        "reconcile failed, trying again in {}s",
-        pause.as_secs()
-    );
-    Action::requeue(pause)
 }

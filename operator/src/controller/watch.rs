@@ -1,0 +1,218 @@
+//! The watches that start reconciles, and how many of those run at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::{self, watcher};
+use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates};
+use kube::{Api, Client, Resource, ResourceExt};
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
+
+use super::{CONCURRENCY, Context, DEADLINE, Error, backoff, reconcile};
+use crate::crd::Shop;
+use crate::names;
+
+/// A rollout changes many objects at once; one reconcile answers them all.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Objects of a list that are fetched at once. All kinds are listed together when the operator starts, and with the usual 500 that
+/// takes more memory than everything it keeps of a thousand Shops.
+const PAGE: u32 = 50;
+
+/// One controller per scope, with the Shops it has seen.
+pub struct Watch {
+    controller: Controller<Shop>,
+    /// The Shops of the scope.
+    pub shops: Store<Shop>,
+}
+
+impl Watch {
+    /// Watches the Shops of one namespace, or of all, with everything made for them.
+    #[must_use]
+    pub fn new(client: &Client, namespace: Option<&str>) -> Self {
+        let (shops, writer) = reflector::store();
+        let all = watcher::Config::default().page_size(PAGE);
+        let changes = watcher(scope::<Shop>(client, namespace), all.clone())
+            .default_backoff()
+            .modify(|shop| shop.metadata.managed_fields = None)
+            .reflect(writer)
+            .applied_objects()
+            // The operator's own status writes do not start another reconcile.
+            // An annotation can ask for something, and is no part of the generation.
+            .predicate_filter(predicates::generation.combine(predicates::annotations), PredicateConfig::default());
+        let ours = || all.clone().labels(names::MANAGED_SELECTOR);
+        let pods =
+            watcher(scope::<PartialObjectMeta<Pod>>(client, namespace), ours()).default_backoff().touched_objects();
+        let controller = Controller::for_stream(changes, shops.clone())
+            .with_config(Config::default().debounce(DEBOUNCE).concurrency(CONCURRENCY))
+            .owns(scope::<ServiceAccount>(client, namespace), ours())
+            .owns(scope::<ConfigMap>(client, namespace), ours())
+            .owns(scope::<Service>(client, namespace), ours())
+            .owns(scope::<StatefulSet>(client, namespace), ours())
+            .owns(scope::<Job>(client, namespace), ours())
+            .owns(scope::<Deployment>(client, namespace), ours())
+            .owns(scope::<HorizontalPodAutoscaler>(client, namespace), ours())
+            .owns(scope::<PodDisruptionBudget>(client, namespace), ours())
+            .owns(scope::<NetworkPolicy>(client, namespace), ours())
+            .owns(scope::<Ingress>(client, namespace), ours())
+            .watches_stream(pods, |pod| shop_of(&pod))
+            .shutdown_on_signal();
+        Self { controller, shops }
+    }
+
+    /// Runs until the process is asked to stop.
+    pub fn run(self, context: Arc<Context>) -> impl Stream<Item = ()> {
+        let retry = |shop: Arc<Shop>, error: &Error, context: Arc<Context>| retry(&shop, error, &context);
+        self.controller.run(observed_reconcile, retry, context).map(|outcome| {
+            if let Err(error) = outcome {
+                // Failed reconciles were logged where they failed; what is left are watches.
+                tracing::debug!(%error, "watching");
+            }
+        })
+    }
+}
+
+/// Runs all watches until the process is asked to stop.
+pub async fn run(watches: Vec<Watch>, context: Arc<Context>) {
+    let streams = watches.into_iter().map(|watch| watch.run(context.clone()).boxed());
+    stream::select_all(streams).collect::<()>().await;
+}
+
+fn scope<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Pods belong to their Deployment, so the Shop is found by its label.
+fn shop_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Shop>> {
+    let shop = pod.labels().get(names::INSTANCE_LABEL)?;
+    Some(ObjectRef::new(shop).within(&pod.namespace()?))
+}
+
+#[tracing::instrument(name = "reconcile", skip_all, fields(k8s.namespace.name = shop.namespace(), shop = shop.name_any()))]
+async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Action, Error> {
+    let Some((_turn, shop)) = turn(&context, &shop).await else { return Ok(Action::await_change()) };
+    let start = Instant::now();
+    let outcome = timeout(DEADLINE, reconcile(&context, &shop)).await.unwrap_or(Err(Error::Late));
+    context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
+    if outcome.is_ok() {
+        context.failures.forget(&shop);
+    }
+    outcome
+}
+
+/// Waits until one more reconcile may begin: the controllers of all namespaces share how many there may be. Answers with the Shop
+/// as it is by then, and with nothing if it is gone.
+async fn turn<'a>(context: &'a Context, shop: &Shop) -> Option<(SemaphorePermit<'a>, Arc<Shop>)> {
+    let turn = context.turns.acquire().await.ok()?;
+    let name = ObjectRef::from_obj(shop);
+    let shop = context.shops.iter().find_map(|shops| shops.get(&name))?;
+    Some((turn, shop))
+}
+
+fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
+    let failures = context.failures.count(shop);
+    let pause = backoff::pause(failures);
+    tracing::warn!(
+        k8s.namespace.name = shop.namespace(),
+        shop = shop.name_any(),
+        failures,
+        error = error as &dyn std::error::Error,
+        "reconcile failed, trying again in {}s",
+        pause.as_secs()
+    );
+    Action::requeue(pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use tokio::task::yield_now;
+    use tower::{BoxError, service_fn};
+
+    use super::*;
+    use crate::crd::ShopSpec;
+    use crate::settings::Settings;
+
+    /// What an API server saw that takes its time and then refuses.
+    #[derive(Default)]
+    struct Requests {
+        all: AtomicUsize,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Requests {
+        async fn refuse(&self) -> Result<Response<Body>, BoxError> {
+            self.all.fetch_add(1, Ordering::SeqCst);
+            self.most.fetch_max(self.under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            // Everybody else gets as far as possible meanwhile.
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+            Err("refused".into())
+        }
+    }
+
+    /// Paused Shops in three namespaces, each of which is watched for itself: their reconciles send one request after the other.
+    fn scene(requests: &Arc<Requests>) -> (Arc<Context>, Vec<Arc<Shop>>) {
+        let seen = requests.clone();
+        let api = service_fn(move |_: Request<Body>| {
+            let seen = seen.clone();
+            async move { seen.refuse().await }
+        });
+        let mut context = Context::new(Client::new(api, "default"), Settings::default());
+        for namespace in ["oak", "elm", "ash"] {
+            let (shops, mut writer) = reflector::store();
+            for number in 0..4 {
+                let mut shop = Shop::new(&format!("shop-{number}"), ShopSpec::default());
+                shop.metadata.namespace = Some(namespace.to_owned());
+                shop.spec.lifecycle.paused = true;
+                writer.apply_watcher_event(&watcher::Event::Apply(shop));
+            }
+            context.shops.push(shops);
+        }
+        let shops = context.shops.iter().flat_map(Store::state).collect();
+        (Arc::new(context), shops)
+    }
+
+    #[tokio::test]
+    async fn however_many_namespaces_are_watched_the_same_number_of_shops_is_worked_on_at_once() {
+        let requests = Arc::<Requests>::default();
+        let (context, shops) = scene(&requests);
+        let reconciles = shops.into_iter().map(|shop| tokio::spawn(observed_reconcile(shop, context.clone())));
+        let outcomes = join_all(reconciles).await;
+        assert_eq!(outcomes.into_iter().filter(|outcome| matches!(outcome, Ok(Err(Error::Status(_))))).count(), 12);
+        assert_eq!(requests.most.load(Ordering::SeqCst), usize::from(CONCURRENCY));
+    }
+
+    #[tokio::test]
+    async fn a_shop_that_went_while_its_turn_had_not_come_is_left_alone() {
+        let requests = Arc::<Requests>::default();
+        let (context, _) = scene(&requests);
+        let gone = Arc::new(Shop::new("gone", ShopSpec::default()));
+        let outcome = observed_reconcile(gone, context).await;
+        assert_eq!(outcome.expect("nothing to do"), Action::await_change());
+        assert_eq!(requests.all.load(Ordering::SeqCst), 0);
+    }
+}
