@@ -3,9 +3,10 @@
 //! The protocol is that of Kubernetes' own components (client-go, `tools/leaderelection`). No other machine's clock is
 //! believed: a Lease is free when its holder gave it up, or when it has not changed for its duration by our own clock.
 //! Losing it ends the process. A process that was frozen while another one took over finds its [`Fence`] shut before it
-//! writes anything.
+//! writes anything. [`Standing`] is what probes are told of all this.
 
 mod fence;
+mod standing;
 
 use std::time::Duration;
 
@@ -17,9 +18,8 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, sleep, timeout};
 
 pub use self::fence::Fence;
+pub use self::standing::{Place, Standing};
 
-/// The name of the Lease, in the operator's namespace.
-pub const LEASE: &str = "shopkeeper-operator";
 /// A Lease that has not changed for this long is free.
 const DURATION: Duration = Duration::from_secs(15);
 /// A holder that has not renewed for this long writes nothing more, well before anybody else may begin.
@@ -34,9 +34,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// This process as a candidate.
 pub struct Election {
     leases: Api<Lease>,
+    name: String,
     identity: String,
     fence: Fence,
+    standing: Standing,
 }
+
+/// Another operator leads by now, or may soon.
+#[derive(Debug, thiserror::Error)]
+#[error("the Lease is lost")]
+pub struct Lost;
 
 /// Why a step of the election came to nothing; the next one may.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +61,12 @@ struct Seen {
 }
 
 impl Election {
-    /// A candidate named `identity`, which no other process may have. `client` must not be behind the fence.
+    /// A candidate named `identity`, which no other process may have, for the Lease `name`. `client` must not be behind the fence.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, identity: String) -> Self {
-        Self { leases: Api::namespaced(client, namespace), identity, fence: Fence::default() }
+    pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
+        let fence = Fence::default();
+        let standing = Standing::new(name, fence.clone());
+        Self { leases: Api::namespaced(client, namespace), name: name.to_owned(), identity, fence, standing }
     }
 
     /// What keeps everybody but the holder from writing: a layer of the client that reconciles use.
@@ -66,14 +75,41 @@ impl Election {
         self.fence.clone()
     }
 
+    /// What this process knows of its place.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
+    /// Works while this process holds the Lease, which is given up when `work` is done. `stop` ends the waiting for it; when to end
+    /// is for `work` to know.
+    pub async fn lead(&self, stop: impl Future<Output = ()>, work: impl Future<Output = ()>) -> Result<(), Lost> {
+        let lease = tokio::select! {
+            lease = self.win() => lease,
+            () = stop => {
+                // The last request may have won it.
+                self.resign().await;
+                return Ok(());
+            }
+        };
+        tracing::info!(lease = self.name, "holding the Lease, looking after Shops");
+        tokio::select! {
+            () = work => {
+                self.resign().await;
+                Ok(())
+            }
+            () = self.hold(lease) => Err(Lost),
+        }
+    }
+
     /// Waits until this process holds the Lease.
     pub async fn win(&self) -> Lease {
         let mut seen = Seen { version: None, since: Instant::now() };
         loop {
-            match self.stand(&mut seen).await {
-                Ok(Some(lease)) => return lease,
-                Ok(None) => {}
-                Err(setback) => tracing::warn!(error.cause = %setback, "the Lease {LEASE} cannot be read or written"),
+            let outcome = self.stand(&mut seen).await;
+            self.standing.hear(&outcome);
+            if let Ok(Some(lease)) = outcome {
+                return lease;
             }
             sleep(LOOK_EVERY).await;
         }
@@ -83,10 +119,13 @@ impl Election {
     pub async fn hold(&self, mut lease: Lease) {
         while self.fence.is_open() {
             sleep(RENEW_EVERY).await;
-            match self.renew(&lease).await {
+            let outcome = self.renew(&lease).await;
+            self.standing.hear(&outcome);
+            match outcome {
                 Ok(Some(renewed)) => lease = renewed,
                 Ok(None) => break,
-                Err(setback) => tracing::warn!(error.cause = %setback, "the Lease {LEASE} was not renewed"),
+                // There is time for another try until the fence shuts by itself.
+                Err(_) => {}
             }
         }
         self.fence.shut();
@@ -95,22 +134,27 @@ impl Election {
     /// Gives the Lease up, so that another candidate need not wait for it to run out.
     pub async fn resign(&self) {
         self.fence.shut();
-        let resigned = async {
-            let found = timeout(REQUEST_TIMEOUT, self.leases.get(LEASE)).await??;
-            if holder(&found) == Some(&self.identity) {
-                let nobody = LeaseSpec { holder_identity: None, ..found.spec.clone().unwrap_or_default() };
-                let free = Lease { spec: Some(nobody), ..found };
-                timeout(REQUEST_TIMEOUT, self.leases.replace(LEASE, &PostParams::default(), &free)).await??;
+        if let Err(setback) = self.give_up().await {
+            tracing::warn!(lease = self.name, error.cause = %setback, "what was not given up runs out in {DURATION:?}");
+        }
+    }
+
+    async fn give_up(&self) -> Result<(), Setback> {
+        loop {
+            let found = timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.name)).await??;
+            let Some(held) = found.filter(|lease| holder(lease) == Some(&self.identity)) else { return Ok(()) };
+            let nobody = LeaseSpec { holder_identity: None, ..held.spec.clone().unwrap_or_default() };
+            let free = Lease { spec: Some(nobody), ..held };
+            match timeout(REQUEST_TIMEOUT, self.leases.replace(&self.name, &PostParams::default(), &free)).await? {
+                // By a renewal that was under way.
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                outcome => return outcome.map(drop).map_err(Setback::from),
             }
-            Ok::<_, Setback>(())
-        };
-        if let Err(setback) = resigned.await {
-            tracing::warn!(error.cause = %setback, "the Lease {LEASE} runs out by itself in {DURATION:?}");
         }
     }
 
     async fn stand(&self, seen: &mut Seen) -> Result<Option<Lease>, Setback> {
-        let Some(found) = timeout(REQUEST_TIMEOUT, self.leases.get_opt(LEASE)).await?? else {
+        let Some(found) = timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.name)).await?? else {
             return self.take(&Lease::default()).await;
         };
         if seen.version != found.resource_version() {
@@ -125,7 +169,7 @@ impl Election {
             return Ok(Some(renewed));
         }
         // Somebody wrote to it; that need not have been another candidate.
-        let found = timeout(REQUEST_TIMEOUT, self.leases.get(LEASE)).await??;
+        let found = timeout(REQUEST_TIMEOUT, self.leases.get(&self.name)).await??;
         if holder(&found) == Some(&self.identity) { self.take(&found).await } else { Ok(None) }
     }
 
@@ -135,7 +179,7 @@ impl Election {
         let wanted = self.signed(found);
         let params = PostParams::default();
         let written = if found.resource_version().is_some() {
-            timeout(REQUEST_TIMEOUT, self.leases.replace(LEASE, &params, &wanted)).await?
+            timeout(REQUEST_TIMEOUT, self.leases.replace(&self.name, &params, &wanted)).await?
         } else {
             timeout(REQUEST_TIMEOUT, self.leases.create(&params, &wanted)).await?
         };
@@ -164,7 +208,7 @@ impl Election {
             ..before
         };
         let metadata = ObjectMeta {
-            name: Some(LEASE.to_owned()),
+            name: Some(self.name.clone()),
             resource_version: found.resource_version(),
             labels: found.metadata.labels.clone(),
             ..ObjectMeta::default()

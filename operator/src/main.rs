@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use futures::FutureExt;
 use http::Uri;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
@@ -29,6 +30,9 @@ struct Cli {
     /// Namespaces whose Shops are looked after, separated by commas. Default: all.
     #[arg(long, env = "SHOPKEEPER_WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
+    /// The Lease, in this process's namespace, by which operators of the same Shops know which of them works.
+    #[arg(long, env = "SHOPKEEPER_LEASE", default_value = "shopkeeper-operator")]
+    lease: String,
     /// A name that no other pod has, for the Lease.
     #[arg(long, env = "HOSTNAME", default_value = "shopkeeper-operator")]
     identity: String,
@@ -84,7 +88,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let config = Config::infer().await.context("finding the API server")?;
     // Two processes on one development machine have one host name.
     let identity = format!("{}-{}", cli.identity, std::process::id());
-    let election = Election::new(Client::try_from(config.clone())?, &config.default_namespace, identity);
+    let candidate = Client::try_from(config.clone())?;
+    let election = Election::new(candidate, &config.default_namespace, &cli.lease, identity);
     let client = ClientBuilder::try_from(config)?.with_layer(&election.fence()).build();
     let namespaces = named(&cli.watch_namespaces);
     let watches: Vec<Watch> = if namespaces.is_empty() {
@@ -96,30 +101,26 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     context.shops = watches.iter().map(|watch| watch.shops.clone()).collect();
     let context = Arc::new(context);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = namespaces.join(","), "starting");
+    let stop = asked_to_stop()?.shared();
+    let work = controller::run(watches, context.clone(), stop.clone());
     let outcome = tokio::select! {
-        outcome = lead(&election, watches, context.clone()) => outcome,
-        outcome = health::serve(cli.listen, context, election.fence()) => outcome.context("serving probes and metrics"),
+        // A new process starts clean; one that lost the Lease may have reconciles under way that know nothing of it.
+        outcome = election.lead(stop, work) => outcome.map_err(anyhow::Error::from),
+        outcome = health::serve(cli.listen, context, election.standing()) => outcome.context("serving probes and metrics"),
     };
     telemetry.shutdown();
     outcome
 }
 
-/// Looks after Shops from the moment this process holds the Lease until it is asked to stop.
-async fn lead(election: &Election, watches: Vec<Watch>, context: Arc<Context>) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let lease = tokio::select! {
-        lease = election.win() => lease,
-        _ = terminate.recv() => return Ok(()),
-    };
-    tracing::info!("holding the Lease, looking after Shops");
-    tokio::select! {
-        () = controller::run(watches, context) => {
-            election.resign().await;
-            Ok(())
+/// Comes when Kubernetes asks this process to end, or a person at its terminal.
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        // A new process starts clean; this one may have reconciles under way that know nothing of the loss.
-        () = election.hold(lease) => bail!("the Lease is lost"),
-    }
+    })
 }
 
 fn print_objects(path: &PathBuf, settings: &Settings) -> anyhow::Result<()> {
@@ -132,6 +133,8 @@ fn print_objects(path: &PathBuf, settings: &Settings) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use clap::CommandFactory as _;
     use clap::error::ErrorKind;
 
@@ -149,5 +152,17 @@ mod tests {
         assert!(asked.to_string().contains(env!("CARGO_PKG_VERSION")), "{asked}");
         let given = Cli::try_parse_from(["shopkeeper-operator", "--shop-version", "9.9.9"]).expect("a command line");
         assert_eq!(given.settings.version, "9.9.9");
+    }
+
+    #[test]
+    fn every_setting_that_the_chart_gives_is_one_that_the_program_reads() {
+        let chart = include_str!("../../charts/shopkeeper/templates/deployment.yaml");
+        let command = Cli::command();
+        let read: Vec<&OsStr> = command.get_arguments().filter_map(|argument| argument.get_env()).collect();
+        let given: Vec<&str> = chart.lines().filter_map(|line| line.trim().strip_prefix("- name: ")).collect();
+        let given: Vec<&str> = given.into_iter().filter(|name| name.starts_with("SHOPKEEPER_")).collect();
+        assert!(given.contains(&"SHOPKEEPER_LEASE"), "{given:?}");
+        let unknown: Vec<&str> = given.into_iter().filter(|name| !read.contains(&OsStr::new(name))).collect();
+        assert_eq!(unknown, Vec::<&str>::new());
     }
 }

@@ -1,9 +1,9 @@
-//! The watches that start reconciles, and how many of those run at once.
+//! The watches that start reconciles, how many of those run at once, and how they end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
@@ -17,7 +17,7 @@ use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{CONCURRENCY, Context, DEADLINE, Error, backoff, reconcile};
 use crate::crd::Shop;
@@ -28,6 +28,8 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// Objects of a list that are fetched at once. All kinds are listed together when the operator starts, and with the usual 500 that
 /// takes more memory than everything it keeps of a thousand Shops.
 const PAGE: u32 = 50;
+/// A process that is asked to stop gives its reconciles this long: most end within, and whoever follows does the others again.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// One controller per scope, with the Shops it has seen.
 pub struct Watch {
@@ -65,15 +67,19 @@ impl Watch {
             .owns(scope::<PodDisruptionBudget>(client, namespace), ours())
             .owns(scope::<NetworkPolicy>(client, namespace), ours())
             .owns(scope::<Ingress>(client, namespace), ours())
-            .watches_stream(pods, |pod| shop_of(&pod))
-            .shutdown_on_signal();
+            .watches_stream(pods, |pod| shop_of(&pod));
         Self { controller, shops }
     }
 
-    /// Runs until the process is asked to stop.
-    pub fn run(self, context: Arc<Context>) -> impl Stream<Item = ()> {
+    /// Runs until `stop`, and then as long as reconciles are under way.
+    fn run(
+        self,
+        context: Arc<Context>,
+        stop: impl Future<Output = ()> + Send + Sync + 'static,
+    ) -> impl Stream<Item = ()> {
         let retry = |shop: Arc<Shop>, error: &Error, context: Arc<Context>| retry(&shop, error, &context);
-        self.controller.run(observed_reconcile, retry, context).map(|outcome| {
+        let controller = self.controller.graceful_shutdown_on(stop);
+        controller.run(observed_reconcile, retry, context).map(|outcome| {
             if let Err(error) = outcome {
                 // Failed reconciles were logged where they failed; what is left are watches.
                 tracing::debug!(%error, "watching");
@@ -82,10 +88,23 @@ impl Watch {
     }
 }
 
-/// Runs all watches until the process is asked to stop.
-pub async fn run(watches: Vec<Watch>, context: Arc<Context>) {
-    let streams = watches.into_iter().map(|watch| watch.run(context.clone()).boxed());
-    stream::select_all(streams).collect::<()>().await;
+/// Runs all watches until `stop`. From then on no reconcile begins, and those that are under way soon end or are dropped, with the
+/// request on which each of them waits.
+pub async fn run(watches: Vec<Watch>, context: Arc<Context>, stop: impl Future<Output = ()> + Send + 'static) {
+    let stop = stop.shared();
+    let streams = watches.into_iter().map(|watch| watch.run(context.clone(), stop.clone()).boxed());
+    let work = stream::select_all(streams).collect::<()>();
+    let patience = async {
+        stop.await;
+        context.turns.close();
+        sleep(GRACE).await;
+    };
+    tokio::select! {
+        // First no turn is left, then the controllers hear of the stop.
+        biased;
+        () = patience => tracing::warn!("reconciles that do not end within {GRACE:?} are given up"),
+        () = work => {}
+    }
 }
 
 fn scope<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -117,7 +136,7 @@ async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Ac
 }
 
 /// Waits until one more reconcile may begin: the controllers of all namespaces share how many there may be. Answers with the Shop
-/// as it is by then, and with nothing if it is gone.
+/// as it is by then, and with nothing if it is gone, or if this process has been asked to stop.
 async fn turn<'a>(context: &'a Context, shop: &Shop) -> Option<(SemaphorePermit<'a>, Arc<Shop>)> {
     let turn = context.turns.acquire().await.ok()?;
     let name = ObjectRef::from_obj(shop);
@@ -144,8 +163,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures::future::join_all;
+    use http::header::ACCEPT;
     use http::{Request, Response};
     use kube::client::Body;
+    use tokio::sync::mpsc::unbounded_channel;
     use tokio::task::yield_now;
     use tower::{BoxError, service_fn};
 
@@ -212,6 +233,42 @@ mod tests {
         let (context, _) = scene(&requests);
         let gone = Arc::new(Shop::new("gone", ShopSpec::default()));
         let outcome = observed_reconcile(gone, context).await;
+        assert_eq!(outcome.expect("nothing to do"), Action::await_change());
+        assert_eq!(requests.all.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn of_everything_but_shops_only_the_metadata_is_watched() {
+        let (sender, mut asked) = unbounded_channel();
+        let api = service_fn(move |request: Request<Body>| {
+            let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let whole = !accepted.contains("as=PartialObjectMetadata");
+            sender.send((request.uri().path().to_owned(), whole)).expect("the test listens");
+            std::future::pending::<Result<Response<Body>, BoxError>>()
+        });
+        let client = Client::new(api, "default");
+        let watches = vec![Watch::new(&client, Some("oak"))];
+        let context = Arc::new(Context::new(client, Settings::default()));
+        let mut whole = Vec::new();
+        let listening = async {
+            for _ in 0..12 {
+                let (path, is_whole) = asked.recv().await.expect("as many lists as kinds");
+                whole.extend(is_whole.then_some(path));
+            }
+        };
+        tokio::select! {
+            () = run(watches, context, std::future::pending()) => panic!("nobody asked it to stop"),
+            () = listening => {}
+        }
+        assert_eq!(whole, ["/apis/shopkeeper.dev/v1alpha1/namespaces/oak/shops"]);
+    }
+
+    #[tokio::test]
+    async fn after_the_stop_no_reconcile_begins() {
+        let requests = Arc::<Requests>::default();
+        let (context, shops) = scene(&requests);
+        run(Vec::new(), context.clone(), std::future::ready(())).await;
+        let outcome = observed_reconcile(shops[0].clone(), context).await;
         assert_eq!(outcome.expect("nothing to do"), Action::await_change());
         assert_eq!(requests.all.load(Ordering::SeqCst), 0);
     }

@@ -1,5 +1,6 @@
 //! A layer of the Kubernetes client that lets writes through only while the Lease is held.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -14,9 +15,9 @@ use tower::{BoxError, Layer, Service};
 #[derive(Clone, Debug, Default)]
 pub struct Fence(Arc<Mutex<Option<Instant>>>);
 
-/// A write that came too late.
-#[derive(Debug, thiserror::Error)]
-#[error("this operator does not hold the Lease: {0} {1} was not sent")]
+/// A write that came too late, or was still under way when the fence was shut.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("this operator does not hold the Lease: {0} {1} was given up")]
 struct Shut(Method, String);
 
 impl Fence {
@@ -66,19 +67,36 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if request.method() != Method::GET && !self.fence.is_open() {
-            let refused = Shut(request.method().clone(), request.uri().path().to_owned());
-            return async move { Err(refused.into()) }.boxed();
+        if request.method() == Method::GET {
+            let answer = self.inner.call(request);
+            return async move { answer.await.map_err(Into::into) }.boxed();
         }
-        let answer = self.inner.call(request);
-        async move { answer.await.map_err(Into::into) }.boxed()
+        let shut = Shut(request.method().clone(), request.uri().path().to_owned());
+        if !self.fence.is_open() {
+            return async move { Err(shut.into()) }.boxed();
+        }
+        let mut answer = Box::pin(self.inner.call(request));
+        let fence = self.fence.clone();
+        // Connecting takes time, and so does waiting for another try: what has not left by then must not leave.
+        poll_fn(move |context| {
+            if fence.is_open() {
+                answer.poll_unpin(context).map_err(Into::<BoxError>::into)
+            } else {
+                Poll::Ready(Err(shut.clone().into()))
+            }
+        })
+        .boxed()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
+    use futures::poll;
+    use tokio::pin;
+    use tokio::sync::Notify;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -92,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn without_the_lease_nothing_is_written_and_everything_can_be_read() {
         let fence = Fence::default();
-        assert!(send(&fence, Method::PATCH).await.unwrap_err().to_string().contains("PATCH /api/v1/pods was not sent"));
+        assert!(send(&fence, Method::PATCH).await.unwrap_err().to_string().contains("PATCH /api/v1/pods was given up"));
         assert!(send(&fence, Method::GET).await.is_ok());
         fence.open_until(Instant::now() + Duration::from_mins(1));
         assert!(send(&fence, Method::DELETE).await.is_ok());
@@ -105,5 +123,28 @@ mod tests {
         let fence = Fence::default();
         fence.open_until(Instant::now());
         assert!(send(&fence, Method::PATCH).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_has_not_left_yet_when_the_lease_is_given_up_does_not_leave() {
+        let (fence, connected, left) = (Fence::default(), Arc::<Notify>::default(), Arc::<AtomicBool>::default());
+        fence.open_until(Instant::now() + Duration::from_mins(1));
+        let (connection, sent) = (connected.clone(), left.clone());
+        let api = service_fn(move |_: Request<()>| {
+            let (connection, sent) = (connection.clone(), sent.clone());
+            async move {
+                connection.notified().await;
+                sent.store(true, Ordering::SeqCst);
+                Ok::<_, BoxError>("answered")
+            }
+        });
+        let request = Request::builder().method(Method::PATCH).uri("/api/v1/pods").body(()).expect("a request");
+        let write = fence.layer(api).oneshot(request);
+        pin!(write);
+        assert!(poll!(&mut write).is_pending());
+        fence.shut();
+        connected.notify_one();
+        assert!(write.await.is_err());
+        assert!(!left.load(Ordering::SeqCst));
     }
 }

@@ -122,10 +122,18 @@ impl Scene {
     /// Runs the operator with a client of its own until the guard is dropped.
     #[must_use]
     pub fn operate_as(&self, client: Client) -> Operator {
+        Operator(tokio::spawn(self.work(client, std::future::pending())))
+    }
+
+    /// What an operator with a client of its own does until it is asked to stop.
+    pub fn work<S>(&self, client: Client, stop: S) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
         let watch = Watch::new(&client, Some(&self.namespace));
         let mut context = Context::new(client, self.settings.clone());
         context.shops = vec![watch.shops.clone()];
-        Operator(tokio::spawn(controller::run(vec![watch], Arc::new(context))))
+        controller::run(vec![watch], Arc::new(context), stop)
     }
 
     /// Waits for something to become true of an object.

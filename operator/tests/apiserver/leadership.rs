@@ -1,13 +1,34 @@
-//! Which of several operators works.
+//! Which of several operators works, and how the next one follows.
 
+mod silence;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use futures::FutureExt;
+use futures::future::join;
+use http::{Request, StatusCode};
+use kube::Client;
+use kube::client::ClientBuilder;
 use kube::runtime::wait::Condition;
-use shopkeeper_operator::leader::Election;
-use shopkeeper_testing::Scene;
+use serde_json::json;
+use shopkeeper_operator::health;
+use shopkeeper_operator::leader::{Election, Standing};
+use shopkeeper_testing::{Scene, rights};
+use tokio::pin;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 
-use crate::scene::with_scene;
+use self::silence::{Heard, Silence};
+use crate::scene::{config, with_scene};
+
+const LEASE: &str = "oak-operator";
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 fn candidate(scene: &Scene, name: &str) -> Election {
-    Election::new(scene.client.clone(), &scene.namespace, name.to_owned())
+    Election::new(scene.client.clone(), &scene.namespace, LEASE, name.to_owned())
 }
 
 #[tokio::test]
@@ -42,6 +63,94 @@ async fn an_operator_that_was_killed_is_followed_when_its_lease_has_run_out() {
     .await;
 }
 
+#[tokio::test]
+async fn operators_of_two_releases_in_one_namespace_do_not_wait_for_each_other() {
+    with_scene(async |scene, _| {
+        let other = Election::new(scene.client.clone(), &scene.namespace, "elm-operator", "first of elm".to_owned());
+        let first = candidate(&scene, "first of oak");
+        let (lease, _) = join(first.win(), other.win()).await;
+        assert!(first.fence().is_open() && other.fence().is_open());
+        assert_eq!(lease.metadata.name.as_deref(), Some(LEASE));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_that_is_asked_to_stop_gives_the_lease_up_though_a_write_of_it_is_never_answered() {
+    /// Far less than a reconcile may take.
+    const WITHIN: Duration = Duration::from_secs(30);
+    with_scene(async |scene, _| {
+        let (first, second) = (candidate(&scene, "first"), candidate(&scene, "second"));
+        let (silence, mut heard) = Silence::new();
+        let builder = ClientBuilder::try_from(rights::of_operator(config().await)).expect("a client");
+        let client = builder.with_layer(&silence).with_layer(&first.fence()).build();
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+
+        let (ask, asked) = oneshot::channel::<()>();
+        let stop = asked.map(drop).shared();
+        let leading = first.lead(stop.clone(), scene.work(client, stop));
+        pin!(leading);
+        tokio::select! {
+            _ = &mut leading => panic!("nobody asked it to stop"),
+            begun = heard.recv() => assert_eq!(begun, Some(Heard::Write)),
+        }
+        ask.send(()).expect("it works");
+        let led = timeout(WITHIN, leading).await.expect("it waits for the answer");
+        led.expect("it kept the Lease to the end");
+        second.win().await;
+        let mut since = Vec::new();
+        while let Ok(what) = heard.try_recv() {
+            since.push(what);
+        }
+        assert_eq!(since, [Heard::GivenUp], "the write was dropped, and no other one was begun");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operator_that_stands_by_is_ready_only_if_it_could_follow_and_else_names_the_lease() {
+    with_scene(async |scene, _| {
+        let (first, second) = (candidate(&scene, "first"), candidate(&scene, "second"));
+        first.win().await;
+        let (status, told) = readiness(&scene, second.standing()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "it has not looked yet: {told}");
+        assert_eq!(stand_until_told(&scene, &second, "standing by").await, StatusCode::OK);
+
+        // The rules for Shops allow nothing of Leases.
+        let stranger = Client::try_from(rights::of_operator(config().await)).expect("a client");
+        let stranger = Election::new(stranger, &scene.namespace, LEASE, "stranger".to_owned());
+        let refused = r#""oak-operator" is forbidden"#;
+        assert_eq!(stand_until_told(&scene, &stranger, refused).await, StatusCode::SERVICE_UNAVAILABLE);
+    })
+    .await;
+}
+
+/// Lets a candidate stand for election until its probe says something, and answers with how.
+async fn stand_until_told(scene: &Scene, candidate: &Election, wanted: &str) -> StatusCode {
+    let telling = async {
+        loop {
+            let (status, told) = readiness(scene, candidate.standing()).await;
+            if told.contains(wanted) {
+                return status;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        _ = candidate.win() => panic!("somebody else holds the Lease"),
+        status = telling => status,
+    }
+}
+
+/// What the kubelet hears.
+async fn readiness(scene: &Scene, standing: Standing) -> (StatusCode, String) {
+    let question = Request::get("/readyz").body(Body::empty()).expect("a request");
+    let answer = health::routes(Arc::new(scene.context()), standing).oneshot(question).await.expect("an answer");
+    let (head, body) = answer.into_parts();
+    let told = to_bytes(body, usize::MAX).await.expect("a text");
+    (head.status, String::from_utf8_lossy(&told).into_owned())
+}
+
 /// Waits until the Lease was renewed so many times.
 async fn renewals(scene: &Scene, count: usize) {
     use k8s_openapi::api::coordination::v1::Lease;
@@ -50,7 +159,7 @@ async fn renewals(scene: &Scene, count: usize) {
         times.extend(lease.and_then(|lease| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0)));
         times.len() > count
     };
-    scene.until("shopkeeper-operator", "is renewed", Watching(std::sync::Mutex::new(renewed))).await;
+    scene.until(LEASE, "is renewed", Watching(std::sync::Mutex::new(renewed))).await;
 }
 
 /// A condition with a memory.

@@ -1,12 +1,15 @@
-//! An operator that is frozen while another one takes over, as the programs that they are.
+//! Operators that leave, frozen or asked to, while another one takes over, as the programs that they are.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use serde_json::json;
-use shopkeeper_testing::Scene;
+use shopkeeper_operator::crd::Shop;
+use shopkeeper_testing::{SHOP, Scene};
 use tokio::time::{sleep, timeout};
 
 use crate::scene::{server, with_scene};
@@ -47,6 +50,25 @@ async fn an_operator_that_was_frozen_while_another_one_took_over_writes_nothing_
     .await;
 }
 
+#[tokio::test]
+async fn an_operator_that_is_asked_to_stop_ends_content_and_another_one_follows() {
+    with_scene(async |scene, _kubelet| {
+        let server = server().await;
+        let mut first = Program::start(server.kubeconfig(), &scene);
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        let begun = |shop: Option<&Shop>| shop.is_some_and(|shop| shop.status.is_some());
+        scene.until(SHOP, "was looked at", begun).await;
+        first.signal("TERM");
+        assert!(timeout(PATIENCE, first.end()).await.expect("it goes on"), "it ended as if something were wrong");
+        let lease: Lease =
+            Api::default_namespaced(scene.client.clone()).get(&scene.namespace).await.expect("the Lease");
+        assert_eq!(lease.spec.and_then(|spec| spec.holder_identity), None, "nobody holds what was given up");
+        let _second = Program::start(server.kubeconfig(), &scene);
+        scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
 /// The operator's program; killed when dropped.
 struct Program(Child);
 
@@ -55,6 +77,8 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shopkeeper-operator"));
         command.env_clear().env("KUBECONFIG", kubeconfig);
         command.env("SHOPKEEPER_LISTEN", "127.0.0.1:0").env("SHOPKEEPER_WATCH_NAMESPACES", &scene.namespace);
+        // One for each test: all of them lie in the namespace of the kubeconfig.
+        command.env("SHOPKEEPER_LEASE", &scene.namespace);
         Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the operator starts"))
     }
 

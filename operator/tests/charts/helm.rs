@@ -25,8 +25,13 @@ pub fn yaml(text: &str) -> Value {
 
 /// Renders a chart with more arguments for Helm.
 pub fn template(chart: &str, arguments: &[&str]) -> Output {
+    template_as("shopkeeper", chart, arguments)
+}
+
+/// The same for a release of another name.
+pub fn template_as(release: &str, chart: &str, arguments: &[&str]) -> Output {
     let mut helm = Command::new("helm");
-    helm.args(["template", "shopkeeper", "--namespace", NAMESPACE, "--kube-version", OLDEST])
+    helm.args(["template", release, "--namespace", NAMESPACE, "--kube-version", OLDEST])
         .arg(project().join("charts").join(chart));
     helm.args(arguments).output().expect("helm is on the PATH: `cargo xtask up` makes it, `cargo xtask env` names it")
 }

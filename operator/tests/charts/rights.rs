@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::helm::{NAMESPACE, items, of_kind, one, rendered, text};
+use crate::helm::{NAMESPACE, items, objects, of_kind, one, rendered, template_as, text};
 
 /// What a role, or a role of the whole cluster, allows to whom the chart binds it to: `verb resource`.
 fn allowed(objects: &[Value], binding: &str) -> BTreeSet<String> {
@@ -58,6 +58,25 @@ fn an_operator_of_two_namespaces_has_the_same_rights_in_each_and_only_looks_at_w
         assert_eq!(&allowed(&of_namespace, "RoleBinding") | &cluster, everywhere, "{namespace}");
     }
     assert_eq!(roles.len(), 3, "one for the Lease, one for each namespace");
+}
+
+/// The Lease of a release's operator, and those that it may write.
+fn leases(release: &str) -> (String, Vec<String>) {
+    let objects = objects(template_as(release, "shopkeeper", &[]));
+    let operator = &one(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let own = items(&operator["env"]).find(|variable| variable["name"] == "SHOPKEEPER_LEASE").expect("the variable");
+    let rules =
+        items(&one(&objects, "Role")["rules"]).filter(|rule| items(&rule["verbs"]).any(|verb| verb == "update"));
+    let named = rules.flat_map(|rule| items(&rule["resourceNames"])).map(|name| text(name).to_owned());
+    (text(&own["value"]).to_owned(), named.collect())
+}
+
+#[test]
+fn every_release_has_a_lease_of_its_own_and_may_write_no_other() {
+    assert_eq!(leases("shopkeeper"), ("shopkeeper-operator".to_owned(), vec!["shopkeeper-operator".to_owned()]));
+    let (own, written) = leases("elm");
+    assert_ne!(own, "shopkeeper-operator");
+    assert_eq!(written, [own]);
 }
 
 #[test]
