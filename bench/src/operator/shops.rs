@@ -19,8 +19,9 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// Shops are dealt out to these in turn.
 const NAMESPACES: u32 = 20;
-/// Shops that are being made at the same time.
+/// Shops that are being made or changed at the same time.
 const AT_ONCE: usize = 8;
+const REMINDER: &str = "shopkeeper.dev/figures";
 /// The API server, its controllers and the pods of a Shop share two cores with the operator.
 const PATIENCE: Duration = Duration::from_mins(3);
 const PATIENCE_FOR_EACH: Duration = Duration::from_secs(4);
@@ -37,6 +38,7 @@ struct Seen {
 pub struct Shops {
     client: Client,
     created: u32,
+    reminders: u32,
     seen: watch::Receiver<BTreeMap<String, Seen>>,
     watching: JoinHandle<()>,
 }
@@ -61,7 +63,7 @@ impl Shops {
         }
         let (sender, seen) = watch::channel(BTreeMap::new());
         let watching = tokio::spawn(note_all(client.clone(), sender));
-        Ok(Self { client, created: 0, seen, watching })
+        Ok(Self { client, created: 0, reminders: 0, seen, watching })
     }
 
     /// Makes as many as are missing to `count`.
@@ -102,6 +104,19 @@ impl Shops {
         let done = |seen: &BTreeMap<String, Seen>| seen.get(&name(0)).map(|shop| shop.generation) >= wanted;
         timeout(PATIENCE, self.seen.wait_for(done)).await.context("a changed Shop was not looked at")??;
         Ok(())
+    }
+
+    /// Gives every Shop an annotation that means nothing, so that the operator looks at it.
+    pub async fn remind_all(&mut self) -> anyhow::Result<()> {
+        self.reminders += 1;
+        let annotation = json!({REMINDER: self.reminders.to_string()});
+        let (client, change) = (&self.client, &Patch::Merge(json!({"metadata": {"annotations": annotation}})));
+        let remind = |number| async move {
+            let shops: Api<Shop> = Api::namespaced(client.clone(), &namespace(number));
+            shops.patch_metadata(&name(number), &PatchParams::default(), change).await?;
+            Ok(())
+        };
+        stream::iter(0..self.created).map(anyhow::Ok).try_for_each_concurrent(AT_ONCE, remind).await
     }
 
     /// How many there are.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::ensure;
 use kube::Client;
 use shopkeeper_testing::{ApiServer, Audit, Kubelet};
 use tokio::time::sleep;
@@ -17,6 +18,8 @@ use crate::record::rate;
 const QUIET: Duration = Duration::from_secs(5);
 /// Who goes on writing is measured as it is.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// All Shops are looked at within this time, however many there are.
+const PATIENCE_FOR_LOOKS: Duration = Duration::from_mins(10);
 const POLL: Duration = Duration::from_millis(100);
 /// How the holder of the Lease renews it, whatever else it does.
 const RENEWAL: &str = "update leases";
@@ -51,6 +54,16 @@ pub struct Idle {
     pub reconciles: f64,
 }
 
+/// What it takes to look at every Shop when there is nothing to do.
+pub struct Looks {
+    /// Reconciles; a Shop whose turn came by itself meanwhile has had two.
+    pub reconciles: u64,
+    /// Processor time of all of them.
+    pub cpu: Duration,
+    /// What was written.
+    pub writes: Vec<String>,
+}
+
 impl Stage {
     /// Starts all of it.
     pub async fn set_up(options: &Options, log: &str) -> anyhow::Result<Self> {
@@ -64,17 +77,21 @@ impl Stage {
         Ok(Self { program, shops, client, audit, _kubelet: kubelet, server, programs, log })
     }
 
-    /// Ends the operator, and starts another one.
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
+    /// Ends the operator, and starts another one; answers with when that was.
+    pub async fn restart(&mut self) -> anyhow::Result<Instant> {
         self.program.stop()?;
-        let log = self.log.with_extension("restarted.log");
+        let (log, started) = (self.log.with_extension("restarted.log"), Instant::now());
         self.program = Program::start(&self.programs, self.server.operator_kubeconfigs()[0], &log).await?;
-        Ok(())
+        Ok(started)
     }
 
-    /// Lets another operator stand by, ends the one at work, and tells how long nobody was.
-    pub async fn succeed(&mut self, end: fn(&mut Program) -> anyhow::Result<()>) -> anyhow::Result<Duration> {
-        let log = self.log.with_extension("successor.log");
+    /// Lets another operator, with a log of this name, stand by, ends the one at work, and tells how long nobody was.
+    pub async fn succeed(
+        &mut self,
+        name: &str,
+        end: fn(&mut Program) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Duration> {
+        let log = self.log.with_extension(format!("{name}.log"));
         let mut successor = Program::spawn(&self.programs, self.server.operator_kubeconfigs()[0], &log)?;
         successor.until_it_stands_by().await?;
         let ended = Instant::now();
@@ -85,18 +102,40 @@ impl Stage {
         Ok(elapsed)
     }
 
-    /// Waits until the operator has nothing more to write; answers with how often it wrote since the last time.
-    pub async fn settle(&mut self) -> anyhow::Result<u32> {
-        let (started, mut quiet_since, mut writes) = (Instant::now(), Instant::now(), 0);
+    /// Waits until the operator has nothing more to write; answers with what it wrote since the last time.
+    pub async fn settle(&mut self) -> anyhow::Result<Vec<String>> {
+        let (started, mut quiet_since, mut writes) = (Instant::now(), Instant::now(), Vec::new());
         while quiet_since.elapsed() < QUIET && started.elapsed() < PATIENCE {
             sleep(POLL).await;
             let (_, others) = self.written()?;
             if !others.is_empty() {
                 quiet_since = Instant::now();
-                writes += u32::try_from(others.len())?;
+                writes.extend(others);
             }
         }
         Ok(writes)
+    }
+
+    /// Has the operator look at every Shop, as it does by itself every five minutes.
+    pub async fn look_again(&mut self) -> anyhow::Result<Looks> {
+        self.written()?;
+        let (cpu, reconciles) = (self.program.cpu()?, self.program.reconciles().await?);
+        self.shops.remind_all().await?;
+        self.until_all_are_looked_at(reconciles).await?;
+        let writes = self.settle().await?;
+        let reconciles = self.program.reconciles().await? - reconciles;
+        Ok(Looks { reconciles, cpu: self.program.cpu()?.saturating_sub(cpu), writes })
+    }
+
+    /// Waits until the operator has made as many reconciles as there are Shops, beyond those that it had made.
+    pub async fn until_all_are_looked_at(&self, made: u64) -> anyhow::Result<()> {
+        let (started, all) = (Instant::now(), u64::from(self.shops.count()));
+        while self.program.reconciles().await? < made + all {
+            let patient = started.elapsed() < PATIENCE_FOR_LOOKS;
+            ensure!(patient, "not all of {all} Shops were looked at within {PATIENCE_FOR_LOOKS:?}");
+            sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Leaves it alone for so long.
@@ -125,7 +164,7 @@ impl Stage {
 }
 
 /// `2 x patch shops, 1 x create events`.
-fn counted(writes: &[String]) -> String {
+pub fn counted(writes: &[String]) -> String {
     let mut counts = BTreeMap::<&str, u32>::new();
     for write in writes {
         *counts.entry(write).or_default() += 1;
