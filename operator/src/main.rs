@@ -103,10 +103,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = namespaces.join(","), "starting");
     let stop = asked_to_stop()?.shared();
     let work = controller::run(watches, context.clone(), stop.clone());
+    let probes = health::serve(cli.listen, context, election.standing());
     let outcome = tokio::select! {
         // A new process starts clean; one that lost the Lease may have reconciles under way that know nothing of it.
         outcome = election.lead(stop, work) => outcome.map_err(anyhow::Error::from),
-        outcome = health::serve(cli.listen, context, election.standing()) => outcome.context("serving probes and metrics"),
+        outcome = probes => outcome.context("serving probes and metrics"),
     };
     telemetry.shutdown();
     outcome
