@@ -29,6 +29,14 @@ pub fn hashes(shop: &Shop, found: &Found) -> BTreeMap<String, String> {
     there.map(|(secret, name)| (name, short_hash(format!("{:?}", secret.data).as_bytes()))).collect()
 }
 
+/// One hash over all that others say in Secrets which the Shop names, those of stores included: with other values something that
+/// failed may succeed.
+#[must_use]
+pub fn all(found: &Found) -> String {
+    let values: Vec<_> = found.secrets.iter().map(|(name, secret)| (name, &secret.data)).collect();
+    short_hash(format!("{values:?}").as_bytes())
+}
+
 /// Those that the pods of a service read.
 #[must_use]
 pub fn read_by(shop: &ValidShop, service: &str) -> Vec<String> {

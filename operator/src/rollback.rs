@@ -1,7 +1,8 @@
 //! Pure: whether the wanted images run, or the last ones with which the whole Shop was ready.
 //!
 //! The spec is never touched. That an attempt failed, and which one it was, stands in the status; any other spec (or another
-//! default version of the operator) is another attempt and is made at once, whatever state the pods of the failed one are in.
+//! default version of the operator, or another value in a Secret that the spec names) is another attempt and is made at once,
+//! whatever state the pods of the failed one are in.
 //! Pods that serve are never in danger meanwhile: a pod that does not become ready replaces none.
 
 use std::collections::BTreeMap;
@@ -79,13 +80,13 @@ fn with_images(mut shop: ValidShop, release: &Release) -> ValidShop {
     shop
 }
 
-/// What was tried: everything in the spec except for what only says when the Shop runs, and the images.
+/// What was tried: everything in the spec except for what only says when the Shop runs, the images, and what others say in Secrets.
 fn attempt(shop: &Shop, wanted: &ValidShop) -> String {
     let mut spec = json!(shop.spec);
     if let Some(fields) = spec.as_object_mut() {
         fields.remove("lifecycle");
     }
-    short_hash(json!([spec, images(wanted)]).to_string().as_bytes())
+    short_hash(json!([spec, images(wanted), wanted.all_given]).to_string().as_bytes())
 }
 
 /// Whether the stores were ready for as long as a Deployment has for its rollout. One that was away meanwhile is no fault of
@@ -120,7 +121,8 @@ fn message(late: &[String], status: &ShopStatus, last: &Release) -> String {
     let told = status.conditions.iter().find(|condition| condition.type_ == "ServicesReady");
     let told = told.map(|told| format!(" ({})", told.message)).unwrap_or_default();
     format!(
-        "{} did not become ready in time{told}; the images of {} run instead until the spec changes",
+        "{} did not become ready in time{told}; the images of {} run instead until the spec changes, or a Secret that \
+         it names",
         late.join(", "),
         last.version
     )

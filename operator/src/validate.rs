@@ -87,6 +87,8 @@ pub struct ValidShop {
     pub data_on_delete: DataOnDelete,
     /// Hashes of Secrets that somebody else writes and pods read, by name.
     pub given: BTreeMap<String, String>,
+    /// One hash of these and of the Secrets of stores that somebody else runs.
+    pub all_given: String,
     /// Passwords.
     pub credentials: Credentials,
     /// The keys of access tokens.
@@ -271,6 +273,7 @@ pub fn validate(
         hibernated: spec.lifecycle.hibernated,
         data_on_delete: spec.lifecycle.data_on_delete,
         given: given::hashes(shop, found),
+        all_given: given::all(found),
         credentials,
         token_keys,
     })

@@ -79,7 +79,7 @@ pub struct Release {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RolledBack {
-    /// What was tried, as a hash: another spec is another attempt.
+    /// What was tried, as a hash: another spec, or another value in a Secret that it names, is another attempt.
     pub attempt: String,
     /// What went wrong.
     pub message: String,

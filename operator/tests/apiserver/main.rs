@@ -12,6 +12,7 @@ mod given;
 mod leadership;
 mod operated;
 mod refusals;
+mod rollback;
 mod rotation;
 mod scene;
 mod snapshot;

@@ -1,16 +1,23 @@
 //! A rollout that fails returns to the images that were ready, and a changed spec gets a new chance.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::DeploymentCondition;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::apply::fingerprint;
-use shopkeeper_operator::crd::{Amounts, Resources, RolledBack, ServiceSpec, Shop, ShopStatus};
+use shopkeeper_operator::crd::{Amounts, MailSpec, Resources, RolledBack, ServiceSpec, Shop, ShopStatus, SmtpSpec};
+use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::rollback::{choose, release};
+use shopkeeper_operator::stores::Found;
+use shopkeeper_operator::validate::ValidShop;
 
-use crate::support::{MINIMAL, done, shop, valid};
+use crate::support::{MINIMAL, done, shop, valid, valid_on};
 
 const NOW: i64 = 1_000_000;
 
@@ -44,7 +51,11 @@ fn condition(type_: &str, status: &str, second: i64, message: &str) -> Condition
 
 /// The objects of the Shop as the cluster has them, order's rollout having run out of time.
 fn late(shop: &Shop) -> Objects<Live> {
-    let mut live = done(&valid(shop));
+    late_on(&valid(shop))
+}
+
+fn late_on(shop: &ValidShop) -> Objects<Live> {
+    let mut live = done(shop);
     for deployment in &mut live.deployments {
         deployment.status = None;
         let applied = fingerprint(deployment).expect("a hash");
@@ -133,6 +144,26 @@ fn what_failed_stays_away_until_the_spec_changes() {
     check(&shop, &returned_to, "1.0.0");
     shop.spec.currency = "EUR".to_owned();
     check(&shop, &returned_to, "2.0.0");
+}
+
+#[test]
+fn a_changed_secret_of_somebody_else_is_tried_with_what_failed() {
+    let mut shop = upgraded(300);
+    let mail = SmtpSpec { secret_name: "acorn-mail".to_owned(), from: "shop@acorn.test".to_owned() };
+    shop.spec.users.mail = MailSpec { log: None, smtp: Some(mail) };
+    let wanted = |shop: &Shop, password: &str| {
+        let data = BTreeMap::from([("password".to_owned(), ByteString(password.into()))]);
+        let secret = Secret { data: Some(data), ..Secret::default() };
+        let secrets = BTreeMap::from([("acorn-mail".to_owned(), secret)]);
+        valid_on(shop, Credentials::dummy(), &Found { secrets, ..Found::default() })
+    };
+    let now = Timestamp::from_second(NOW).expect("a time");
+    let failed = choose(wanted(&shop, "wrong"), &shop, &late_on(&wanted(&shop, "wrong")), now);
+    shop.status.as_mut().expect("a status").rolled_back = failed.returned;
+    let live = done(&failed.shop);
+    assert_eq!(choose(wanted(&shop, "wrong"), &shop, &live, now).shop.version, "1.0.0");
+    let again = choose(wanted(&shop, "right"), &shop, &live, now);
+    assert_eq!((again.shop.version.as_str(), again.returned), ("2.0.0", None));
 }
 
 #[test]
