@@ -57,6 +57,8 @@ pub struct ShopStatus {
     /// `CredentialsSettled` is false while generated passwords and keys are being replaced; everything works meanwhile.
     /// `RolledBack` is there while older images run than the spec wants, because those did not become ready.
     /// `Paused` is there while the operator leaves the Shop alone.
+    /// `Hibernated` is there while the Shop is to sleep, and true once it does. Then there is no `Ready`: it does not serve, and
+    /// it is what it should be.
     /// `CanaryPromoted` says how far canaries came, where there are any.
     /// `AutoscalingActive` says whether autoscalers see the load, where there are any.
     /// `Progressing` says whether the operator is still getting there, `DevelopmentOnly` what is not fit for production.

@@ -140,17 +140,18 @@ pub(super) fn stalled(obstacle: &Verdict) -> Verdict {
     Verdict { type_: "Stalled", holds: true, ..obstacle.clone() }
 }
 
-/// What is left to say of a Shop that is to sleep.
+/// What is left to say of a Shop that is to sleep. Once it does, it is what it should be, and it does not serve. `Ready` has no
+/// value for that: by kstatus a false one, and an unknown one too, is waited for. So there is none.
 pub(super) fn hibernated(pods: &[Pod], parts: Parts) -> Vec<Verdict> {
+    const REASON: &str = "Hibernated";
     let pods = pods.iter().filter(|pod| runs(pod)).count();
+    let stopping = pods > 0;
     let asleep = "everything is stopped, the data is kept; set spec.lifecycle.hibernated to false to wake it";
-    let message = if pods == 0 { asleep.to_owned() } else { format!("stopping, {pods} pods are left") };
-    vec![
-        Verdict::no("Ready", "Hibernated", message.clone()),
-        Verdict { type_: "Progressing", holds: pods > 0, ..Verdict::no("Progressing", "Hibernated", message) },
-        parts.route,
-        parts.development,
-    ]
+    let message = if stopping { format!("stopping, {pods} pods are left") } else { asleep.to_owned() };
+    let verdict = |type_, holds| Verdict { holds, ..Verdict::no(type_, REASON, message.clone()) };
+    let ready = stopping.then(|| verdict("Ready", false));
+    let others = [verdict("Progressing", stopping), verdict("Hibernated", !stopping), parts.route, parts.development];
+    ready.into_iter().chain(others).collect()
 }
 
 pub(super) fn dependencies(stores: &[Report], problems: &[Problem]) -> Verdict {

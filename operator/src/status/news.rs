@@ -59,7 +59,11 @@ pub fn canary_news(previous: Option<&ShopStatus>, status: &ShopStatus) -> Vec<Ne
 
 /// The condition that says why a Shop is in its phase.
 fn why(status: &ShopStatus) -> Option<(&str, &str)> {
-    let telling = if status.phase == Some(Phase::Paused) { "Paused" } else { "Ready" };
+    let telling = match status.phase {
+        Some(Phase::Paused) => "Paused",
+        Some(Phase::Hibernated) => "Hibernated",
+        _ => "Ready",
+    };
     let found = status.conditions.iter().find(|condition| condition.type_ == telling)?;
     Some((&found.reason, &found.message))
 }

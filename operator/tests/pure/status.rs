@@ -1,6 +1,7 @@
 //! What the status says, from what is on the cluster.
 
 mod kstatus;
+mod lifecycle;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
@@ -20,7 +21,7 @@ use shopkeeper_operator::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, Sho
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
-use shopkeeper_operator::status::{Blocked, Facts, blocked, compute, news, paused};
+use shopkeeper_operator::status::{Blocked, Facts, blocked, compute, news};
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::ValidShop;
 
@@ -249,32 +250,6 @@ fn during_a_rollout_the_version_is_the_previous_one() {
     assert_eq!(status.services[0].version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(status.services[1].version.as_deref(), Some("9.9.9"));
     assert_eq!(status.phase, Some(Phase::RollingOut));
-}
-
-#[test]
-fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
-    let mut scene = scene();
-    scene.shop.spec.lifecycle.hibernated = true;
-    scene.pods =
-        vec![pod("acorn-cart-x", "cart", ended(0, "drained")), pod("acorn-order-x", "order", ended(0, "drained"))];
-    let stopping = scene.status(|_| {});
-    check(&stopping, "Progressing", "True", "Hibernated", "stopping, 2 pods are left");
-    scene.pods.clear();
-    let asleep = scene.status(|_| {});
-    check(&asleep, "Progressing", "False", "Hibernated", "the data is kept");
-    check(&asleep, "Ready", "False", "Hibernated", "");
-    assert_eq!(asleep.phase, Some(Phase::Hibernated));
-}
-
-#[test]
-fn a_paused_shop_keeps_what_was_known_of_it() {
-    let known = scene().status(|_| {});
-    let now = Timestamp::from_second(9).expect("a time");
-    let paused = paused(Some(&known), Some(8), now);
-    check(&paused, "Paused", "True", "PausedBySpec", "spec.lifecycle.paused");
-    check(&paused, "Ready", "True", "AsWanted", "");
-    assert_eq!(paused.observed_generation, known.observed_generation, "the new spec is not taken up");
-    assert_eq!(self::paused(Some(&paused), Some(8), now + jiff::SignedDuration::from_secs(1)), paused);
 }
 
 #[test]

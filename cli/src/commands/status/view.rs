@@ -9,7 +9,7 @@ use super::summary::{Service, Summary};
 use crate::output::{BAD, GOOD, NEW, PLAIN, TITLE, Table, View, age, duration, styled};
 
 /// Conditions whose truth is neither good nor bad.
-const NEUTRAL: [&str; 3] = ["Progressing", "DevelopmentOnly", "Paused"];
+const NEUTRAL: [&str; 4] = ["Progressing", "DevelopmentOnly", "Paused", "Hibernated"];
 /// Events are sent within moments, unless the broker is away.
 const LONG_LAG: f64 = 60.0;
 

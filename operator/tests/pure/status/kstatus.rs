@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shopkeeper_operator::crd::ShopStatus;
 use shopkeeper_operator::status::{Blocked, blocked, paused};
 
-use super::scene;
+use super::{ended, pod, scene};
 use crate::support::job_status;
 
 /// What kstatus makes of an object of a kind that it does not know (sigs.k8s.io/cli-utils, pkg/kstatus/README.md).
@@ -15,7 +15,7 @@ fn kstatus(status: &ShopStatus, generation: i64) -> &'static str {
     match () {
         () if status.observed_generation != Some(generation) => "InProgress",
         () if is("Stalled", "True") => "Failed",
-        () if is("Ready", "False") => "InProgress",
+        () if is("Ready", "False") || is("Ready", "Unknown") => "InProgress",
         () => "Current",
     }
 }
@@ -37,4 +37,21 @@ fn tools_that_wait_by_kstatus_wait_as_long_as_it_is_worth_it() {
     assert_eq!(kstatus(&blocked(Some(&failed), Some(7), &leaving(true), now), 7), "InProgress");
     assert_eq!(kstatus(&blocked(Some(&ready), Some(7), &leaving(false), now), 7), "Failed");
     assert_eq!(kstatus(&paused(Some(&ready), Some(8), now), 8), "InProgress", "what is new in the spec waits");
+}
+
+#[test]
+fn a_shop_that_sleeps_is_what_tools_wait_for_and_one_that_falls_asleep_is_not_yet() {
+    let mut scene = scene();
+    scene.shop.spec.lifecycle.hibernated = true;
+    scene.pods = vec![pod("acorn-cart-x", "cart", ended(0, "drained"))];
+    let stopping = scene.status(|_| {});
+    assert_eq!(kstatus(&stopping, 7), "InProgress");
+    scene.pods.clear();
+    let asleep = scene.status(|_| {});
+    assert_eq!(kstatus(&asleep, 7), "Current");
+    scene.previous = Some(asleep);
+    scene.shop.spec.lifecycle.hibernated = false;
+    let waking = scene.status(|objects| objects.stateful_sets[0].status = None);
+    assert_eq!(kstatus(&waking, 7), "InProgress");
+    assert!(waking.conditions.iter().all(|condition| condition.type_ != "Hibernated"));
 }

@@ -1,0 +1,36 @@
+//! A Shop that sleeps, or is left alone.
+
+use jiff::{SignedDuration, Timestamp};
+use shopkeeper_operator::crd::Phase;
+use shopkeeper_operator::status::{news, paused};
+
+use super::{check, ended, pod, scene};
+
+#[test]
+fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
+    let mut scene = scene();
+    scene.shop.spec.lifecycle.hibernated = true;
+    scene.pods =
+        vec![pod("acorn-cart-x", "cart", ended(0, "drained")), pod("acorn-order-x", "order", ended(0, "drained"))];
+    let stopping = scene.status(|_| {});
+    check(&stopping, "Progressing", "True", "Hibernated", "stopping, 2 pods are left");
+    check(&stopping, "Ready", "False", "Hibernated", "");
+    scene.pods.clear();
+    let asleep = scene.status(|_| {});
+    check(&asleep, "Hibernated", "True", "Hibernated", "the data is kept");
+    assert!(asleep.conditions.iter().all(|condition| condition.type_ != "Ready"), "it neither serves nor fails to");
+    assert_eq!(asleep.phase, Some(Phase::Hibernated));
+    assert_eq!(news(None, &stopping).expect("news").reason, "Hibernated");
+    assert_eq!(news(Some(&stopping), &asleep), None, "it is told once");
+}
+
+#[test]
+fn a_paused_shop_keeps_what_was_known_of_it() {
+    let known = scene().status(|_| {});
+    let now = Timestamp::from_second(9).expect("a time");
+    let paused = paused(Some(&known), Some(8), now);
+    check(&paused, "Paused", "True", "PausedBySpec", "spec.lifecycle.paused");
+    check(&paused, "Ready", "True", "AsWanted", "");
+    assert_eq!(paused.observed_generation, known.observed_generation, "the new spec is not taken up");
+    assert_eq!(self::paused(Some(&paused), Some(8), now + SignedDuration::from_secs(1)), paused);
+}
