@@ -5,6 +5,7 @@
 //! the wanted state), and the live object itself (a field that somebody changed).
 
 pub(crate) mod compare;
+pub(crate) mod ownership;
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -15,6 +16,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
+use self::ownership::{is_foreign, is_labelled, owns};
 use crate::build::short_hash;
 use crate::names;
 use crate::objects::{Applied, Live, Objects};
@@ -91,8 +93,7 @@ pub async fn apply(
     // What pods mount or run as comes before the pods, the route comes last.
     Ok(Objects {
         service_accounts: writer.converge(live.service_accounts, service_accounts).await?,
-        // Which Secrets there are never changes, and deleting Secrets is a right the operator does not have.
-        secrets: writer.apply_all(&live.secrets, secrets).await?,
+        secrets: writer.converge(live.secrets, secrets).await?,
         config_maps: writer.converge(live.config_maps, config_maps).await?,
         services: writer.converge(live.services, services).await?,
         // Before the pods they are about, which need their stores from the first moment.
@@ -129,10 +130,13 @@ impl Writer<'_> {
         let wanted: BTreeSet<String> = applied.iter().map(ResourceExt::name_any).collect();
         for found in live {
             let name = found.name_any();
+            if wanted.contains(&name) {
+                continue;
+            }
             if self.held.contains(&name) {
                 applied.push(found);
-            } else if !wanted.contains(&name) && self.owns(&found) {
-                // By label it was listed, by owner it is ours. Both, or it stays: labels are copied around too easily.
+            } else if is_labelled(&self.shop.name, &found) && owns(&self.shop.owner.uid, &found) {
+                // Both, or it stays: labels are copied around too easily, and a Secret was found by its name alone.
                 self.delete(&found).await?;
             }
         }
@@ -189,21 +193,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// An object that neither belongs to the Shop nor is labelled as made for it was made by somebody else, and is not
-    /// taken over because of its name.
     fn refuse_foreign<K: Resource<DynamicType = ()>>(&self, found: &K) -> Result<(), Error> {
-        let wanted = names::labels(&self.shop.name, "", "");
-        let labelled = [names::MANAGED_BY_LABEL, names::INSTANCE_LABEL]
-            .iter()
-            .all(|label| found.labels().get(*label) == wanted.get(*label));
-        if self.owns(found) || labelled {
-            return Ok(());
+        if is_foreign(&self.shop.name, &self.shop.owner.uid, found) {
+            return Err(Error::Foreign { kind: K::kind(&()).into_owned(), name: found.name_any() });
         }
-        Err(Error::Foreign { kind: K::kind(&()).into_owned(), name: found.name_any() })
-    }
-
-    fn owns<K: Resource>(&self, found: &K) -> bool {
-        found.owner_references().iter().any(|owner| owner.uid == self.shop.owner.uid)
+        Ok(())
     }
 
     async fn delete<K: Child>(&self, found: &K) -> Result<(), Error> {

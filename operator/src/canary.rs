@@ -22,8 +22,8 @@ use crate::crd::{CanaryPhase, CanaryStatus, Shop};
 use crate::names;
 use crate::objects::{Live, Objects};
 use crate::rollback::stores_ready_since;
-use crate::rollout::{failed, is_of_canary};
-use crate::status::{Problem, problems, rolled_out};
+use crate::rollout::{failed, is_of_canary, rolled_out};
+use crate::status::{Problem, problems};
 use crate::validate::{Canary, Route, ValidService, ValidShop};
 
 /// What the pods of each canary that is analyzed have measured, or why that is not known. By service.

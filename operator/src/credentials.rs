@@ -21,6 +21,7 @@ use serde_json::json;
 
 pub use self::values::{Credentials, Login, Password, TokenKeys};
 use self::values::{MESH, ROTATION, SIGNING, rotated_keys, wanted_keys};
+use crate::apply::ownership::is_labelled;
 use crate::crd::{DataOnDelete, Shop};
 use crate::rotation::{Rotation, Stage};
 use crate::{identities, names};
@@ -94,9 +95,7 @@ pub fn judge(found: Option<Secret>, shop: &Shop, volumes: &[PersistentVolumeClai
             None => Ok(None),
         };
     };
-    let label = |key: &str| secret.labels().get(key).map(String::as_str);
-    if label(names::MANAGED_BY_LABEL) != Some(names::MANAGER) || label(names::INSTANCE_LABEL) != Some(&shop.name_any())
-    {
+    if !is_labelled(&shop.name_any(), &secret) {
         return Err(Unfit::Foreign(secret.name_any()));
     }
     let leaving = secret.metadata.deletion_timestamp.is_some()

@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 pub use self::stores::StoreLeaf;
 use crate::catalog::{SERVICES, STORES, Service};
-use crate::crd::Shop;
+use crate::crd::{Mtls, Shop};
 use crate::{keys, names};
 
 /// The certificate, PEM.
@@ -40,9 +40,9 @@ const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 365 *
 /// The certificates of a Shop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identities {
-    /// Those of the services of the mesh, by service.
+    /// Those of the services of the mesh, by service; none where nothing is encrypted.
     pub services: BTreeMap<&'static str, Leaf>,
-    /// Those of the stores that the operator runs, by store; none where nothing is encrypted.
+    /// Those of the stores that the operator runs, by store; none either.
     pub stores: BTreeMap<&'static str, StoreLeaf>,
 }
 
@@ -97,7 +97,8 @@ pub fn new_authority(namespace: &str, shop: &str, now: Timestamp, random: &dyn S
 }
 
 /// The certificate of every service of the mesh and of every embedded store: those found in `secrets` as long as they are
-/// good, new ones in their place. `pods` tell which certificate a store took up when it started.
+/// good, new ones in their place. `pods` tell which certificate a store took up when it started. Nobody shows one where nothing
+/// is encrypted.
 pub fn renew(
     authorities: Authorities<'_>,
     shop: &Shop,
@@ -106,6 +107,9 @@ pub fn renew(
     now: Timestamp,
     random: &dyn SecureRandom,
 ) -> Result<Identities, Error> {
+    if shop.spec.mesh.mtls == Mtls::Off {
+        return Ok(Identities::default());
+    }
     let (namespace, name) = (shop.namespace().unwrap_or_default(), shop.name_any());
     // The issuer comes first: with another issuer the text is another one, and every certificate of a service is made anew.
     let trusted =

@@ -8,19 +8,21 @@ use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use ring::rand::SecureRandom;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use self::differences::{Difference, differences};
+use crate::apply::ownership::{is_labelled, owns};
 use crate::build::build;
 use crate::crd::Shop;
 use crate::credentials::{self, Credentials};
 use crate::objects::{Desired, Objects};
 use crate::observe::{Child, Observed};
 use crate::rollback::{self, Choice};
-use crate::rollout::{self, Rollout};
+use crate::rollout::{self, Rollout, obsolete_secrets};
 use crate::settings::Settings;
 use crate::validate::{Invalid, ValidShop, validate};
 use crate::{canary, identities, names};
@@ -54,7 +56,7 @@ pub struct Change {
     /// What would happen.
     #[serde(flatten)]
     pub action: Action,
-    /// Whether it has to wait for stores or migrations, or for a sleeping Shop to wake.
+    /// Whether it has to wait for stores or migrations, for pods of before to go, or for a sleeping Shop to wake.
     pub later: bool,
 }
 
@@ -141,6 +143,7 @@ impl Changes<'_> {
         before: Option<Objects<Desired>>,
         wanted: Objects<Desired>,
     ) -> Result<(), Error> {
+        let obsolete: Vec<Secret> = obsolete_secrets(self.shop, &wanted, &live.secrets).into_iter().cloned().collect();
         let Objects {
             service_accounts,
             secrets,
@@ -177,8 +180,9 @@ impl Changes<'_> {
         self.compare(&live.pod_disruption_budgets, &before.pod_disruption_budgets, &pod_disruption_budgets)?;
         self.compare(&live.ingresses, &before.ingresses, &ingresses)?;
         self.compare(&live.http_routes, &before.http_routes, &http_routes)?;
-        // Secrets are never pruned, nor are clusters of other operators.
+        // Clusters of other operators are never pruned.
         self.prune(&live.service_accounts, &service_accounts);
+        self.prune(&obsolete, &[]);
         self.prune(&live.config_maps, &config_maps);
         self.prune(&live.services, &services);
         self.prune(&live.network_policies, &network_policies);
@@ -195,13 +199,13 @@ impl Changes<'_> {
     fn compare<K: Child>(&mut self, live: &[K], before: &[K], wanted: &[K]) -> Result<(), Error> {
         for object in wanted {
             let name = object.name_any();
-            let named = |objects: &[K]| objects.iter().find(|found| found.name_any() == name).map(serde_json::to_value);
-            let Some(found) = named(live).transpose()? else {
+            let Some(found) = live.iter().find(|found| found.name_any() == name) else {
                 self.add(&K::kind(&()), name, Action::Create);
                 continue;
             };
-            let before = named(before).transpose()?.unwrap_or_default();
-            let mut fields = differences(&found, &before, &serde_json::to_value(object)?);
+            let before = before.iter().find(|before| before.name_any() == name).map(serde_json::to_value);
+            let before = before.transpose()?.unwrap_or_default();
+            let mut fields = differences(&serde_json::to_value(found)?, &before, &serde_json::to_value(object)?);
             if K::kind(&()) == "Secret" {
                 fields.iter_mut().for_each(hide);
             }
@@ -213,8 +217,8 @@ impl Changes<'_> {
     }
 
     fn prune<K: Child>(&mut self, live: &[K], wanted: &[K]) {
-        let uid = &self.shop.owner.uid;
-        let ours = |found: &&K| found.owner_references().iter().any(|owner| owner.uid == *uid);
+        let shop = self.shop;
+        let ours = |found: &&K| is_labelled(&shop.name, *found) && owns(&shop.owner.uid, *found);
         let unwanted = |found: &&K| !wanted.iter().any(|wanted| wanted.name_any() == found.name_any());
         for found in live.iter().filter(ours).filter(unwanted) {
             self.add(&K::kind(&()), found.name_any(), Action::Delete);
@@ -222,8 +226,9 @@ impl Changes<'_> {
     }
 
     fn add(&mut self, kind: &str, name: String, action: Action) {
-        // The Services of what waits have the same names, and do not wait.
-        let later = WAITING.contains(&kind) && self.held.contains(&name);
+        // The Services of what waits have the same names, and do not wait. Of Secrets only those wait that are to go.
+        let waits = WAITING.contains(&kind) || (kind == "Secret" && action == Action::Delete);
+        let later = waits && self.held.contains(&name);
         self.all.push(Change { kind: kind.to_owned(), name, action, later });
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
 //! running until the migrations of the new one are complete, and stay when one of them fails. A canary waits for the others and
-//! for its own migration, and nothing waits for a canary.
+//! for its own migration, and nothing waits for a canary. A Secret that is not wanted any more is held until the pods that read it
+//! are gone.
+
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +15,7 @@ use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
+pub use self::secrets::obsolete_secrets;
 use crate::catalog::{STORES, TRACES};
 use crate::kinds::Cluster;
 use crate::names::{self, COMPONENT_LABEL};
@@ -30,7 +34,7 @@ pub const OUT_OF_TIME: &str = "ProgressDeadlineExceeded";
 pub struct Rollout {
     /// What can be applied now.
     pub objects: Objects<Desired>,
-    /// Names of the Jobs and Deployments that have to wait.
+    /// Names of what has to wait: Jobs and Deployments for their turn, Secrets for their end.
     pub held: BTreeSet<String>,
     /// Deployments whose number of pods passes to their autoscaler now, and that number.
     pub handovers: BTreeMap<String, i32>,
@@ -47,10 +51,10 @@ pub fn plan(
     pods: &[Pod],
     now: Timestamp,
 ) -> Rollout {
+    let mut held = secrets::staying(shop, &desired, live, pods);
     if shop.hibernated {
-        return falling_asleep(desired, live, pods);
+        return falling_asleep(desired, held, live, pods);
     }
-    let mut held = BTreeSet::new();
     let (of_canaries, jobs): (Vec<&Job>, Vec<&Job>) = desired.jobs.iter().partition(|job| is_of_canary(*job));
     let migrations: Vec<String> = jobs.into_iter().map(ResourceExt::name_any).collect();
     let of_canaries: Vec<(String, String)> =
@@ -61,7 +65,7 @@ pub fn plan(
         let found = live.stateful_sets.iter().find(|found| found.name_any() == wanted.name_any());
         found.is_some_and(store_ready)
     });
-    if shop.stores().iter().any(|(_, store)| store.trouble().is_some()) {
+    if !shop.knows_its_stores() {
         // What pods would be given is not known, so they stay, and so does what was migrated for them.
         held.extend(live.jobs.iter().map(ResourceExt::name_any));
         hold(&mut desired.jobs, &mut held, |_| true);
@@ -118,8 +122,12 @@ fn all_ready<K: Cluster>(desired: &[K], live: &[K]) -> bool {
 }
 
 /// Services first: they finish what they have begun, and for that they need their stores.
-fn falling_asleep(mut desired: Objects<Desired>, live: &Objects<Live>, pods: &[Pod]) -> Rollout {
-    let mut held = BTreeSet::new();
+fn falling_asleep(
+    mut desired: Objects<Desired>,
+    mut held: BTreeSet<String>,
+    live: &Objects<Live>,
+    pods: &[Pod],
+) -> Rollout {
     hold(&mut desired.jobs, &mut held, |wanted| !live.jobs.iter().any(|job| job.name_any() == wanted.name_any()));
     let is_store = |pod: &Pod| pod.labels().get(COMPONENT_LABEL).is_some_and(|name| STORES.contains(&name.as_str()));
     // Pods and not what Deployments report: those no longer count a pod that is finishing its work.
@@ -145,6 +153,17 @@ pub fn store_ready(found: &StatefulSet) -> bool {
     status.observed_generation >= found.metadata.generation
         && status.ready_replicas.unwrap_or(0) >= 1
         && status.current_revision == status.update_revision
+}
+
+/// Whether all pods of a Deployment are of its current template, and ready.
+#[must_use]
+pub fn rolled_out(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let Some(status) = &deployment.status else { return false };
+    status.observed_generation >= deployment.metadata.generation
+        && status.updated_replicas.unwrap_or(0) == wanted
+        && status.replicas.unwrap_or(0) == wanted
+        && status.available_replicas.unwrap_or(0) == wanted
 }
 
 /// Whether a Deployment's rollout has come no further for longer than it may. The verdict is about the present template.

@@ -23,6 +23,7 @@ use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus};
 use crate::names;
 use crate::objects::{Applied, Objects};
 use crate::rollback;
+use crate::rollout::rolled_out;
 use crate::scaling::Replicas;
 use crate::validate::ValidShop;
 
@@ -167,16 +168,6 @@ fn version(facts: &Facts<'_>, services: &[ServiceStatus]) -> Option<String> {
 
 fn last_ready(facts: &Facts<'_>, phase: Phase) -> Option<Release> {
     if phase == Phase::Ready { Some(rollback::release(facts.shop)) } else { facts.previous?.last_ready.clone() }
-}
-
-/// Whether all pods of a Deployment are of its current template, and ready.
-pub(crate) fn rolled_out(deployment: &Deployment) -> bool {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let Some(status) = &deployment.status else { return false };
-    status.observed_generation >= deployment.metadata.generation
-        && status.updated_replicas.unwrap_or(0) == wanted
-        && status.replicas.unwrap_or(0) == wanted
-        && status.available_replicas.unwrap_or(0) == wanted
 }
 
 fn version_label(deployment: &Deployment) -> Option<String> {

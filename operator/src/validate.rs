@@ -189,6 +189,12 @@ impl ValidShop {
         self.stores().into_iter().filter(move |(store, _)| service.uses(store))
     }
 
+    /// Whether it is known how every store is reached.
+    #[must_use]
+    pub fn knows_its_stores(&self) -> bool {
+        self.stores().iter().all(|(_, store)| store.trouble().is_none())
+    }
+
     /// The canary of a service.
     #[must_use]
     pub fn canary_of(&self, service: &str) -> Option<&Canary> {

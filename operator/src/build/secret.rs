@@ -43,7 +43,7 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
     secrets.extend((shop.rabbitmq.mode() != StoreMode::External).then(|| rabbitmq(shop)));
     secrets.extend([POSTGRES, MONGODB].into_iter().filter_map(|store| logins(shop, store)));
     secrets.extend(shop.users.admin_secret_name.is_none().then(|| admin(shop)));
-    let identities = shop.credentials.identities();
+    let identities = shop.credentials.identities().filter(|_| shop.mtls);
     secrets.extend(
         identities.map(|(service, leaf)| secret(shop, service, names::identity(&shop.name, service), leaf.data())),
     );

@@ -15,7 +15,7 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
 
 use super::{Error, Leaf, SKEW, Scope, find, named, text};
 use crate::catalog::STORES;
-use crate::crd::{Mtls, Shop};
+use crate::crd::Shop;
 use crate::names::{self, COMPONENT_LABEL};
 
 /// How long a certificate is good for.
@@ -68,8 +68,8 @@ impl Scope<'_> {
         secrets: &[Secret],
         pods: &[Pod],
     ) -> Result<BTreeMap<&'static str, StoreLeaf>, Error> {
-        let encrypted = STORES.iter().filter(|store| shop.spec.mesh.mtls == Mtls::Strict && shop.spec.embeds(store));
-        encrypted
+        let embedded = STORES.iter().filter(|store| shop.spec.embeds(store));
+        embedded
             .zip(0..)
             .map(|(store, place)| {
                 let found = find(secrets, &names::certificate(self.shop, store));
@@ -180,6 +180,7 @@ mod tests {
     use super::super::{Authorities, Identities, renew, split};
     use super::*;
     use crate::catalog::{POSTGRES, REDIS};
+    use crate::crd::Mtls;
 
     const DAY: i64 = 24;
 

@@ -11,12 +11,12 @@ use kube::ResourceExt;
 
 use super::pods::Problem;
 use super::stores::Report;
-use super::{Facts, detail, rolled_out};
+use super::{Facts, detail};
 use crate::canary::Canaries;
 use crate::catalog::STORES;
 use crate::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, ServiceStatus};
 use crate::names;
-use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, runs};
+use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, rolled_out, runs};
 use crate::rotation::{Rotation, Stage};
 use crate::stores::Trouble;
 use crate::validate::{Traces, ValidShop};

@@ -167,6 +167,42 @@ async fn parts_that_leave_the_spec_are_pruned_and_what_only_looks_like_them_is_n
 }
 
 #[tokio::test]
+async fn the_private_keys_of_a_mesh_that_is_switched_off_go_after_the_pods_that_read_them() {
+    with_scene(async |scene, kubelet| {
+        ready(&scene, &json!({"host": "acorn.test"})).await;
+        // It is found by its name, and is not the Shop's any more.
+        edit::<Secret>(&scene, "acorn-cart-identity", json!({"metadata": {"ownerReferences": null}})).await;
+        let operator = scene.operate();
+        kubelet.break_down("order").await.expect("a report");
+        scene.edit(&json!({"mesh": {"mtls": "Off"}})).await.expect("an edit");
+        scene
+            .until("acorn-order", "has no certificate", |found: Option<&Deployment>| found.is_some_and(is_plain))
+            .await;
+        scene.until_shop("ServicesReady", "False", Some("CrashLoopBackOff")).await;
+        scene.api::<Secret>().get("acorn-order-identity").await.expect("a pod of before needs it");
+
+        kubelet.mend("order").await.expect("a report");
+        scene.until("acorn-order-identity", "is gone", |found: Option<&Secret>| found.is_none()).await;
+        scene.until_shop("Ready", "True", None).await;
+        drop(operator);
+        scene.writes_of_a_reconcile().await;
+        let left = scene.names::<Secret>(OURS).await;
+        let certificates: Vec<&String> =
+            left.iter().filter(|name| name.ends_with("-identity") || name.ends_with("-tls")).collect();
+        assert_eq!(certificates, ["acorn-cart-identity"]);
+        assert!(left.contains("acorn-credentials") && left.contains("acorn-order"), "{left:?}");
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
+    })
+    .await;
+}
+
+/// Whether the pods of a Deployment mount no certificate.
+fn is_plain(found: &Deployment) -> bool {
+    let pod = found.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    pod.is_some_and(|pod| pod.volumes.iter().flatten().all(|volume| volume.name != "identity"))
+}
+
+#[tokio::test]
 async fn an_object_of_somebody_else_is_not_taken_over_because_of_its_name() {
     with_scene(async |scene, _kubelet| {
         let theirs: Service = serde_json::from_value(json!({

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use shopkeeper_operator::canary::Measurements;
-use shopkeeper_operator::crd::{ServiceSpec, Shop};
+use shopkeeper_operator::crd::{Mtls, ServiceSpec, Shop};
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::observe::Observed;
 use shopkeeper_operator::plan::{Action, Change, Facts, plan};
@@ -166,6 +166,14 @@ fn nothing_happens_to_a_paused_shop_and_nothing_of_others_is_deleted() {
         },
     );
     assert_eq!(told(&theirs), [""; 0]);
+}
+
+#[test]
+fn secrets_that_nothing_reads_any_more_go_after_the_pods_that_do() {
+    let changes = planned(|shop| shop.spec.mesh.mtls = Mtls::Off, |_| {});
+    let deleted = told(&changes).into_iter().filter(|line| line.starts_with("delete Secret")).collect::<Vec<_>>();
+    assert_eq!(deleted.len(), 3 + 4, "services of the mesh, and stores: {deleted:#?}");
+    assert!(deleted.contains(&"delete Secret acorn-order-identity later".to_owned()), "{deleted:#?}");
 }
 
 #[test]

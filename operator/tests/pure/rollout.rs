@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
-use shopkeeper_operator::crd::Shop;
+use shopkeeper_operator::crd::{Mtls, Shop};
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::rollout::{Rollout, is_of_canary, plan};
@@ -163,4 +163,41 @@ fn a_shop_falls_asleep_services_first() {
     let asleep = planned_of(&asleep, &[], |_| ());
     assert!(asleep.objects.stateful_sets.iter().all(|wanted| wanted.spec.as_ref().unwrap().replicas == Some(0)));
     assert_eq!(asleep.objects.stateful_sets.len(), 4);
+}
+
+#[test]
+fn a_secret_that_is_not_wanted_any_more_stays_until_nothing_reads_it() {
+    const KEYS: &str = "acorn-order-identity";
+    let mut plain = shop(MINIMAL);
+    plain.spec.mesh.mtls = Mtls::Off;
+    let turned = |live: &mut Objects<Live>| {
+        let now: Objects<Live> = done(&valid(&plain));
+        (live.deployments, live.stateful_sets, live.jobs) = (now.deployments, now.stateful_sets, now.jobs);
+    };
+    let of_before = done::<Live>(&valid(&shop(MINIMAL))).deployments.remove(3);
+    let spec = of_before.spec.and_then(|spec| spec.template.spec);
+    let mut pod = Pod { spec, ..Pod::default() };
+    let held = |pods: &[Pod], change: &dyn Fn(&mut Objects<Live>)| planned_of(&plain, pods, change).held.contains(KEYS);
+    assert!(held(&[], &|_| {}), "pods that read it are still made");
+    assert!(held(std::slice::from_ref(&pod), &turned), "one of them is left");
+    let unfinished = |live: &mut Objects<Live>| {
+        turned(live);
+        live.deployments[0].status = None;
+    };
+    assert!(held(&[], &unfinished), "the rollout may have to make one again");
+    pod.status.get_or_insert_default().phase = Some("Succeeded".to_owned());
+    assert!(!held(&[pod], &turned));
+}
+
+#[test]
+fn a_secret_that_was_made_for_the_shop_and_is_named_in_its_spec_stays() {
+    let held = |name: &str| {
+        let mut shop = shop(MINIMAL);
+        shop.spec.users.admin_secret_name = Some(name.to_owned());
+        let now: Objects<Live> = done(&valid(&shop));
+        let rollout = planned_of(&shop, &[], |live| live.deployments.clone_from(&now.deployments));
+        rollout.held.contains("acorn-admin")
+    };
+    assert!(held("acorn-admin"));
+    assert!(!held("squirrel"));
 }

@@ -1,0 +1,22 @@
+//! Pure: whose an object is.
+
+use kube::ResourceExt;
+
+use crate::names;
+
+/// Whether it belongs to the Shop with this uid.
+pub(crate) fn owns(uid: &str, found: &impl ResourceExt) -> bool {
+    found.owner_references().iter().any(|owner| owner.uid == uid)
+}
+
+/// Whether it is labelled as made for the Shop of this name.
+pub(crate) fn is_labelled(shop: &str, found: &impl ResourceExt) -> bool {
+    let label = |key: &str| found.labels().get(key).map(String::as_str);
+    label(names::MANAGED_BY_LABEL) == Some(names::MANAGER) && label(names::INSTANCE_LABEL) == Some(shop)
+}
+
+/// Whether somebody else made it: it neither belongs to the Shop nor is labelled as made for it, and is not taken over because
+/// of its name.
+pub(crate) fn is_foreign(shop: &str, uid: &str, found: &impl ResourceExt) -> bool {
+    !owns(uid, found) && !is_labelled(shop, found)
+}
