@@ -1,8 +1,10 @@
 //! Pure: what a reconcile of a changed Shop would do, for people to read before it happens.
 //!
 //! The same steps as in a reconcile (`controller`), without those that write. Credentials that do not exist yet are dummies.
+//! Only [`find_taken`] asks the cluster: whether a name that is to be new is somebody else's.
 
 mod differences;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -15,7 +17,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use self::differences::{Difference, differences};
-use crate::apply::ownership::{is_labelled, owns};
+pub use self::taken::find_taken;
+use crate::apply::ownership::{is_foreign, is_labelled, owns};
 use crate::build::build;
 use crate::crd::Shop;
 use crate::credentials::{self, Credentials};
@@ -73,6 +76,8 @@ pub enum Action {
     },
     /// It is removed.
     Delete,
+    /// Nothing: an object of somebody else has its name, and the operator goes no further until that one is gone.
+    Taken,
 }
 
 /// Why there is no plan.
@@ -93,6 +98,16 @@ pub enum Error {
     /// There are no certificates.
     #[error(transparent)]
     Identities(#[from] identities::Error),
+    /// It is not known whether a name is taken.
+    #[error("looking for {kind} {name}: {source}")]
+    LookUp {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What the API server said.
+        source: Box<kube::Error>,
+    },
     /// An object could not be written as JSON.
     #[error("encoding an object: {0}")]
     Encode(#[from] serde_json::Error),
@@ -203,6 +218,10 @@ impl Changes<'_> {
                 self.add(&K::kind(&()), name, Action::Create);
                 continue;
             };
+            if is_foreign(&self.shop.name, &self.shop.owner.uid, found) {
+                self.add(&K::kind(&()), name, Action::Taken);
+                continue;
+            }
             let before = before.iter().find(|before| before.name_any() == name).map(serde_json::to_value);
             let before = before.transpose()?.unwrap_or_default();
             let mut fields = differences(&serde_json::to_value(found)?, &before, &serde_json::to_value(object)?);

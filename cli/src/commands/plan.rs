@@ -68,7 +68,7 @@ impl Plan {
             random: &SystemRandom::new(),
         };
         let observed = observe(&cluster.client, &shop).await?;
-        let objects = plan::plan(&facts, observed)?;
+        let objects = plan::find_taken(&cluster.client, &shop, plan::plan(&facts, observed)?).await?;
         if shop.spec.lifecycle.paused {
             notes.push(
                 "the Shop is paused: the operator changes nothing until spec.lifecycle.paused is false".to_owned(),

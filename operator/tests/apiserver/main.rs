@@ -11,6 +11,7 @@ mod fields;
 mod given;
 mod leadership;
 mod operated;
+mod plans;
 mod refusals;
 mod rollback;
 mod rotation;

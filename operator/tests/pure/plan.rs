@@ -62,6 +62,7 @@ fn told(changes: &[Change]) -> Vec<String> {
         match action {
             Action::Create => lines.push(format!("create {kind} {name}{later}")),
             Action::Delete => lines.push(format!("delete {kind} {name}{later}")),
+            Action::Taken => lines.push(format!("taken {kind} {name}{later}")),
             Action::Change { fields } => lines.extend(fields.iter().map(|field| {
                 let text = |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), Value::to_string);
                 format!("{kind} {name}{later} {}: {} -> {}", field.path, text(&field.old), text(&field.new))
@@ -166,6 +167,21 @@ fn nothing_happens_to_a_paused_shop_and_nothing_of_others_is_deleted() {
         },
     );
     assert_eq!(told(&theirs), [""; 0]);
+}
+
+#[test]
+fn an_object_of_somebody_else_that_has_a_name_of_the_shops_is_told_and_not_changed() {
+    let changes = planned(
+        |_| {},
+        |live| {
+            let order = live.secrets.iter_mut().find(|secret| secret.name_any() == "acorn-order").expect("a Secret");
+            order.metadata.labels = None;
+            order.owner_references_mut().clear();
+            order.data = None;
+        },
+    );
+    assert_eq!(told(&changes), ["taken Secret acorn-order"]);
+    assert_eq!(serde_json::to_value(&changes).expect("JSON")[0]["action"], "taken");
 }
 
 #[test]

@@ -54,9 +54,13 @@ impl View for Planned {
             text.extend(self.objects.iter().map(object));
             let created = self.count(|action| *action == Action::Create);
             let deleted = self.count(|action| *action == Action::Delete);
-            let changed = self.objects.len() - created - deleted;
+            let taken = self.count(|action| *action == Action::Taken);
+            let changed = self.objects.len() - created - deleted - taken;
             let _ =
                 writeln!(text, "\n{created} to create, {changed} to change, {deleted} to delete. Nothing was written.");
+            if taken > 0 {
+                let _ = writeln!(text, "{taken} taken: the operator stops there until you rename or delete them.");
+            }
         }
         text.extend(self.notes.iter().map(|note| format!("{} {note}\n", styled("note:", NEW))));
         text
@@ -69,10 +73,15 @@ impl View for Planned {
 
 fn object(change: &Change) -> String {
     let Change { kind, name, action, later } = change;
-    let later = if *later { "   (later: stores and migrations come first)" } else { "" };
+    let later = match action {
+        _ if !later => "",
+        Action::Delete if kind == "Secret" => "   (later: pods that use it come first)",
+        _ => "   (later: stores and migrations come first)",
+    };
     match action {
         Action::Create => format!("{} {kind} {name}{later}\n", styled("+ create", GOOD)),
         Action::Delete => format!("{} {kind} {name}{later}\n", styled("- delete", BAD)),
+        Action::Taken => format!("{} {kind} {name}   (somebody else's)\n", styled("! taken ", BAD)),
         Action::Change { fields: changed } => {
             let restarts = changed.iter().any(|field| field.path.starts_with("spec.template."));
             let pods = if restarts { "   (replaces its pods)" } else { "" };
@@ -132,6 +141,8 @@ mod tests {
                 change("Deployment", "acorn-order", Action::Change { fields: vec![replicas, image] }, true),
                 change("PodDisruptionBudget", "acorn-order", Action::Create, false),
                 change("Job", "acorn-order-migrate-1", Action::Delete, false),
+                change("Secret", "acorn-order-identity", Action::Delete, true),
+                change("Service", "acorn-cart", Action::Taken, false),
             ],
         );
         let expected = "\
@@ -142,8 +153,11 @@ Shop oak/acorn changes
     spec.template.spec.containers[order].image   order:1 -> order:2
 + create PodDisruptionBudget acorn-order
 - delete Job acorn-order-migrate-1
+- delete Secret acorn-order-identity   (later: pods that use it come first)
+! taken  Service acorn-cart   (somebody else's)
 
-1 to create, 1 to change, 1 to delete. Nothing was written.
+1 to create, 1 to change, 2 to delete. Nothing was written.
+1 taken: the operator stops there until you rename or delete them.
 note: a note
 ";
         assert_eq!(plain(&view), expected);
