@@ -25,6 +25,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::deployment::PROGRESS_DEADLINE;
+pub(crate) use self::secret::certificate_data;
 use crate::names;
 use crate::objects::{Desired, Objects};
 use crate::validate::ValidShop;

@@ -2,32 +2,34 @@
 
 mod backoff;
 mod error;
+mod renewal;
+mod report;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::Client;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::Store;
-use kube::{Api, Client, Resource, ResourceExt};
 use ring::rand::SystemRandom;
-use serde_json::json;
 use tokio::sync::Semaphore;
 
 use self::backoff::Failures;
 pub use self::error::Error;
+use self::renewal::Renewed;
+use self::report::{record_return, tell, tell_blocked};
 pub use self::watch::{Watch, run};
-use crate::crd::{Phase, RolledBack, Shop, ShopStatus, StoreMode};
+use crate::crd::{Phase, Shop, StoreMode};
 use crate::credentials::{Credentials, Unfit};
 use crate::kinds::Cluster;
 use crate::metrics::Metrics;
 use crate::rollback::Choice;
 use crate::rotation::Wish;
 use crate::settings::Settings;
-use crate::status::{Blocked, News};
+use crate::status::Blocked;
 use crate::validate::ValidShop;
 use crate::{apply, canary, credentials, identities, names, observe, rollback, rollout, status, validate};
 
@@ -90,9 +92,7 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
         return Ok(Action::await_change());
     }
     if shop.spec.lifecycle.paused {
-        let status = status::paused(shop.status.as_ref(), shop.metadata.generation, Timestamp::now());
-        tell(context, shop, status).await?;
-        return Ok(Action::await_change());
+        return leave_alone(context, shop).await;
     }
     // It holds all objects of a Shop at once; whoever awaits it need not.
     match Box::pin(converge(context, shop)).await {
@@ -104,6 +104,15 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
             Err(error)
         }
     }
+}
+
+/// Looks after nothing but certificates.
+async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
+    let now = Timestamp::now();
+    let Renewed { worries, due } = renewal::renew(context, shop, now).await?;
+    let status = status::paused(shop.status.as_ref(), shop.metadata.generation, worries.as_deref(), now);
+    tell(context, shop, status).await?;
+    Ok(Action::requeue(until(due, now)))
 }
 
 /// One step; answers with the time until the next one.
@@ -124,14 +133,16 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let credentials = credentials::ensure(&context.client, &context.random, now, shop, found).await?; // IO
     let (authorities, live) = (credentials.mesh_authorities(), &observed.objects.secrets);
     let identities = identities::renew(authorities, shop, live, &observed.pods, now, &context.random);
-    let credentials = credentials.with(identities.map_err(credentials::Error::from)?);
+    let identities = identities.map_err(credentials::Error::from)?;
+    let due = identities.due();
+    let credentials = credentials.with(identities);
     let others: Vec<Arc<Shop>> = context.shops.iter().flat_map(Store::state).collect();
     let valid = match validate::validate(shop, &others, &context.settings, credentials, &observed.stores) {
         Ok(valid) => valid,
         Err(invalid) => {
             let message = invalid.to_string();
             tell_blocked(context, shop, &Blocked { reason: "Invalid", message: &message, passes: false }).await?;
-            return Ok(REQUEUE);
+            return Ok(until(due, now));
         }
     };
     let seen = canary::Facts { live: &observed.objects, pods: &observed.pods, measured: &observed.measured, now };
@@ -154,7 +165,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
         now,
     });
     let under_way = canary::is_under_way(&canaries, now);
-    let requeue = requeue(&valid, status.phase);
+    let requeue = requeue(&valid, status.phase).min(until(due, now));
     let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
     // Pods of a canary show credentials too.
     let whole = status.phase == Some(Phase::Ready)
@@ -163,16 +174,6 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     tell(context, shop, status).await?; // IO
     let rotated = rotate(context, shop, &valid.credentials, whole, now).await?; // IO
     Ok(requeue.min(rotated))
-}
-
-/// Notes a failed attempt before older images run in its place: afterwards nothing on the cluster would tell of it, and it would be
-/// made again.
-async fn record_return(context: &Context, shop: &Shop, returned: Option<&RolledBack>) -> Result<(), Error> {
-    let known = shop.status.clone().unwrap_or_default();
-    if returned.is_none() || known.rolled_back.as_ref() == returned {
-        return Ok(());
-    }
-    write_status(&context.client, shop, ShopStatus { rolled_back: returned.cloned(), ..known }).await
 }
 
 /// Goes on with a rotation of credentials when its time has come; answers with the time until then.
@@ -190,8 +191,13 @@ async fn rotate(
         return Ok(Duration::ZERO);
     }
     // What is due and was not done waits for the Shop to be ready, which is an event of its own.
-    let left = rotation.due(&wish).filter(|due| *due > now).map(|due| due.duration_since(now));
-    Ok(left.and_then(|left| left.try_into().ok()).unwrap_or(REQUEUE))
+    Ok(until(rotation.due(&wish).filter(|due| *due > now), now))
+}
+
+/// The time until something is due, or until the next look at a Shop that nothing happens to.
+fn until(due: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = due.and_then(|due| due.duration_since(now).try_into().ok());
+    left.unwrap_or(REQUEUE).min(REQUEUE)
 }
 
 fn requeue(shop: &ValidShop, phase: Option<Phase>) -> Duration {
@@ -206,11 +212,6 @@ fn requeue(shop: &ValidShop, phase: Option<Phase>) -> Duration {
     }
 }
 
-async fn tell_blocked(context: &Context, shop: &Shop, why: &Blocked<'_>) -> Result<(), Error> {
-    let status = status::blocked(shop.status.as_ref(), shop.metadata.generation, why, Timestamp::now());
-    tell(context, shop, status).await
-}
-
 async fn wait_for(context: &Context, shop: &Shop, leftover: &str) -> Result<Duration, Error> {
     let message = format!("a deleted Shop of this name is still being collected: {leftover}");
     let why = Blocked { reason: "PreviousShopLeaving", message: &message, passes: true };
@@ -218,47 +219,4 @@ async fn wait_for(context: &Context, shop: &Shop, leftover: &str) -> Result<Dura
     Ok(LEFTOVER_REQUEUE)
 }
 
-/// Writes the status if it says anything new, and an event if it is a turn in the Shop's life.
-async fn tell(context: &Context, shop: &Shop, status: ShopStatus) -> Result<(), Error> {
-    if shop.status.as_ref() == Some(&status) {
-        return Ok(());
-    }
-    let mut all = status::canary_news(shop.status.as_ref(), &status);
-    all.extend(status::news(shop.status.as_ref(), &status));
-    write_status(&context.client, shop, status).await?;
-    for news in all {
-        publish(context, shop, news).await;
-    }
-    Ok(())
-}
-
-async fn publish(context: &Context, shop: &Shop, news: News) {
-    let event = Event {
-        type_: if news.warning { EventType::Warning } else { EventType::Normal },
-        reason: news.reason,
-        // The API server takes a kilobyte.
-        note: Some(news.message.chars().take(250).collect()),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
-    if let Err(error) = context.recorder.publish(&event, &shop.object_ref(&())).await {
-        tracing::warn!(error.cause = %error, "an event was not recorded; the status says the same");
-    }
-}
-
-/// Writes the status of this Shop, and not of another one that has its name by now.
-async fn write_status(client: &Client, shop: &Shop, status: ShopStatus) -> Result<(), Error> {
-    let api: Api<Shop> = Api::namespaced(client.clone(), &shop.namespace().unwrap_or_default());
-    let name = shop.name_any();
-    // An applied or merged status may say whose it is, and the API server does not look at it.
-    let patch = serde_json::from_value(json!([
-        {"op": "test", "path": "/metadata/uid", "value": shop.uid()},
-        {"op": "add", "path": "/status", "value": status},
-    ]));
-    let patch = Patch::Json::<()>(patch.map_err(|error| Error::Status(kube::Error::SerdeError(error)))?);
-    let params = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    let Err(refusal) = api.patch_status(&name, &params, &patch).await else { return Ok(()) };
-    // Deleted in the meantime: there is nobody left to tell.
-    let found = api.get_metadata_opt(&name).await.map_err(Error::Status)?;
-    if found.is_some_and(|found| found.uid() == shop.uid()) { Err(Error::Status(refusal)) } else { Ok(()) }
 }

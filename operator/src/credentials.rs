@@ -185,7 +185,8 @@ pub fn asked(shop: &Shop) -> Option<String> {
     shop.annotations().get(names::ROTATE_ANNOTATION).cloned()
 }
 
-fn read(secret: &Secret) -> Result<Credentials, Error> {
+/// The values in a Secret that was found fit.
+pub fn read(secret: &Secret) -> Result<Credentials, Error> {
     let made = secret.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     Ok(Credentials::new(values_of(secret), secret.resource_version(), made)?)
 }

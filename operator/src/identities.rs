@@ -3,6 +3,7 @@
 //! A service's certificate is a leaf under the authority with two names: the SPIFFE id of the service, by which servers know a
 //! caller, and the host name under which others call it. It is renewed when two thirds of its life have passed.
 
+mod health;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,9 @@ use rcgen::{
 };
 use ring::rand::SecureRandom;
 use time::OffsetDateTime;
+use x509_parser::pem::parse_x509_pem;
 
+pub use self::health::{Worry, worries};
 pub use self::stores::StoreLeaf;
 use crate::catalog::{SERVICES, STORES, Service};
 use crate::crd::{Mtls, Shop};
@@ -124,6 +127,15 @@ pub fn renew(
     })
 }
 
+impl Identities {
+    /// When the next certificate is due, if there is any.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        let of_stores = self.stores.values().map(|store| store.leaf.renew_after);
+        self.services.values().map(|leaf| leaf.renew_after).chain(of_stores).min()
+    }
+}
+
 /// Private key and certificate of an authority's PEM text.
 fn split(authority: &str) -> (&str, &str) {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -162,7 +174,8 @@ impl Scope<'_> {
 
     fn is_good(&self, leaf: &Leaf, authority: &str, lifetime: Duration) -> bool {
         // A life that was made shorter counts at once.
-        leaf.authority == authority && self.now < leaf.renew_after && leaf.renew_after <= self.due(lifetime)
+        let in_time = self.now < leaf.renew_after && leaf.renew_after <= self.due(lifetime);
+        in_time && leaf.authority == authority && leaf.good_until().is_some_and(|end| leaf.renew_after < end)
     }
 
     fn due(&self, lifetime: Duration) -> Timestamp {
@@ -202,6 +215,15 @@ impl Leaf {
         })
     }
 
+    /// Until when the certificate is good; `None` if it cannot be read, or is not that of the key.
+    fn good_until(&self) -> Option<Timestamp> {
+        let (_, certificate) = parse_x509_pem(self.certificate.as_bytes()).ok()?;
+        let certificate = certificate.parse_x509().ok()?;
+        let key = KeyPair::from_pem(&self.key).ok()?;
+        let is_its_own = certificate.public_key().subject_public_key.data.as_ref() == key.public_key_raw();
+        Timestamp::from_second(certificate.validity().not_after.timestamp()).ok().filter(|_| is_its_own)
+    }
+
     /// What is stored in a Secret.
     #[must_use]
     pub fn data(&self) -> BTreeMap<&'static str, String> {
@@ -221,6 +243,12 @@ impl Leaf {
             renew_after: Timestamp::UNIX_EPOCH,
         }
     }
+}
+
+/// Until when the first certificate of a PEM text is good.
+fn good_until(pem: &str) -> Option<Timestamp> {
+    let (_, certificate) = parse_x509_pem(pem.as_bytes()).ok()?;
+    Timestamp::from_second(certificate.parse_x509().ok()?.validity().not_after.timestamp()).ok()
 }
 
 fn text(secret: &Secret, key: &str) -> Option<String> {
@@ -339,9 +367,17 @@ mod tests {
     #[test]
     fn a_damaged_secret_is_replaced_and_a_damaged_authority_is_an_error_that_says_what_to_do() {
         let authority = authority();
-        let mut secrets = stored(&renewed(&authority, DAY, &[], 0));
-        secrets[0].data.as_mut().expect("data").remove(KEY);
-        assert_eq!(renewed(&authority, DAY, &secrets, 0).services.len(), 3);
+        let first = renewed(&authority, DAY, &[], 0);
+        let another = renewed(&authority, DAY, &[], 0).services["cart"].key.clone();
+        for (key, value) in [(KEY, None), (KEY, Some(another)), (CERTIFICATE, Some("damaged".to_owned()))] {
+            let mut secrets = stored(&first);
+            let data = secrets[0].data.as_mut().expect("data");
+            data.remove(key);
+            data.extend(value.map(|value| (key.to_owned(), ByteString(value.into_bytes()))));
+            let second = renewed(&authority, DAY, &secrets, 0);
+            assert_ne!(second.services["cart"], first.services["cart"], "{key}");
+            assert_eq!(second.services["order"], first.services["order"], "the others are good");
+        }
         let error = renew(alone(""), &shop(DAY), &[], &[], now(0), &SystemRandom::new()).expect_err("no authority");
         assert!(error.to_string().contains("from a backup"), "{error}");
     }

@@ -171,17 +171,22 @@ pub fn cluster_authority(cluster: &str) -> String {
     format!("{cluster}-ca")
 }
 
+/// Names of the Secrets with certificates, those of the services first.
+#[must_use]
+pub fn certificates(shop: &str) -> Vec<String> {
+    let members = SERVICES.iter().filter(|service| service.in_mesh()).map(|service| identity(shop, service.name));
+    members.chain(STORES.map(|store| certificate(shop, store))).collect()
+}
+
 /// Names of the Secrets made from the credentials. They are fetched by name, because listing Secrets would need the
 /// right to read all of them.
 #[must_use]
 pub fn derived_secrets(shop: &str) -> Vec<String> {
     let services = SERVICES.iter().filter(|service| !service.stores.is_empty()).map(|service| service.name);
-    let members = SERVICES.iter().filter(|service| service.in_mesh()).map(|service| identity(shop, service.name));
     services
         .chain(STORES)
         .map(|name| component(shop, name))
-        .chain(members)
-        .chain(STORES.map(|store| certificate(shop, store)))
+        .chain(certificates(shop))
         .chain([admin(shop), signing(shop), logins(shop, POSTGRES), logins(shop, MONGODB)])
         .collect()
 }

@@ -127,6 +127,27 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
     })
 }
 
+/// What the certificates of a Shop are renewed from.
+pub struct Certificates {
+    /// The Secret with the generated values, the authority among them.
+    pub credentials: Option<Secret>,
+    /// The Secrets with certificates.
+    pub secrets: Vec<Secret>,
+    /// The Shop's pods.
+    pub pods: Vec<Pod>,
+}
+
+/// Fetches them.
+pub async fn certificates(client: &Client, shop: &Shop) -> Result<Certificates, Error> {
+    let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };
+    let (credentials, secrets, pods) = futures::try_join!(
+        reader.secret(names::credentials(&reader.shop)),
+        reader.secrets(names::certificates(&reader.shop)),
+        reader.list(),
+    )?;
+    Ok(Certificates { credentials, secrets, pods })
+}
+
 /// As the API server chooses where several are marked: the newest one, the first by name of the same second.
 fn default_class(classes: &[IngressClass]) -> Option<String> {
     let marked = classes.iter().filter(|class| class.annotations().get(DEFAULT_CLASS).is_some_and(|is| is == "true"));

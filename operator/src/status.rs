@@ -3,6 +3,7 @@
 //! Only [`Objects<Applied>`] can be turned into a status, so it never speaks about objects that were not applied. "Not yet"
 //! is a condition here and never an error elsewhere.
 
+mod certificates;
 mod conditions;
 mod news;
 mod pods;
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::IngressClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use self::conditions::Verdict;
@@ -20,6 +22,7 @@ pub use self::news::{News, canary_news, news};
 pub(crate) use self::pods::{Problem, problems};
 use crate::canary::Canaries;
 use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus};
+use crate::identities::Worry;
 use crate::names;
 use crate::objects::{Applied, Objects};
 use crate::rollback;
@@ -62,7 +65,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         dependencies: conditions::dependencies(&stores, &problems),
         migrated: conditions::migrated(facts, &problems),
         services: conditions::services(facts, &services, &problems),
-        certificates: conditions::certificates(facts.shop),
+        certificates: certificates::of_applied(facts),
         credentials: conditions::credentials(facts.shop.credentials.rotation()),
         route,
         returned: facts.returned.map(conditions::returned),
@@ -100,35 +103,54 @@ pub struct Blocked<'a> {
     pub passes: bool,
 }
 
-/// The status of a Shop that was not applied: what is known stays, and the conditions say what is in the way.
+/// The status of a Shop that was not applied: what is known stays, and the conditions say what is in the way, and what is wrong
+/// with certificates where there are any.
 #[must_use]
 pub fn blocked(
     previous: Option<&ShopStatus>,
     generation: Option<i64>,
     why: &Blocked<'_>,
+    worries: Option<&[Worry]>,
     now: Timestamp,
 ) -> ShopStatus {
-    const OURS: [&str; 4] = ["Ready", "Progressing", "Stalled", "Paused"];
     let known = previous.cloned().unwrap_or_default();
     let ready = Verdict::no("Ready", why.reason, why.message);
     let progressing = Verdict { type_: "Progressing", holds: why.passes, ..ready.clone() };
     let stalled = (!why.passes).then(|| conditions::stalled(&ready));
-    let verdicts = [ready, progressing].into_iter().chain(stalled).collect();
-    let mut conditions = stamp(verdicts, generation, previous, now);
-    let others = known.conditions.iter().filter(|condition| !OURS.contains(&&*condition.type_));
-    conditions.extend(others.cloned());
+    let verdicts = [ready, progressing].into_iter().chain(stalled).chain(worries.map(certificates::of_others));
+    let conditions = with_known(verdicts.collect(), &["Stalled", "Paused"], generation, previous, now);
     ShopStatus { observed_generation: generation, phase: Some(Phase::Blocked), conditions, ..known }
 }
 
-/// The status of a Shop that is left alone: what was known of it stays.
+/// The status of a Shop that is left alone: what was known of it stays, except for what is wrong with certificates.
 #[must_use]
-pub fn paused(previous: Option<&ShopStatus>, generation: Option<i64>, now: Timestamp) -> ShopStatus {
-    const TYPE: &str = "Paused";
+pub fn paused(
+    previous: Option<&ShopStatus>,
+    generation: Option<i64>,
+    worries: Option<&[Worry]>,
+    now: Timestamp,
+) -> ShopStatus {
     let known = previous.cloned().unwrap_or_default();
-    let message = "the operator changes nothing while spec.lifecycle.paused is true";
-    let mut conditions = stamp(vec![Verdict::yes(TYPE, "PausedBySpec", message)], generation, previous, now);
-    conditions.extend(known.conditions.iter().filter(|condition| condition.type_ != TYPE).cloned());
+    let message = "the operator changes nothing but certificates that are due while spec.lifecycle.paused is true";
+    let paused = Verdict::yes("Paused", "PausedBySpec", message);
+    let verdicts = [paused].into_iter().chain(worries.map(certificates::of_others)).collect();
+    let conditions = with_known(verdicts, &[], generation, previous, now);
     ShopStatus { phase: Some(Phase::Paused), conditions, ..known }
+}
+
+/// Verdicts as conditions, and after them what else was known, but for what is over.
+fn with_known(
+    verdicts: Vec<Verdict>,
+    over: &[&str],
+    generation: Option<i64>,
+    previous: Option<&ShopStatus>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let told: Vec<&str> = verdicts.iter().map(|verdict| verdict.type_).collect();
+    let known = previous.iter().flat_map(|status| &status.conditions);
+    let known = known.filter(|known| !told.contains(&&*known.type_) && !over.contains(&&*known.type_)).cloned();
+    let known: Vec<Condition> = known.collect();
+    stamp(verdicts, generation, previous, now).into_iter().chain(known).collect()
 }
 
 /// Turns verdicts into conditions; the time of a condition changes only when its status does.
@@ -137,7 +159,7 @@ fn stamp(
     generation: Option<i64>,
     previous: Option<&ShopStatus>,
     now: Timestamp,
-) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
+) -> Vec<Condition> {
     let before = |type_: &str| previous?.conditions.iter().find(|condition| condition.type_ == type_);
     verdicts.into_iter().map(|verdict| verdict.into_condition(generation, &before, now)).collect()
 }

@@ -15,7 +15,7 @@ use super::{addresses, component_name, hex, meta};
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, Service};
 use crate::crd::StoreMode;
 use crate::credentials::Login;
-use crate::identities::Leaf;
+use crate::identities::{Leaf, StoreLeaf};
 use crate::names;
 use crate::rotation::Stage;
 use crate::stores::Store;
@@ -53,13 +53,18 @@ pub(super) fn build(shop: &ValidShop) -> Vec<Secret> {
 
 /// What an embedded store proves who it is with.
 fn certificate(shop: &ValidShop, name: &str, store: &Store) -> Option<Secret> {
-    let certificate = store.certificate()?;
+    let data = certificate_data(name, store.certificate()?);
+    Some(secret(shop, name, names::certificate(&shop.name, name), data))
+}
+
+/// What is stored in the Secret with a store's certificate.
+pub(crate) fn certificate_data(store: &str, certificate: &StoreLeaf) -> BTreeMap<&'static str, String> {
     let mut data = certificate.data();
-    if name == MONGODB {
+    if store == MONGODB {
         let Leaf { key, certificate, .. } = &certificate.leaf;
         data.insert(mongodb::KEY_AND_CERTIFICATE, format!("{key}{certificate}"));
     }
-    Some(secret(shop, name, names::certificate(&shop.name, name), data))
+    data
 }
 
 /// Addresses of the stores that a service uses, as variables.

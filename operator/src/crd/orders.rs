@@ -100,7 +100,8 @@ pub struct OtlpSpec {
 #[serde(rename_all = "camelCase")]
 pub struct LifecycleSpec {
     /// Whether the operator leaves everything as it is, also what somebody changes by hand. Edits of the Shop are taken up
-    /// when it is no longer paused.
+    /// when it is no longer paused. Only certificates are renewed all the same, in their Secrets: without them the services would
+    /// refuse each other within a day.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
 

@@ -13,10 +13,10 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
 
-use super::{Error, Leaf, SKEW, Scope, find, named, text};
+use super::{Error, Leaf, SKEW, Scope, Worry, find, named, text};
 use crate::catalog::STORES;
 use crate::crd::Shop;
-use crate::names::{self, COMPONENT_LABEL};
+use crate::names::{self, CERTIFICATE_ANNOTATION, COMPONENT_LABEL};
 
 /// How long a certificate is good for.
 const LIFETIME: Duration = Duration::from_hours(90 * 24);
@@ -74,7 +74,7 @@ impl Scope<'_> {
             .map(|(store, place)| {
                 let found = find(secrets, &names::certificate(self.shop, store));
                 let Known { leaf, since, former } = self.of_store(store, issuer, found)?;
-                let deadline = issued(&leaf) + PATIENCE + APART * place;
+                let deadline = deadline(&leaf, place);
                 let started = started(pods, store);
                 let (since, restart) = self.plan(&leaf, since, deadline, started);
                 let former = if started.is_some_and(|started| shows(&leaf, started)) { String::new() } else { former };
@@ -148,6 +148,34 @@ impl StoreLeaf {
     }
 }
 
+/// What is wrong with a store that was to be restarted for the certificate in its Secret, and was not.
+pub(super) fn late(
+    shop: &str,
+    store: &str,
+    place: i32,
+    secret: &Secret,
+    pods: &[Pod],
+    now: Timestamp,
+) -> Option<Worry> {
+    let leaf = Leaf::read(secret)?;
+    let (issued, deadline) = (issued(&leaf), deadline(&leaf, place));
+    // A pod whose template names the certificate shows it, however soon it was started.
+    let told = pods_of(pods, store).filter_map(|pod| pod.annotations().get(CERTIFICATE_ANNOTATION));
+    let told = told.filter_map(|since| since.parse::<Timestamp>().ok()).min();
+    let shown = shows(&leaf, started(pods, store)?) || told.is_some_and(|since| since >= issued);
+    let object = names::component(shop, store);
+    let message = format!(
+        "{store} was to be restarted by {deadline} and shows a certificate from before {issued}, which may run out from {} on:          see why StatefulSet {object} does not replace its pod, or delete the pod",
+        issued + LIFETIME / 3
+    );
+    (!shown && deadline + APART <= now).then_some(Worry { reason: "RestartOverdue", message })
+}
+
+/// When a store is restarted for a new certificate.
+fn deadline(leaf: &Leaf, place: i32) -> Timestamp {
+    issued(leaf) + PATIENCE + APART * place
+}
+
 fn issued(leaf: &Leaf) -> Timestamp {
     leaf.renew_after - LIFETIME * 2 / 3
 }
@@ -159,9 +187,12 @@ fn shows(leaf: &Leaf, started: Timestamp) -> bool {
 
 /// When the oldest running container of a store was started.
 fn started(pods: &[Pod], store: &str) -> Option<Timestamp> {
-    let ours = pods.iter().filter(|pod| pod.labels().get(COMPONENT_LABEL).is_some_and(|component| component == store));
-    let containers = ours.filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
+    let containers = pods_of(pods, store).filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref()).flatten();
     containers.filter_map(|container| Some(container.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)).min()
+}
+
+fn pods_of<'a>(pods: &'a [Pod], store: &str) -> impl Iterator<Item = &'a Pod> {
+    pods.iter().filter(move |pod| pod.labels().get(COMPONENT_LABEL).is_some_and(|component| component == store))
 }
 
 #[cfg(test)]

@@ -83,8 +83,9 @@ impl Verdict {
 impl Parts {
     /// The first thing that keeps the Shop from being ready.
     fn obstacle(&self) -> Option<&Verdict> {
-        let parts = [&self.dependencies, &self.migrated, &self.services, &self.route];
-        parts.into_iter().find(|part| !part.holds).or(self.returned.as_ref())
+        let parts = [&self.dependencies, &self.migrated, &self.services].into_iter();
+        let mut parts = parts.chain(&self.certificates).chain([&self.route]);
+        parts.find(|part| !part.holds).or(self.returned.as_ref())
     }
 
     pub fn phase(&self) -> Phase {
@@ -102,7 +103,7 @@ impl Parts {
     pub fn all(self) -> Vec<Verdict> {
         let (ready, progressing, stalled) = match self.obstacle() {
             None => {
-                let message = "stores, migrations, services and route are as wanted";
+                let message = "stores, migrations, services, certificates and route are as wanted";
                 (Verdict::yes("Ready", "AsWanted", message), Verdict::no("Progressing", "AsWanted", message), None)
             }
             Some(obstacle) => (
@@ -252,16 +253,6 @@ pub(super) fn canaries(canaries: &Canaries) -> Option<Verdict> {
         CanaryPhase::Starting => Verdict::not_yet(TYPE, "Starting", message),
         CanaryPhase::RolledBack => Verdict::no(TYPE, "RolledBack", message),
     })
-}
-
-/// Certificates are written before the pods that show them, so a Shop that was applied has good ones.
-pub(super) fn certificates(shop: &ValidShop) -> Option<Verdict> {
-    let planned = shop.stores().into_iter().filter_map(|(name, store)| Some((name, store.certificate()?.restart?)));
-    let planned = planned.map(|(name, time)| format!("{name} restarts at {time} at the latest"));
-    let issued =
-        "every service of the mesh and every embedded store has a certificate that is renewed before it runs out";
-    let message: Vec<String> = std::iter::once(issued.to_owned()).chain(planned).collect();
-    shop.mtls.then(|| Verdict::yes("CertificatesValid", "Issued", message.join("; ")))
 }
 
 /// Where the generated passwords and keys are on the way to their next generation. Everything works meanwhile.

@@ -10,6 +10,7 @@ mod faults;
 mod fields;
 mod given;
 mod leadership;
+mod lifecycle;
 mod operated;
 mod plans;
 mod refusals;

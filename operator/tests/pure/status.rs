@@ -1,5 +1,6 @@
 //! What the status says, from what is on the cluster.
 
+mod certificates;
 mod kstatus;
 mod lifecycle;
 
@@ -18,14 +19,13 @@ use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::canary::Canaries;
 use shopkeeper_operator::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, Shop, ShopStatus};
-use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
 use shopkeeper_operator::status::{Blocked, Facts, blocked, compute, news};
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::ValidShop;
 
-use crate::support::{MINIMAL, OPERATED, SCALED, attached, done, job_status, shop, valid, valid_on};
+use crate::support::{MINIMAL, OPERATED, SCALED, attached, certified, done, job_status, shop, valid, valid_on};
 
 struct Scene {
     shop: Shop,
@@ -55,7 +55,7 @@ impl Scene {
     /// The status on a cluster that did everything, except for what `change` undoes.
     fn status(&self, change: impl Fn(&mut Objects<Applied>)) -> ShopStatus {
         let found = Found { default_class: self.default_class.clone(), ..Found::dummy(&self.shop) };
-        self.status_of(&valid_on(&self.shop, Credentials::dummy(), &found), change)
+        self.status_of(&valid_on(&self.shop, certified(&self.shop), &found), change)
     }
 
     fn status_of(&self, shop: &ValidShop, change: impl Fn(&mut Objects<Applied>)) -> ShopStatus {
@@ -211,7 +211,7 @@ fn a_route_through_a_gateway_is_ready_when_the_gateway_has_taken_it() {
 fn a_route_through_a_gateway_needs_a_cluster_that_knows_gateways() {
     let scene = Scene { shop: shop(OPERATED), ..scene() };
     let found = Found { gateway_api: false, ..Found::dummy(&scene.shop) };
-    let shop = valid_on(&scene.shop, Credentials::dummy(), &found);
+    let shop = valid_on(&scene.shop, certified(&scene.shop), &found);
     let objects = build(&shop);
     assert!(objects.http_routes.is_empty() && objects.ingresses.is_empty());
     let status = scene.status_of(&shop, |_| ());
@@ -276,7 +276,7 @@ fn news_are_new_phases_and_new_reasons_for_being_blocked() {
     let warning = news(Some(&ready), &failed).expect("news");
     assert_eq!((warning.reason.as_str(), warning.warning), ("MigrationFailed", true));
     let why = Blocked { reason: "NameTaken", message: "a name is taken", passes: false };
-    let invalid = blocked(Some(&failed), Some(7), &why, Timestamp::UNIX_EPOCH);
+    let invalid = blocked(Some(&failed), Some(7), &why, None, Timestamp::UNIX_EPOCH);
     assert_eq!(news(Some(&failed), &invalid).expect("news").reason, "NameTaken");
 
     let preparing = scene.status(|objects| objects.stateful_sets[0].status = None);

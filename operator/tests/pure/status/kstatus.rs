@@ -34,9 +34,9 @@ fn tools_that_wait_by_kstatus_wait_as_long_as_it_is_worth_it() {
 
     let leaving = |passes| Blocked { reason: "AnyReason", message: "", passes };
     let now = Timestamp::UNIX_EPOCH;
-    assert_eq!(kstatus(&blocked(Some(&failed), Some(7), &leaving(true), now), 7), "InProgress");
-    assert_eq!(kstatus(&blocked(Some(&ready), Some(7), &leaving(false), now), 7), "Failed");
-    assert_eq!(kstatus(&paused(Some(&ready), Some(8), now), 8), "InProgress", "what is new in the spec waits");
+    assert_eq!(kstatus(&blocked(Some(&failed), Some(7), &leaving(true), None, now), 7), "InProgress");
+    assert_eq!(kstatus(&blocked(Some(&ready), Some(7), &leaving(false), None, now), 7), "Failed");
+    assert_eq!(kstatus(&paused(Some(&ready), Some(8), None, now), 8), "InProgress", "what is new in the spec waits");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use shopkeeper_operator::crd::Phase;
-use shopkeeper_operator::status::{news, paused};
+use shopkeeper_operator::identities::Worry;
+use shopkeeper_operator::status::{Blocked, blocked, news, paused};
 
 use super::{check, ended, pod, scene};
 
@@ -28,9 +29,24 @@ fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
 fn a_paused_shop_keeps_what_was_known_of_it() {
     let known = scene().status(|_| {});
     let now = Timestamp::from_second(9).expect("a time");
-    let paused = paused(Some(&known), Some(8), now);
+    let paused = paused(Some(&known), Some(8), None, now);
     check(&paused, "Paused", "True", "PausedBySpec", "spec.lifecycle.paused");
     check(&paused, "Ready", "True", "AsWanted", "");
     assert_eq!(paused.observed_generation, known.observed_generation, "the new spec is not taken up");
-    assert_eq!(self::paused(Some(&paused), Some(8), now + SignedDuration::from_secs(1)), paused);
+    assert_eq!(self::paused(Some(&paused), Some(8), None, now + SignedDuration::from_secs(1)), paused);
+}
+
+#[test]
+fn a_shop_that_is_left_alone_still_says_how_its_certificates_are() {
+    let known = scene().status(|_| {});
+    let now = Timestamp::from_second(9).expect("a time");
+    let worries = [Worry { reason: "CertificateExpired", message: "it ran out".to_owned() }];
+    let why = Blocked { reason: "NameTaken", message: "a name is taken", passes: false };
+    let blocked = blocked(Some(&known), Some(8), &why, Some(&worries), now);
+    let paused = paused(Some(&known), Some(8), Some(&worries), now);
+    for status in [&blocked, &paused] {
+        check(status, "CertificatesValid", "False", "CertificateExpired", "it ran out");
+    }
+    let mended = self::paused(Some(&paused), Some(8), Some(&[]), now);
+    check(&mended, "CertificatesValid", "True", "Issued", "");
 }

@@ -1,0 +1,31 @@
+//! Whether the certificates of a Shop are good, and stay so.
+
+use super::Facts;
+use super::conditions::Verdict;
+use crate::identities::{self, Worry};
+
+const TYPE: &str = "CertificatesValid";
+
+/// Of a Shop that was applied: what is in its Secrets now, and which stores take up theirs by a restart.
+pub(super) fn of_applied(facts: &Facts<'_>) -> Option<Verdict> {
+    let shop = facts.shop;
+    let worries = identities::worries(&shop.name, &facts.applied.secrets, facts.pods, facts.now)?;
+    let planned = shop.stores().into_iter().filter_map(|(name, store)| Some((name, store.certificate()?.restart?)));
+    let planned = planned.map(|(name, time)| format!("; {name} restarts at {time} at the latest"));
+    shop.mtls.then(|| verdict(&worries, &planned.collect::<String>()))
+}
+
+/// Of a Shop that is left alone.
+pub(super) fn of_others(worries: &[Worry]) -> Verdict {
+    verdict(worries, "")
+}
+
+fn verdict(worries: &[Worry], planned: &str) -> Verdict {
+    let Some(first) = worries.first() else {
+        let issued =
+            "every service of the mesh and every embedded store has a certificate that is renewed before it runs out";
+        return Verdict::yes(TYPE, "Issued", format!("{issued}{planned}"));
+    };
+    let messages: Vec<&str> = worries.iter().map(|worry| worry.message.as_str()).collect();
+    Verdict::no(TYPE, first.reason, messages.join("; "))
+}

@@ -1,0 +1,120 @@
+//! Shops that are left alone, paused or blocked, and Shops that sleep.
+
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use shopkeeper_operator::controller::reconcile;
+use shopkeeper_operator::crd::{Phase, ShopStatus};
+use shopkeeper_testing::{Scene, message};
+
+use crate::scene::with_scene;
+
+/// The Secret with a service's certificate.
+const IDENTITY: &str = "acorn-order-identity";
+const NOTHING: [String; 0] = [];
+
+async fn ready(scene: &Scene) {
+    scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+    let operator = scene.operate();
+    scene.until_shop("Ready", "True", None).await;
+    drop(operator);
+    scene.writes_of_a_reconcile().await;
+}
+
+async fn certificate(scene: &Scene) -> Vec<u8> {
+    let secret: Secret = scene.api().get(IDENTITY).await.expect("a Secret");
+    secret.data.expect("data")["tls.crt"].0.clone()
+}
+
+/// Writes a value into the Secret with the certificate.
+async fn write(scene: &Scene, key: &str, value: &str) {
+    let change: Value = json!({"stringData": {key: value}});
+    let edited = scene.api::<Secret>().patch(IDENTITY, &PatchParams::default(), &Patch::Merge(change)).await;
+    edited.expect("an edit");
+}
+
+/// From now on the certificate is to be replaced.
+async fn is_due(scene: &Scene) {
+    write(scene, "renew-after", "2020-01-01T00:00:00Z").await;
+}
+
+#[tokio::test]
+async fn a_paused_shop_gets_the_certificates_that_are_due_and_nothing_else() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene).await;
+        let edit = json!({
+            "lifecycle": {"paused": true}, "mesh": {"mtls": "Off"}, "services": {"cart": {"replicas": 2}},
+        });
+        scene.edit(&edit).await.expect("an edit");
+        scene.writes_of_a_reconcile().await;
+        scene.until_shop_of_any_generation("Paused", "True").await;
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
+
+        let before = certificate(&scene).await;
+        is_due(&scene).await;
+        let renewed = format!("PATCH /api/v1/namespaces/{}/secrets/{IDENTITY}", scene.namespace);
+        assert_eq!(scene.writes_of_a_reconcile().await, [renewed]);
+        assert_ne!(certificate(&scene).await, before);
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
+        scene.until_shop_of_any_generation("CertificatesValid", "True").await;
+
+        let _operator = scene.operate();
+        scene.edit(&json!({"lifecycle": {"paused": false}, "mesh": {"mtls": "Strict"}})).await.expect("an edit");
+        scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_blocked_shop_gets_the_certificates_that_are_due() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene).await;
+        let api = scene.api::<ServiceAccount>();
+        api.delete("acorn-docs", &DeleteParams::default()).await.expect("a deletion");
+        let theirs: ServiceAccount =
+            serde_json::from_value(json!({"metadata": {"name": "acorn-docs"}})).expect("a ServiceAccount");
+        api.create(&PostParams::default(), &theirs).await.expect("a ServiceAccount");
+        let before = certificate(&scene).await;
+        is_due(&scene).await;
+        reconcile(&scene.context(), &scene.shop().await).await.expect_err("a name is taken");
+        assert_ne!(certificate(&scene).await, before);
+        scene.until_shop("Ready", "False", Some("NameTaken")).await;
+        scene.until_shop("CertificatesValid", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_paused_shop_whose_certificate_cannot_be_renewed_says_which_and_why() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene).await;
+        scene.edit(&json!({"lifecycle": {"paused": true}})).await.expect("an edit");
+        scene.api::<Secret>().delete("acorn-credentials", &DeleteParams::default()).await.expect("a deletion");
+        write(&scene, "tls.crt", "damaged").await;
+        scene.writes_of_a_reconcile().await;
+        scene.until_shop_of_any_generation("CertificatesValid", "False").await;
+        let told = message(&scene.shop().await, "CertificatesValid");
+        for part in ["Secret acorn-credentials is gone", "Secret acorn-order-identity holds no certificate"] {
+            assert!(told.contains(part), "`{part}` is not in `{told}`");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shop_that_sleeps_says_so_and_not_that_it_is_ready_or_on_its_way() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene).await;
+        let says = |status: &ShopStatus, type_: &str| status.conditions.iter().any(|told| told.type_ == type_);
+        let _operator = scene.operate();
+        scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
+        let asleep = scene.until_shop("Hibernated", "True", None).await.status.expect("a status");
+        assert_eq!((asleep.phase, says(&asleep, "Ready")), (Some(Phase::Hibernated), false));
+        scene.until_shop("Progressing", "False", None).await;
+
+        scene.edit(&json!({"lifecycle": {"hibernated": false}})).await.expect("an edit");
+        let awake = scene.until_shop("Ready", "True", None).await.status.expect("a status");
+        assert!(!says(&awake, "Hibernated"));
+    })
+    .await;
+}
