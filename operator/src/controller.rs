@@ -218,5 +218,3 @@ async fn wait_for(context: &Context, shop: &Shop, leftover: &str) -> Result<Dura
     tell_blocked(context, shop, &why).await?;
     Ok(LEFTOVER_REQUEUE)
 }
-
-}

@@ -2,6 +2,11 @@
 {{ .Release.Name | trunc 50 | trimSuffix "-" }}-operator
 {{- end }}
 
+{{- /* For what lies outside of the release's namespace. Neither part can hold a colon, so no two releases have one name. */ -}}
+{{- define "shopkeeper.ownName" -}}
+{{ .Release.Namespace }}:{{ include "shopkeeper.name" . }}
+{{- end }}
+
 {{- define "shopkeeper.selector" -}}
 app.kubernetes.io/name: shopkeeper
 app.kubernetes.io/instance: {{ .Release.Name }}

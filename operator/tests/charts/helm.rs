@@ -25,13 +25,13 @@ pub fn yaml(text: &str) -> Value {
 
 /// Renders a chart with more arguments for Helm.
 pub fn template(chart: &str, arguments: &[&str]) -> Output {
-    template_as("shopkeeper", chart, arguments)
+    template_as("shopkeeper", NAMESPACE, chart, arguments)
 }
 
-/// The same for a release of another name.
-pub fn template_as(release: &str, chart: &str, arguments: &[&str]) -> Output {
+/// The same as a release of another name, in another namespace.
+pub fn template_as(release: &str, namespace: &str, chart: &str, arguments: &[&str]) -> Output {
     let mut helm = Command::new("helm");
-    helm.args(["template", release, "--namespace", NAMESPACE, "--kube-version", OLDEST])
+    helm.args(["template", release, "--namespace", namespace, "--kube-version", OLDEST])
         .arg(project().join("charts").join(chart));
     helm.args(arguments).output().expect("helm is on the PATH: `cargo xtask up` makes it, `cargo xtask env` names it")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::helm::{NAMESPACE, items, objects, of_kind, one, rendered, selects, template, text};
+use crate::helm::{NAMESPACE, items, objects, of_kind, one, rendered, selects, template, template_as, text};
 
 /// The operator's pod and that of `helm test`.
 fn pods(objects: &[Value]) -> Vec<(&Value, &Value)> {
@@ -26,12 +26,10 @@ fn one_operator_without_monitoring_is_what_the_defaults_make() {
         "RoleBinding",
         "Service",
         "ServiceAccount",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
     ];
     assert_eq!(kinds, wanted.into());
     let pod = &one(&objects, "Deployment")["spec"]["template"]["spec"];
-    assert_eq!(pod["containers"][0]["image"], "shopkeeper/operator:0.1.0");
+    assert_eq!(pod["containers"][0]["image"], concat!("shopkeeper/operator:", env!("CARGO_PKG_VERSION")));
     assert!(pod["affinity"].is_null() && pod["imagePullSecrets"].is_null());
 }
 
@@ -120,8 +118,26 @@ fn what_is_said_about_the_pods_reaches_them() {
 }
 
 #[test]
-fn uninstalling_the_definition_of_the_shop_keeps_it_and_with_it_every_shop() {
-    let definition = objects(template("shopkeeper-crds", &[]));
-    let annotations = &one(&definition, "CustomResourceDefinition")["metadata"]["annotations"];
-    assert_eq!(annotations["helm.sh/resource-policy"], "keep");
+fn two_releases_in_one_cluster_share_no_object() {
+    let settings = ["--set", "watchNamespaces={oak}"];
+    let mut names = BTreeSet::new();
+    // Put together with a hyphen these would be the same.
+    for (release, namespace) in [("c", "a-b"), ("b-c", "a"), ("c", "a")] {
+        for object in objects(template_as(release, namespace, "shopkeeper", &settings)) {
+            let metadata = &object["metadata"];
+            let name = [&object["kind"], &metadata["namespace"], &metadata["name"]].map(|part| text(part).to_owned());
+            assert!(names.insert(name.clone()), "{name:?} belongs to two releases");
+        }
+    }
+}
+
+#[test]
+fn uninstalling_the_definition_of_the_shop_keeps_it_and_with_it_every_shop_and_its_protection() {
+    let kept = objects(template("shopkeeper-crds", &[]));
+    let kinds: BTreeSet<&str> = kept.iter().map(|object| text(&object["kind"])).collect();
+    let wanted = ["CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
+    assert_eq!(kinds, wanted.into());
+    for object in &kept {
+        assert_eq!(object["metadata"]["annotations"]["helm.sh/resource-policy"], "keep", "{}", object["kind"]);
+    }
 }

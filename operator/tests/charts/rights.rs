@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::helm::{NAMESPACE, items, objects, of_kind, one, rendered, template_as, text};
+use crate::helm::{NAMESPACE, NAMESPACE, items, objects, of_kind, one, rendered, template_as, text};
 
 /// What a role, or a role of the whole cluster, allows to whom the chart binds it to: `verb resource`.
 fn allowed(objects: &[Value], binding: &str) -> BTreeSet<String> {
@@ -62,7 +62,7 @@ fn an_operator_of_two_namespaces_has_the_same_rights_in_each_and_only_looks_at_w
 
 /// The Lease of a release's operator, and those that it may write.
 fn leases(release: &str) -> (String, Vec<String>) {
-    let objects = objects(template_as(release, "shopkeeper", &[]));
+    let objects = objects(template_as(release, NAMESPACE, "shopkeeper", &[]));
     let operator = &one(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
     let own = items(&operator["env"]).find(|variable| variable["name"] == "SHOPKEEPER_LEASE").expect("the variable");
     let rules =
