@@ -47,6 +47,8 @@ pub struct Cluster {
     /// The namespace.
     pub namespace: String,
     namespace_given: bool,
+    /// Where the API server is, for people who may have meant another one.
+    server: String,
 }
 
 impl Cluster {
@@ -60,10 +62,13 @@ impl Cluster {
             }
             None => Config::from_kubeconfig(&options).await,
         };
-        let config = config.context("there is no usable kubeconfig")?;
+        let config =
+            config.context("there is no usable kubeconfig (--kubeconfig, --context and KUBECONFIG choose one)")?;
         let namespace_given = target.namespace.is_some();
         let namespace = target.namespace.unwrap_or_else(|| config.default_namespace.clone());
-        Ok(Self { client: Client::try_from(config)?, namespace, namespace_given })
+        let server = config.cluster_url.to_string();
+        let client = Client::try_from(config).with_context(|| format!("the way to {server}"))?;
+        Ok(Self { client, namespace, namespace_given, server })
     }
 
     /// The namespace that a file names, unless the command line named another one.
@@ -84,9 +89,14 @@ impl Cluster {
     pub async fn shop(&self, name: Option<&str>) -> anyhow::Result<Shop> {
         let shops: Api<Shop> = self.api();
         let mut found = match name {
-            Some(name) => shops.get_opt(name).await.context("the Shop cannot be read")?.into_iter().collect(),
-            None => shops.list(&ListParams::default()).await.context("the Shops cannot be listed")?.items,
+            Some(name) => shops.get_opt(name).await.map(|found| found.into_iter().collect::<Vec<_>>()),
+            None => shops.list(&ListParams::default()).await.map(|found| found.items),
         };
+        if matches!(&found, Err(kube::Error::Api(status)) if status.is_not_found()) {
+            // Where nobody knows Shops there is none.
+            found = Ok(Vec::new());
+        }
+        let mut found = found.with_context(|| self.unread())?;
         match (found.len(), name) {
             (1, _) => Ok(found.remove(0)),
             (0, Some(name)) => {
@@ -100,11 +110,20 @@ impl Cluster {
         }
     }
 
+    /// What failed when Shops cannot be read.
+    pub fn unread(&self) -> String {
+        format!("Shops cannot be read from {}", self.server)
+    }
+
     /// Where there are Shops, for somebody who looked in the wrong place.
     async fn elsewhere(&self) -> String {
         // Without the right to look everywhere there is no hint.
-        let found = Api::<Shop>::all(self.client.clone()).list(&ListParams::default()).await;
-        let found = found.map(|list| list.items).unwrap_or_default();
+        let found = match Api::<Shop>::all(self.client.clone()).list(&ListParams::default()).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {
+                return format!("; {} knows no Shops: is the chart shopkeeper-crds installed there?", self.server);
+            }
+            found => found.map(|list| list.items).unwrap_or_default(),
+        };
         let place = |shop: &Shop| format!("--namespace {} ({})", shop.namespace().unwrap_or_default(), shop.name_any());
         let places: Vec<String> = found.iter().map(place).collect();
         if places.is_empty() { String::new() } else { format!("; there is one with {}", places.join(", ")) }
@@ -115,12 +134,19 @@ impl Cluster {
         Ok(self.api().list(&ListParams::default().labels(&of_shop(shop))).await?.items)
     }
 
-    /// The running pods of one component.
-    pub async fn running(&self, shop: &str, component: &str) -> anyhow::Result<Vec<Pod>> {
-        let labels = names::selector(shop, component);
-        let selector: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
-        let running = ListParams::default().labels(&selector.join(",")).fields("status.phase=Running");
-        Ok(self.api().list(&running).await.context("the pods cannot be listed")?.items)
+    /// A running pod with these labels, of what is called `what`.
+    pub async fn running(&self, shop: &Shop, what: &str, labels: &str) -> anyhow::Result<Pod> {
+        let running = ListParams::default().labels(labels).fields("status.phase=Running");
+        let found: Vec<Pod> = self.api().list(&running).await.context("the pods cannot be listed")?.items;
+        found.into_iter().next().ok_or_else(|| {
+            let hibernated = shop.spec.lifecycle.hibernated;
+            let why = if hibernated {
+                "the Shop is hibernated; wake it first"
+            } else {
+                "`kubectl shopkeeper status` says why"
+            };
+            anyhow!("no pod of {}'s {what} is running: {why}", shop.name_any())
+        })
     }
 
     /// The operator's Deployment.
@@ -145,9 +171,8 @@ impl Cluster {
     }
 
     /// A local port that leads to the Shop's broker.
-    pub async fn forward_to_broker(&self, shop: &str) -> anyhow::Result<Forward> {
-        let found = self.running(shop, RABBITMQ).await?;
-        let pod = found.first().ok_or_else(|| anyhow!("no pod of {shop}'s RabbitMQ is running"))?;
+    pub async fn forward_to_broker(&self, shop: &Shop) -> anyhow::Result<Forward> {
+        let pod = self.running(shop, "RabbitMQ", &broker_labels(shop)?).await?;
         let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
         let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
         let port = ports.find(|port| port.name.as_deref() == Some(AMQP_PORT)).map(|port| port.container_port);
@@ -164,7 +189,55 @@ impl Cluster {
     }
 }
 
+/// Selects the pods of a Shop's broker.
+fn broker_labels(shop: &Shop) -> anyhow::Result<String> {
+    let (name, rabbitmq) = (shop.name_any(), &shop.spec.rabbitmq);
+    if rabbitmq.external.is_some() {
+        bail!(
+            "the RabbitMQ of {name} is not part of it (spec.rabbitmq.external): use that broker's own tools; dead letters are \
+             in the queues named <service>.events.dead"
+        );
+    }
+    if rabbitmq.cluster_operator.is_some() {
+        // The RabbitMQ cluster operator labels its pods itself.
+        let cluster = names::component(&name, RABBITMQ);
+        return Ok(format!("app.kubernetes.io/name={cluster},app.kubernetes.io/component=rabbitmq"));
+    }
+    Ok(of_component(&name, RABBITMQ))
+}
+
+/// Selects the pods of one component of a Shop.
+pub fn of_component(shop: &str, component: &str) -> String {
+    let labels = names::selector(shop, component);
+    labels.iter().map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(",")
+}
+
 /// Selects everything that belongs to a Shop, what the operator did not make itself too: volumes, for instance.
 pub fn of_shop(shop: &str) -> String {
     format!("app.kubernetes.io/name=shop,{}={shop}", names::INSTANCE_LABEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn labels(rabbitmq: &Value) -> anyhow::Result<String> {
+        let shop = json!({
+            "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn"},
+            "spec": {"rabbitmq": rabbitmq},
+        });
+        broker_labels(&serde_json::from_value(shop).unwrap())
+    }
+
+    #[test]
+    fn the_broker_is_looked_for_where_its_maker_puts_it() {
+        let embedded = labels(&json!({"embedded": {}})).unwrap();
+        assert!(embedded.contains("app.kubernetes.io/instance=acorn"), "{embedded}");
+        let operated = labels(&json!({"clusterOperator": {}})).unwrap();
+        assert_eq!(operated, "app.kubernetes.io/name=acorn-rabbitmq,app.kubernetes.io/component=rabbitmq");
+        let external = labels(&json!({"external": {"secretName": "broker"}})).unwrap_err().to_string();
+        assert!(external.contains("use that broker's own tools"), "{external}");
+    }
 }

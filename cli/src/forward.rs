@@ -19,6 +19,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::explain::explain;
+
 /// Every pod that works answers within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,7 +42,7 @@ impl Forward {
                 tokio::spawn(async move {
                     // The client of this port only sees that its connection ends; the reason is known here.
                     if let Err(error) = carry(socket, &pods, &pod, port).await {
-                        anstream::eprintln!("port {port} of the pod {pod}: {error:#}");
+                        anstream::eprintln!("port {port} of the pod {pod}: {}", explain(error));
                     }
                 });
             }

@@ -1,10 +1,11 @@
 //! `kubectl shopkeeper`: what people do with a running Shop, through the Kubernetes API and with the rights they have there.
 //!
 //! `commands` has one file a command, each ending in a value that can be shown; `cluster` finds the Shop and what belongs to
-//! it; `forward` reaches its pods; `redact` takes secrets out of texts; `output` shows.
+//! it; `forward` reaches its pods; `redact` takes secrets out of texts; `output` shows, and `explain` says what went wrong.
 
 mod cluster;
 mod commands;
+mod explain;
 mod forward;
 mod output;
 mod redact;
@@ -16,6 +17,7 @@ use clap::Parser;
 use crate::{
     cluster::{Cluster, Target},
     commands::Command,
+    explain::explain_with_advice,
 };
 
 /// What a command that failed ends with; `status` and `plan` say something else with 1.
@@ -37,7 +39,8 @@ async fn main() -> ExitCode {
     match Box::pin(run(Cli::parse())).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            anstream::eprintln!("{}: {error:#}", output::styled("error", output::BAD));
+            let words = explain_with_advice(&error);
+            anstream::eprintln!("{}: {words}", output::styled("error", output::BAD));
             ExitCode::from(FAILED)
         }
     }

@@ -69,13 +69,13 @@ struct Replay {
 impl Dlq {
     /// Does it.
     pub async fn run(self, cluster: &Cluster) -> anyhow::Result<Shown> {
-        let shop = cluster.shop(self.shop.as_deref()).await?.name_any();
-        let forward = cluster.forward_to_broker(&shop).await?;
+        let found = cluster.shop(self.shop.as_deref()).await?;
+        let (shop, forward) = (found.name_any(), cluster.forward_to_broker(&found).await?);
         let detour = Detour { address: forward.address, authority: cluster.broker_authority(&shop).await? };
         let broker = Broker { cluster, shop, detour, _forward: forward };
         Ok(match self.action {
             Action::Ls => self.output.of(list(&broker).await?),
-            Action::Show { service, id: None } => self.output.of(Letters(look(&broker, &service).await?)),
+            Action::Show { service, id: None } => self.output.of(look(&broker, &service).await?),
             Action::Show { service, id: Some(id) } => self.output.of(show(&broker, &service, &id).await?),
             Action::Replay(which) => self.output.of(replay(&broker, &which).await?),
         })
@@ -103,16 +103,17 @@ async fn list(broker: &Broker<'_>) -> anyhow::Result<Queues> {
     Ok(Queues(try_join_all(queues).await?))
 }
 
-async fn look(broker: &Broker<'_>, service: &str) -> anyhow::Result<Vec<DeadLetter>> {
+async fn look(broker: &Broker<'_>, service: &str) -> anyhow::Result<Letters> {
     let letters = open(broker, service).await?;
-    let found = if letters.count().await?.is_some() { letters.look(MOST_SHOWN).await? } else { Vec::new() };
+    let there = letters.count().await?;
+    let shown = if there.is_some() { letters.look(MOST_SHOWN).await? } else { Vec::new() };
     letters.close().await;
-    Ok(found)
+    Ok(Letters { shown, there: there.unwrap_or_default() })
 }
 
 async fn show(broker: &Broker<'_>, service: &str, id: &str) -> anyhow::Result<Letter> {
     // The same event can die twice; its copies differ in how they died.
-    let found = look(broker, service).await?.into_iter().rfind(|letter| letter.id == id);
+    let found = look(broker, service).await?.shown.into_iter().rfind(|letter| letter.id == id);
     found.map(Letter).ok_or_else(|| anyhow!("{service} has no dead letter {id} among the first {MOST_SHOWN}"))
 }
 
@@ -168,19 +169,23 @@ impl View for Queues {
     }
 }
 
-struct Letters(Vec<DeadLetter>);
+struct Letters {
+    shown: Vec<DeadLetter>,
+    /// How many there are.
+    there: u32,
+}
 
 impl View for Letters {
     fn value(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(&self.0)
+        serde_json::to_value(&self.shown)
     }
 
     fn text(&self, now: Timestamp) -> String {
-        if self.0.is_empty() {
+        if self.shown.is_empty() {
             return "No dead letters.\n".to_owned();
         }
         let mut table = Table::new(&["ID", "TYPE", "AGE", "ATTEMPTS", "REPLAYS", "REASON"]);
-        for letter in &self.0 {
+        for letter in &self.shown {
             table.row([
                 (letter.id.clone(), TITLE),
                 (letter.kind.clone().unwrap_or_else(|| "-".to_owned()), PLAIN),
@@ -190,7 +195,9 @@ impl View for Letters {
                 (letter.reason.clone(), BAD),
             ]);
         }
-        table.text()
+        let more = usize::try_from(self.there).unwrap_or_default().saturating_sub(self.shown.len());
+        let rest = if more > 0 { format!("... and {more} more\n") } else { String::new() };
+        table.text() + &rest
     }
 }
 

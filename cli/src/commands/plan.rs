@@ -51,8 +51,9 @@ impl Plan {
         let mut notes = Vec::new();
         let kind = Shop::api_resource();
         let shops: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &cluster.namespace, &kind);
-        let live = shops.get_opt(&wanted.name_any()).await.context("the Shop cannot be read")?;
-        let planned = dry_run::apply(&shops, live.as_ref(), &wanted).await?;
+        let live = shops.get_opt(&wanted.name_any()).await.with_context(|| cluster.unread())?;
+        let planned = dry_run::apply(&shops, live.as_ref(), &wanted).await;
+        let planned = planned.context("the API server would not take this Shop")?;
         let fields = match &live {
             Some(live) => differences(&own(live), &own(live), &own(&planned)),
             None => Vec::new(),

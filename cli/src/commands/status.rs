@@ -12,6 +12,7 @@ use shopkeeper_operator::names;
 use self::summary::{Leaf, Seen, summary};
 use crate::{
     cluster::Cluster,
+    explain::explain,
     forward,
     output::{Output, Shown},
 };
@@ -93,5 +94,5 @@ async fn gauges(cluster: &Cluster, seen: &mut Seen) {
         }
     }
     // One reason is enough: without the right to forward ports it is the same for every pod.
-    seen.notes.extend(failed.map(|error| format!("outbox lag and dead letters: {error:#}")));
+    seen.notes.extend(failed.map(|error| format!("outbox lag and dead letters: {}", explain(error))));
 }

@@ -12,7 +12,7 @@ use shopkeeper_operator::{catalog::TRACES, crd::Shop};
 use uuid::Uuid;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, of_component},
     forward,
     output::{Output, Shown, TITLE, View, styled},
 };
@@ -45,8 +45,7 @@ impl Trace {
         if shop.spec.telemetry.embedded.is_none() {
             bail!("{name} has no trace store of its own: {}", instead(&shop, self.order));
         }
-        let pods = cluster.running(&name, TRACES).await?;
-        let Some(pod) = pods.first() else { bail!("no pod of {name}'s trace store is running") };
+        let pod = cluster.running(&shop, "trace store", &of_component(&name, TRACES)).await?;
         let mut found = BTreeMap::new();
         for service in SERVICES {
             // The tag as Jaeger takes it: {"order.id":"..."}.

@@ -1,7 +1,6 @@
 //! Pure: a Shop's own word and what was seen of its parts, put together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -18,6 +17,8 @@ use shopkeeper_operator::{
     names,
 };
 use x509_parser::pem::parse_x509_pem;
+
+use crate::explain::explain;
 
 /// More than fits a screen beside the rest is for `kubectl get events`.
 const MOST_EVENTS: usize = 8;
@@ -158,9 +159,9 @@ pub struct Happened {
 
 impl Seen {
     /// What was found, or nothing and a note.
-    pub fn or_note<T: Default, E: Display>(&mut self, what: &str, found: Result<T, E>) -> T {
+    pub fn or_note<T: Default, E: Into<anyhow::Error>>(&mut self, what: &str, found: Result<T, E>) -> T {
         found.unwrap_or_else(|error| {
-            self.notes.push(format!("{what}: {error:#}"));
+            self.notes.push(format!("{what}: {}", explain(error)));
             T::default()
         })
     }
