@@ -62,11 +62,6 @@ pub const NEW: Style = AnsiColor::Yellow.on_default();
 pub const PLAIN: Style = Style::new();
 
 impl Shown {
-    /// For people.
-    pub fn text(view: impl View + 'static) -> Self {
-        Self { view: Box::new(view), format: Format::Table }
-    }
-
     /// Writes it to standard output, and tells what to end with.
     pub fn print(&self) -> anyhow::Result<u8> {
         match self.format {

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, fs::File, io::Read as _, path::PathBuf};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::read::GzDecoder;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ConfigMap, Secret},
 };
 use kube::Api;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::scene::{client, run, target, with_scene};
 
@@ -19,8 +20,8 @@ fn report(namespace: &str, shop: &str) -> BTreeMap<String, String> {
     let folder = Folder::new(namespace);
     let path = folder.0.join("report.tar.gz");
     let path = path.to_str().expect("a plain path");
-    run(namespace, &["report", shop, "-o", path]).check(0, "MANIFEST.txt lists them");
-    run(namespace, &["report", shop, "-o", path]).check(2, "cannot be made");
+    let contents = run(namespace, &["report", shop, "--file", path, "-o", "json"]).json();
+    run(namespace, &["report", shop, "--file", path]).check(2, "cannot be made: it is there already");
     let mut archive = tar::Archive::new(GzDecoder::new(File::open(path).expect("the report")));
     let files = archive.entries().expect("an archive").map(|entry| {
         let mut entry = entry.expect("an entry");
@@ -28,7 +29,13 @@ fn report(namespace: &str, shop: &str) -> BTreeMap<String, String> {
         entry.read_to_string(&mut text).expect("text");
         (entry.path().expect("a path").display().to_string(), text)
     });
-    files.collect()
+    let files: BTreeMap<String, String> = files.collect();
+    assert_eq!(contents["path"], path);
+    for listed in contents["files"].as_array().expect("a table of contents") {
+        let text = &files[&format!("{shop}/{}", listed["path"].as_str().expect("a path"))];
+        assert_eq!(listed["bytes"], text.len(), "{listed}");
+    }
+    files
 }
 
 /// A folder that is gone when the test is.
@@ -88,6 +95,7 @@ async fn a_canary_gets_out_of_no_kind_of_hiding_place() {
         scene.shop("acorn").await;
         let labels = json!({"app.kubernetes.io/name": "shop", "app.kubernetes.io/instance": "acorn"});
         let data = json!({"data": {"password": CANARY}}).to_string();
+        let basic = STANDARD.encode(format!("user:{CANARY}"));
         let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": data, "note": "kept"});
         let _: Secret = scene
             .create(json!({"metadata": {"name": "canary", "labels": labels}, "stringData": {"password": CANARY}}))
@@ -95,7 +103,7 @@ async fn a_canary_gets_out_of_no_kind_of_hiding_place() {
         let _: ConfigMap = scene
             .create(json!({
                 "metadata": {"name": "canary", "labels": labels, "annotations": annotations},
-                "data": {"file": format!("plain {CANARY}\nkept: yes\n")},
+                "data": {"file": format!("plain {CANARY}\nbasic {basic}\nkept: yes\n"), "api-token": "aNoTher-1"},
             }))
             .await;
         let secret = json!({"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "canary", "key": "password"}}});
@@ -107,9 +115,12 @@ async fn a_canary_gets_out_of_no_kind_of_hiding_place() {
 
         let files = report(&scene.namespace, "acorn");
         for (path, text) in &files {
-            assert!(!text.contains(CANARY) && !text.contains("aNoTher-1"), "{path}: {text}");
+            for secret in [CANARY, "aNoTher-1", &basic] {
+                assert!(!text.contains(secret), "{path}: {text}");
+            }
         }
-        assert!(files["acorn/secrets/canary.yaml"].contains("password: 13 bytes"), "{files:#?}");
+        let outline: Value = serde_saphyr::from_str(&files["acorn/secrets/canary.yaml"]).expect("YAML");
+        assert_eq!(outline["keys"], json!([{"key": "password", "bytes": 13}]));
         assert!(files["acorn/objects/configmap/canary.yaml"].contains("kept: yes"), "{files:#?}");
         assert!(files["acorn/objects/configmap/canary.yaml"].contains("note: kept"), "{files:#?}");
         let deployment = &files["acorn/objects/deployment/canary.yaml"];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::helm::{NAMESPACE, NAMESPACE, items, objects, of_kind, one, rendered, template_as, text};
+use crate::helm::{NAMESPACE, items, objects, of_kind, one, rendered, template_as, text};
 
 /// What a role, or a role of the whole cluster, allows to whom the chart binds it to: `verb resource`.
 fn allowed(objects: &[Value], binding: &str) -> BTreeSet<String> {

@@ -9,16 +9,36 @@ use serde::Serialize;
 use serde_json::Value;
 use tar::{Builder, Header};
 
-use crate::redact::Redactor;
+use crate::redact::{Redactor, SHORTEST_WORD};
 
 const MANIFEST: &str = "MANIFEST.txt";
 
 /// What was collected. Nothing gets in without being redacted.
 pub struct Bundle {
     files: Vec<File>,
-    /// What could not be collected, and why.
+    /// What could not be collected, and why, in the words of others.
     pub missing: Vec<String>,
     redactor: Redactor,
+}
+
+/// What is in it, and what is not.
+#[derive(Serialize)]
+pub struct Contents {
+    /// Its files, in the order of the archive.
+    pub files: Vec<Entry>,
+    /// What could not be collected, and why.
+    pub missing: Vec<String>,
+}
+
+/// One file of it.
+#[derive(Serialize)]
+pub struct Entry {
+    /// Where it is, below the folder of the Shop's name.
+    pub path: String,
+    /// What it is.
+    pub about: String,
+    /// How long it is.
+    pub bytes: usize,
 }
 
 struct File {
@@ -33,30 +53,36 @@ impl Bundle {
         Self { files: Vec::new(), missing: Vec::new(), redactor }
     }
 
-    /// How many files are in it.
-    pub fn files(&self) -> usize {
-        self.files.len()
+    /// The list of what is in it.
+    pub fn contents(&self) -> Contents {
+        let entry =
+            |File { path, about, text }: &File| Entry { path: path.clone(), about: about.clone(), bytes: text.len() };
+        Contents {
+            files: self.files.iter().map(entry).collect(),
+            missing: self.missing.iter().map(|missing| self.redactor.text(missing)).collect(),
+        }
     }
 
     /// Adds a log, or what else is lines.
-    pub fn text(&mut self, path: impl Into<String>, about: impl Into<String>, text: &str) {
+    pub fn text(&mut self, path: &str, about: &str, text: &str) {
         let text = self.redactor.text(text);
-        self.files.push(File { path: path.into(), about: about.into(), text });
+        self.push(path, about, text);
     }
 
     /// Adds an object.
-    pub fn object(
-        &mut self,
-        path: impl Into<String>,
-        about: impl Into<String>,
-        object: &impl Serialize,
-    ) -> anyhow::Result<()> {
+    pub fn object(&mut self, path: &str, about: &str, object: &impl Serialize) -> anyhow::Result<()> {
         let mut object: Value = serde_json::to_value(object)?;
         self.redactor.object(&mut object);
-        // Once more as a whole: a value of a Secret could be a key.
+        // Once more as a whole: a value of a Secret could be a key, or a number.
         let text = self.redactor.without_known(&serde_saphyr::to_string(&object)?);
-        self.files.push(File { path: path.into(), about: about.into(), text });
+        self.push(path, about, text);
         Ok(())
+    }
+
+    /// Objects are called what people like.
+    fn push(&mut self, path: &str, about: &str, text: String) {
+        let (path, about) = (self.redactor.without_known(path), self.redactor.without_known(about));
+        self.files.push(File { path, about, text });
     }
 
     /// The archive: a folder of the Shop's name, with a list of what is in it.
@@ -75,16 +101,21 @@ impl Bundle {
 
     fn manifest(&self, now: Timestamp) -> String {
         let version = env!("CARGO_PKG_VERSION");
+        let Contents { files, missing } = self.contents();
         let mut text = format!("Made by kubectl shopkeeper {version} at {now:.0}.\n\n");
-        for File { path, about, text: content } in &self.files {
+        for Entry { path, about, bytes } in files {
             // Writing to a String does not fail.
-            let _ = writeln!(text, "{:>9}  {path}: {about}", content.len());
+            let _ = writeln!(text, "{bytes:>9}  {path}: {about}");
         }
-        text += "\nOf Secrets there are names, keys and sizes. Elsewhere, values of the Shop's Secrets, credentials in URLs, \
-                 tokens, private keys\nand what is called a password, a secret or a token were replaced by ***.\n";
-        if !self.missing.is_empty() {
+        let _ = write!(
+            text,
+            "\nOf Secrets there are names, keys and sizes. Elsewhere, values of the Shop's Secrets (from {SHORTEST_WORD} \
+             characters on; plain, in base64,\nor encoded for URLs or JSON), credentials in URLs, tokens, private keys and \
+             what is called a password, a secret or a token\nwere replaced by ***.\n"
+        );
+        if !missing.is_empty() {
             text += "\nNot in it:\n";
-            text.extend(self.missing.iter().map(|missing| format!("  {missing}\n")));
+            text.extend(missing.iter().map(|missing| format!("  {missing}\n")));
         }
         text
     }
@@ -127,14 +158,30 @@ mod tests {
         let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": CANARY, CANARY: "a key"});
         bundle.object("objects/a.yaml", "an object", &json!({"metadata": {"annotations": annotations}})).unwrap();
         bundle.text("logs/a.log", "its log", &format!("url=postgres://u:{CANARY}@h\nplain {CANARY}\nready\n"));
+        bundle.text(&format!("logs/{CANARY}.log"), "the log of an imprudent name", "");
         bundle.missing.push("nodes: you may not list them".to_owned());
+        bundle.missing.push(format!("metrics: {CANARY} was refused"));
 
         let files = unpacked(&bundle);
         let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(paths, ["acorn/MANIFEST.txt", "acorn/secrets/s.yaml", "acorn/objects/a.yaml", "acorn/logs/a.log"]);
+        assert_eq!(
+            paths,
+            [
+                "acorn/MANIFEST.txt",
+                "acorn/secrets/s.yaml",
+                "acorn/objects/a.yaml",
+                "acorn/logs/a.log",
+                "acorn/logs/***.log"
+            ]
+        );
         for (path, text) in &files {
             assert!(!text.contains(CANARY), "{path}: {text}");
         }
+        let contents = serde_json::to_value(bundle.contents()).unwrap();
+        assert!(!contents.to_string().contains(CANARY), "{contents}");
+        let log = json!({"path": "logs/a.log", "about": "its log", "bytes": files[3].1.len()});
+        assert_eq!(contents["files"][2], log);
+        assert_eq!(contents["missing"], json!(["nodes: you may not list them", "metrics: *** was refused"]));
         let manifest = &files[0].1;
         assert!(manifest.contains("logs/a.log: its log"), "{manifest}");
         assert!(manifest.contains("Not in it:\n  nodes: you may not list them"), "{manifest}");

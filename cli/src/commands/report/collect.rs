@@ -12,11 +12,12 @@ use kube::{
     discovery::{Discovery, Scope, verbs},
 };
 use serde_json::{Value, json};
-use shopkeeper_operator::{catalog::SERVICES, crd::Shop, names, settings::OPERATOR_SELECTOR};
+use shopkeeper_operator::{catalog::SERVICES, crd::Shop, names, settings::OPERATOR_SELECTOR, stores};
 
 use super::bundle::Bundle;
 use crate::{
     cluster::{Cluster, of_shop},
+    explain::explain,
     forward,
     redact::{Redactor, outline},
 };
@@ -41,10 +42,14 @@ pub async fn collect(cluster: &Cluster, shop: Shop) -> anyhow::Result<Bundle> {
     for object in &objects {
         let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
         let path = format!("objects/{}/{}.yaml", kind.to_lowercase(), object.name_any());
-        bundle.object(path, kind, object)?;
+        bundle.object(&path, &kind, object)?;
     }
     for secret in &secrets {
-        bundle.object(format!("secrets/{}.yaml", secret.name_any()), "keys and sizes of a Secret", &outline(secret))?;
+        bundle.object(
+            &format!("secrets/{}.yaml", secret.name_any()),
+            "keys and sizes of a Secret",
+            &outline(secret),
+        )?;
     }
     events(cluster, &mut bundle).await?;
     let pods: Vec<Pod> = or_missing(&mut bundle.missing, "logs and metrics", cluster.list(&name).await);
@@ -60,9 +65,9 @@ pub async fn collect(cluster: &Cluster, shop: Shop) -> anyhow::Result<Bundle> {
     Ok(bundle)
 }
 
-fn or_missing<T: Default, E: std::fmt::Display>(missing: &mut Vec<String>, what: &str, found: Result<T, E>) -> T {
+fn or_missing<T: Default, E: Into<anyhow::Error>>(missing: &mut Vec<String>, what: &str, found: Result<T, E>) -> T {
     found.unwrap_or_else(|error| {
-        missing.push(format!("{what}: {error:#}"));
+        missing.push(format!("{what}: {}", explain(error)));
         T::default()
     })
 }
@@ -105,24 +110,36 @@ async fn secrets(cluster: &Cluster, shop: &Shop, objects: &[DynamicObject], miss
     if let Ok(spec) = serde_json::to_value(&shop.spec) {
         named_secrets(&spec, &mut wanted);
     }
+    wanted.extend(stores::secret_names(shop));
     let api: Api<Secret> = cluster.api();
-    let mut secrets = Vec::new();
+    let (mut secrets, seen) = (Vec::new(), missing.len());
     for name in wanted {
         secrets.extend(or_missing(missing, &format!("Secret {name}"), api.get_opt(&name).await));
+    }
+    if missing.len() > seen {
+        let text =
+            "values of Secrets that cannot be read are not known: of them only what looks like a secret was taken out";
+        missing.push(text.to_owned());
     }
     secrets
 }
 
-/// Names of Secrets in an object: `secretName: x`, `adminSecretName: x`, `secretKeyRef: {name: x}`, `secretRef: {name: x}`.
+/// Names of Secrets in an object: `adminSecretName: x`, `secretKeyRef: {name: x}`, `superuserSecret: {name: x}`,
+/// `imagePullSecrets: [{name: x}]`, `pullSecrets: [x]`.
 fn named_secrets(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| named_secrets(item, names)),
         Value::Object(fields) => {
             for (key, field) in fields {
-                let reference = key.starts_with("secret") && key.ends_with("Ref");
-                let name =
-                    if reference { field.get("name") } else { Some(field).filter(|_| key.ends_with("ecretName")) };
-                names.extend(name.and_then(Value::as_str).map(str::to_owned));
+                let key = key.to_lowercase();
+                let one = key.ends_with("secretname") || key.ends_with("secret");
+                let found = match field {
+                    Value::Array(items) if key.ends_with("pullsecrets") => items.iter().collect(),
+                    field if one || (key.starts_with("secret") && key.ends_with("ref")) => vec![field],
+                    _ => Vec::new(),
+                };
+                let found = found.into_iter().filter_map(|found| found.get("name").unwrap_or(found).as_str());
+                names.extend(found.filter(|name| !name.is_empty()).map(str::to_owned));
                 named_secrets(field, names);
             }
         }
@@ -166,8 +183,8 @@ async fn logs(pods: &Api<Pod>, pod: &Pod, folder: &str, bundle: &mut Bundle) {
         };
         let end = if previous { "previous.log" } else { "log" };
         match pods.logs(&name, &params).await {
-            Ok(text) => bundle.text(format!("{folder}logs/{name}.{container}.{end}"), "the end of a log", &text),
-            Err(error) => bundle.missing.push(format!("{end} of {name}: {error}")),
+            Ok(text) => bundle.text(&format!("{folder}logs/{name}.{container}.{end}"), "the end of a log", &text),
+            Err(error) => bundle.missing.push(format!("{end} of {name}: {}", explain(error))),
         }
     }
 }
@@ -175,8 +192,8 @@ async fn logs(pods: &Api<Pod>, pod: &Pod, folder: &str, bundle: &mut Bundle) {
 async fn metrics(pods: &Api<Pod>, pod: &Pod, port: u16, folder: &str, bundle: &mut Bundle) {
     let name = pod.name_any();
     match forward::ask(pods, &name, port, "/metrics").await {
-        Ok(text) => bundle.text(format!("{folder}metrics/{name}.txt"), "what a pod measures", &text),
-        Err(error) => bundle.missing.push(format!("metrics of {name}: {error:#}")),
+        Ok(text) => bundle.text(&format!("{folder}metrics/{name}.txt"), "what a pod measures", &text),
+        Err(error) => bundle.missing.push(format!("metrics of {name}: {}", explain(error))),
     }
 }
 
@@ -217,10 +234,12 @@ mod tests {
         let pod = json!({"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "a", "key": "k"}}}],
                                          "envFrom": [{"secretRef": {"name": "b"}}]}],
                          "volumes": [{"secret": {"secretName": "c"}}, {"name": "other"}]});
-        let spec = json!({"users": {"adminSecretName": "d", "mail": {"smtp": {"secretName": "e"}}}});
+        let spec = json!({"users": {"adminSecretName": "d", "mail": {"smtp": {"secretName": "e"}}},
+                          "image": {"pullSecrets": ["f"]}, "imagePullSecrets": [{"name": "g"}],
+                          "superuserSecret": {"name": "h"}, "secret": {"items": [{"key": "not one"}]}});
         let mut names = BTreeSet::new();
         named_secrets(&pod, &mut names);
         named_secrets(&spec, &mut names);
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a", "b", "c", "d", "e", "f", "g", "h"]);
     }
 }
