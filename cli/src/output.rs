@@ -64,12 +64,16 @@ pub const PLAIN: Style = Style::new();
 impl Shown {
     /// Writes it to standard output, and tells what to end with.
     pub fn print(&self) -> anyhow::Result<u8> {
-        match self.format {
-            Format::Table => anstream::print!("{}", self.view.text(Timestamp::now())),
-            Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&self.view.value()?)?),
-            Format::Yaml => anstream::print!("{}", serde_saphyr::to_string(&self.view.value()?)?),
-        }
+        anstream::print!("{}", self.written(Timestamp::now())?);
         Ok(self.view.exit_code())
+    }
+
+    fn written(&self, now: Timestamp) -> anyhow::Result<String> {
+        Ok(match self.format {
+            Format::Table => self.view.text(now),
+            Format::Json => serde_json::to_string_pretty(&self.view.value()?)? + "\n",
+            Format::Yaml => serde_saphyr::to_string(&self.view.value()?)?,
+        })
     }
 }
 
@@ -95,12 +99,13 @@ impl Table {
         self.rows.len() < 2
     }
 
-    /// Adds a row.
+    /// Adds a row. What others wrote stays on its line, and does nothing to the terminal.
     pub fn row(&mut self, cells: impl IntoIterator<Item = (String, Style)>) {
-        self.rows.push(cells.into_iter().collect());
+        let cells = cells.into_iter().map(|(cell, style)| (cell.replace(char::is_control, " "), style));
+        self.rows.push(cells.collect());
     }
 
-    /// The lines. Only the last column may be as long as it likes.
+    /// The lines. Only the last column may be as long as it likes, and no line ends with blanks.
     pub fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let width =
@@ -108,9 +113,9 @@ impl Table {
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or_default()).collect();
         let mut text = String::new();
         for row in &self.rows {
-            for (column, (cell, style)) in row.iter().enumerate() {
-                let last = column + 1 == row.len();
-                let gap = if last { 0 } else { widths[column] - cell.chars().count() + 3 };
+            let end = row.iter().rposition(|cell| !cell.0.is_empty()).map_or(0, |last| last + 1);
+            for (column, (cell, style)) in row[..end].iter().enumerate() {
+                let gap = if column + 1 == end { 0 } else { widths[column] - cell.chars().count() + 3 };
                 text += &styled(cell, *style);
                 text += &" ".repeat(gap);
             }
@@ -138,6 +143,8 @@ pub fn duration(duration: SignedDuration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -147,6 +154,53 @@ mod tests {
         table.row([("\u{e9}t\u{e9}".to_owned(), PLAIN), ("0".to_owned(), PLAIN)]);
         let plain = anstream::adapter::strip_str(&table.text()).to_string();
         assert_eq!(plain, "SERVICE   DEAD\nproduct   12\n\u{e9}t\u{e9}       0\n");
+    }
+
+    #[test]
+    fn a_long_text_moves_what_is_beside_it_and_nothing_gets_out_of_its_line() {
+        let mut table = Table::new(&["OBJECT", "MESSAGE"]);
+        table.row([("Pod a-very-long-name".to_owned(), PLAIN), ("m".repeat(200), BAD)]);
+        table.row([("Pod b".to_owned(), PLAIN), ("one\ntwo\u{1b}[2J".to_owned(), PLAIN)]);
+        let plain = anstream::adapter::strip_str(&table.text()).to_string();
+        let expected = format!(
+            "OBJECT                 MESSAGE\nPod a-very-long-name   {}\nPod b                  one two [2J\n",
+            "m".repeat(200)
+        );
+        assert_eq!(plain, expected);
+    }
+
+    /// Something with texts that YAML would take for something else.
+    struct Tricky;
+
+    impl View for Tricky {
+        fn value(&self) -> serde_json::Result<Value> {
+            Ok(json!({
+                "text": ["no", "0123", "1e3", "null", "", "a: b # c", "- d", "one\ntwo\n", "\"quoted\" 'twice'"],
+                "none": null, "nothing": [], "number": 1.5, "true": true,
+            }))
+        }
+
+        fn text(&self, _: Timestamp) -> String {
+            format!("{} and {}\n", styled("good", GOOD), styled("bad", BAD))
+        }
+    }
+
+    fn written(format: Format) -> String {
+        Shown { view: Box::new(Tricky), format }.written(Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn json_and_yaml_say_the_same() {
+        let value = Tricky.value().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&written(Format::Json)).unwrap(), value);
+        assert_eq!(serde_saphyr::from_str::<Value>(&written(Format::Yaml)).unwrap(), value);
+    }
+
+    #[test]
+    fn colours_are_in_a_table_and_go_when_nobody_would_see_them() {
+        let table = written(Format::Table);
+        assert_eq!(table, "\u{1b}[32mgood\u{1b}[0m and \u{1b}[31mbad\u{1b}[0m\n");
+        assert_eq!(anstream::adapter::strip_str(&table).to_string(), "good and bad\n");
     }
 
     #[test]

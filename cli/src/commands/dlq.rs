@@ -224,11 +224,16 @@ impl View for Letter {
         }
         table.row([("reason".to_owned(), TITLE), (letter.reason.clone(), BAD)]);
         let payload = match &letter.payload {
-            Value::String(text) => text.clone(),
+            Value::String(text) => harmless(text),
             json => format!("{json:#}"),
         };
         format!("{}\n{payload}\n", table.text())
     }
+}
+
+/// A text that nobody expected, without what a terminal would take for orders.
+fn harmless(text: &str) -> String {
+    text.replace(|character: char| character.is_control() && !"\n\t".contains(character), " ")
 }
 
 #[derive(Serialize)]
@@ -246,5 +251,63 @@ impl View for Replayed {
     fn text(&self, _: Timestamp) -> String {
         let lines = self.ids.iter().map(|id| format!("{id}   {}\n", styled("sent back", GOOD)));
         lines.chain([format!("{} back to {}\n", self.ids.len(), self.service)]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn letter(payload: Value) -> DeadLetter {
+        DeadLetter {
+            id: "01890a5d".to_owned(),
+            kind: Some("order.paid".to_owned()),
+            occurred_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            attempts: 10,
+            reason: "no such\norder".to_owned(),
+            replays: 1,
+            trace_id: None,
+            payload,
+        }
+    }
+
+    fn plain(view: &impl View) -> String {
+        let now = "2026-01-01T00:10:00Z".parse().unwrap();
+        anstream::adapter::strip_str(&view.text(now)).to_string()
+    }
+
+    #[test]
+    fn dead_letters_are_a_line_each_and_the_rest_is_counted() {
+        let letters = Letters { shown: vec![letter(json!({}))], there: 3 };
+        let expected = "\
+ID         TYPE         AGE   ATTEMPTS   REPLAYS   REASON
+01890a5d   order.paid   10m   10         1         no such order
+... and 2 more
+";
+        assert_eq!(plain(&letters), expected);
+        assert_eq!(plain(&Letters { shown: Vec::new(), there: 0 }), "No dead letters.\n");
+    }
+
+    #[test]
+    fn what_no_service_wrote_gives_the_terminal_no_orders() {
+        let text = plain(&Letter(letter(json!("\u{1b}[2Jboo\n"))));
+        assert!(text.ends_with("\n [2Jboo\n\n"), "{text:?}");
+    }
+
+    #[test]
+    fn programs_find_the_same_names_every_time() {
+        let expected = json!({
+            "id": "01890a5d", "type": "order.paid", "occurredAt": "2026-01-01T00:00:00Z", "attempts": 10,
+            "reason": "no such\norder", "replays": 1, "traceId": null, "payload": {"orderId": 42},
+        });
+        let found = letter(json!({"orderId": 42}));
+        assert_eq!(Letter(found.clone()).value().unwrap(), expected);
+        assert_eq!(Letters { shown: vec![found], there: 1 }.value().unwrap(), json!([expected]));
+        let queues = Queues(vec![Queue { service: "order", messages: Some(1), oldest: None }]);
+        assert_eq!(queues.value().unwrap(), json!([{"service": "order", "messages": 1, "oldest": null}]));
+        let replayed = Replayed { service: "order".to_owned(), ids: vec!["01890a5d".to_owned()] };
+        assert_eq!(replayed.value().unwrap(), json!({"service": "order", "replayed": ["01890a5d"]}));
     }
 }

@@ -24,7 +24,6 @@ pub struct Planned {
     /// What the operator would do.
     pub objects: Vec<Change>,
     /// What the plan does not know.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 

@@ -156,3 +156,144 @@ fn style_of(bad: bool) -> Style {
 fn dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::super::summary::{Gauges, Happened, Leaf, Store};
+    use super::*;
+
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
+    }
+
+    fn summary() -> Summary {
+        let condition = json!([{
+            "type": "Ready", "status": "False", "reason": "Starting", "message": "order starts",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]);
+        let gauges = Gauges { outbox_lag_seconds: Some(90.0), dead_letters: Some(2.0) };
+        let order = Service {
+            name: "order".to_owned(),
+            desired: 2,
+            image: Some("shopkeeper/order:1".to_owned()),
+            gauges,
+            ..Service::default()
+        };
+        Summary {
+            name: "acorn".to_owned(),
+            namespace: "oak".to_owned(),
+            ready: false,
+            created: Some(at("2026-01-01T00:00:00Z")),
+            generation: Some(2),
+            phase: Some(Phase::RollingOut),
+            observed_generation: Some(1),
+            version: Some("1".to_owned()),
+            url: Some("https://acorn.test".to_owned()),
+            conditions: serde_json::from_value(condition).unwrap(),
+            services: vec![order],
+            stores: vec![Store {
+                name: "redis".to_owned(),
+                mode: "Embedded".to_owned(),
+                ready: true,
+                volume: Some("1Gi".to_owned()),
+                image: None,
+                restarts: 1,
+            }],
+            certificates: vec![Leaf { secret: "acorn-order-mesh".to_owned(), expires: at("2026-01-01T00:30:00Z") }],
+            events: vec![Happened {
+                at: Some(at("2026-01-01T00:09:00Z")),
+                kind: "Warning".to_owned(),
+                reason: "BackOff".to_owned(),
+                object: "Pod acorn-order-1".to_owned(),
+                message: "it starts\nagain and again".to_owned(),
+            }],
+            notes: vec!["volumes: you may not list them".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_shop_is_one_screen() {
+        let text = summary().text(at("2026-01-01T00:10:00Z"));
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        let expected = "\
+oak/acorn RollingOut
+  version 1, 10m old, https://acorn.test
+  the operator has not looked at the last change yet
+
+CONDITION   STATUS   SINCE   REASON     MESSAGE
+Ready       False    10m     Starting   order starts
+
+SERVICE   READY   VERSION   RESTARTS   CPU   MEMORY   OUTBOX LAG   DEAD   IMAGE
+order     0/2     -         0          -     -        90s          2
+
+STORE   READY   MODE       VOLUME   RESTARTS   IMAGE
+redis   yes     Embedded   1Gi      1          -
+
+CERTIFICATE        EXPIRES
+acorn-order-mesh   in 20m
+
+EVENT   TYPE      REASON    OBJECT              MESSAGE
+60s     Warning   BackOff   Pod acorn-order-1   it starts
+
+note: volumes: you may not list them
+";
+        assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_red_and_what_is_well_is_green() {
+        let text = summary().text(at("2026-01-01T00:10:00Z"));
+        for wrong in ["False", "0/2", "90s", "BackOff"] {
+            assert!(text.contains(&styled(wrong, BAD)), "{wrong} in {text}");
+        }
+        for well in ["yes", "in 20m"] {
+            assert!(text.contains(&styled(well, GOOD)), "{well} in {text}");
+        }
+    }
+
+    #[test]
+    fn programs_find_the_same_names_every_time() {
+        let value = summary().value().unwrap();
+        let names = |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
+        let expected = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let all = [
+            "name",
+            "namespace",
+            "ready",
+            "created",
+            "generation",
+            "phase",
+            "observedGeneration",
+            "version",
+            "url",
+            "conditions",
+            "services",
+            "stores",
+            "certificates",
+            "events",
+            "notes",
+        ];
+        assert_eq!(names(&value), expected(&all));
+        let service = [
+            "name",
+            "ready",
+            "desired",
+            "version",
+            "image",
+            "restarts",
+            "cpu",
+            "memory",
+            "outboxLagSeconds",
+            "deadLetters",
+        ];
+        assert_eq!(names(&value["services"][0]), expected(&service));
+        assert_eq!(names(&value["stores"][0]), expected(&["name", "mode", "ready", "volume", "image", "restarts"]));
+        assert_eq!(names(&value["certificates"][0]), expected(&["secret", "expires"]));
+        assert_eq!(names(&value["events"][0]), expected(&["at", "kind", "reason", "object", "message"]));
+        assert_eq!(value["phase"], "RollingOut");
+    }
+}
