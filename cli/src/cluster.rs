@@ -92,8 +92,7 @@ impl Cluster {
             Some(name) => shops.get_opt(name).await.map(|found| found.into_iter().collect::<Vec<_>>()),
             None => shops.list(&ListParams::default()).await.map(|found| found.items),
         };
-        if matches!(&found, Err(kube::Error::Api(status)) if status.is_not_found()) {
-            // Where nobody knows Shops there is none.
+        if found.as_ref().is_err_and(knows_no_shops) {
             found = Ok(Vec::new());
         }
         let mut found = found.with_context(|| self.unread())?;
@@ -119,7 +118,7 @@ impl Cluster {
     async fn elsewhere(&self) -> String {
         // Without the right to look everywhere there is no hint.
         let found = match Api::<Shop>::all(self.client.clone()).list(&ListParams::default()).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
+            Err(error) if knows_no_shops(&error) => {
                 return format!("; {} knows no Shops: is the chart shopkeeper-crds installed there?", self.server);
             }
             found => found.map(|list| list.items).unwrap_or_default(),
@@ -187,6 +186,11 @@ impl Cluster {
         let found = maps.get_opt(&name).await.with_context(|| format!("the ConfigMap {}/{name}", self.namespace))?;
         Ok(found.and_then(|map| map.data?.remove(&names::authority_file(RABBITMQ))))
     }
+}
+
+/// Whether that is the answer of a cluster without the kind Shop: a page that is not there, without a reason.
+fn knows_no_shops(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
 /// Selects the pods of a Shop's broker.

@@ -27,12 +27,19 @@ async fn a_dead_letter_and_its_replay_are_in_the_trace_of_the_order_they_tell_of
     let parked = dead_letter(&target, &event, 0).await;
     let sent_back = run(&target.namespace, &["dlq", "replay", "order", &event, "--shop", &target.shop]);
     let parked_again = dead_letter(&target, &event, 1).await;
-    let trace = fetch(&visit, &receipt.trace_id, 3).await;
+    let shown = run(&target.namespace, &["dlq", "show", "order", &event, "--shop", &target.shop, "-o", "yaml"]);
+    let all_sent_back =
+        run(&target.namespace, &["dlq", "replay", "order", "--all", "--shop", &target.shop, "-o", "json"]);
+    let parked_a_third_time = dead_letter(&target, &event, 2).await;
+    let trace = fetch(&visit, &receipt.trace_id, 4).await;
     let purge = ["rabbitmqctl", "purge_queue", "order.events.dead", "--vhost", "shop"];
     in_pod(&target, "rabbitmq", &purge);
 
     sent_back.check(0, "1 back to order");
-    for letter in [parked, parked_again] {
+    assert_eq!(shown.yaml(), parked_again);
+    let replayed = &all_sent_back.json()["replayed"];
+    assert!(replayed.as_array().is_some_and(|ids| ids.contains(&Value::from(&*event))), "{replayed}");
+    for letter in [parked, parked_again, parked_a_third_time] {
         assert_eq!(letter["traceId"], receipt.trace_id);
         assert_eq!(letter["type"], "payment.succeeded");
         let reason = letter["reason"].as_str().unwrap_or_default();

@@ -23,6 +23,8 @@ fn the_status_of_a_ready_shop_is_everything_on_one_screen() {
 
     let status = run(&target.namespace, &["status", &target.shop, "-o", "json"]).json();
     assert_eq!(status["ready"], true);
+    let in_yaml = run(&target.namespace, &["status", &target.shop, "-o", "yaml"]).yaml();
+    assert_eq!((&in_yaml["name"], &in_yaml["url"]), (&status["name"], &status["url"]));
     let services = status["services"].as_array().expect("services");
     assert_eq!(services.len(), 7);
     for service in services {
@@ -84,6 +86,12 @@ async fn the_trace_of_an_order_is_a_tree_from_the_checkout_to_the_door() {
     let root = lines.nth(1).expect("a first span");
     assert!(root.ends_with("ms  cart POST /api/v1/cart/checkout"), "{tree}");
     assert!(tree.contains("  payment capture payment"), "{tree}");
+    for did in ["json", "yaml"].map(|o| run(&target.namespace, &["trace", &order.id, "--shop", &target.shop, "-o", o]))
+    {
+        let traces = did.yaml();
+        assert_eq!(traces[0]["id"], receipt.trace_id);
+        assert!(traces[0]["spans"][0]["operation"].is_string(), "{traces}");
+    }
 }
 
 #[test]
@@ -101,4 +109,9 @@ fn dead_letters_are_counted_for_every_service_that_gets_events() {
     let names: Vec<&str> =
         queues.as_array().expect("a list").iter().filter_map(|queue| queue["service"].as_str()).collect();
     assert_eq!(names, ["product", "cart", "order", "payment", "delivery"]);
+    let in_yaml = run(&target.namespace, &["dlq", "ls", "-o", "yaml"]).yaml();
+    assert_eq!(in_yaml[0]["service"], "product");
+    run(&target.namespace, &["dlq", "show", "user"]).check(2, "user consumes no events; those that do: product, cart,");
+    run(&target.namespace, &["dlq", "replay", "cart", "no-such-id"]).check(2, "cart has no dead letter no-such-id");
+    run(&target.namespace, &["dlq", "replay", "cart"]).check(2, "<ID>");
 }

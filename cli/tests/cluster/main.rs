@@ -4,6 +4,8 @@
 //! namespace that no operator watches.
 
 mod dead_letters;
+#[path = "../did/mod.rs"]
+mod did;
 mod lifecycle;
 mod looking;
 mod plans;

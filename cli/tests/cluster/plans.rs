@@ -60,6 +60,7 @@ async fn a_changed_shop_is_told_field_by_field_and_stays_as_it_is() {
     let actions: Vec<&str> =
         plan["objects"].as_array().expect("objects").iter().filter_map(|o| o["action"].as_str()).collect();
     assert_eq!(actions, ["change", "create"]);
+    assert_eq!(run(&target().namespace, &["plan", "-f", file.path(), "-o", "yaml"]).yaml(), plan);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The plugin, the Shop under test, and a namespace for Shops that nobody looks after.
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace;
@@ -12,40 +12,11 @@ use serde_json::{Value, json};
 use shop_e2e::Target;
 use shopkeeper_operator::{crd::Shop, observe::Child as Kind};
 
+use crate::did::Did;
+
 /// The Shop that `cargo xtask test` names.
 pub fn target() -> Target {
     Target::from_env().expect("these tests need a running Shop: run them with `cargo xtask test`")
-}
-
-/// What the plugin did.
-pub struct Did {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Did {
-    fn from(output: &Output) -> Self {
-        Self {
-            code: output.status.code().expect("it was not killed"),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
-    /// Its output as JSON.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.err))
-    }
-
-    /// Fails unless it ended with `code` and said `text` where people look.
-    #[track_caller]
-    pub fn check(&self, code: i32, text: &str) {
-        let said = format!("{}{}", self.out, self.err);
-        assert_eq!(self.code, code, "{said}");
-        assert!(said.contains(text), "`{text}` is not in:\n{said}");
-    }
 }
 
 fn command(namespace: &str, arguments: &[&str]) -> Command {
@@ -56,7 +27,7 @@ fn command(namespace: &str, arguments: &[&str]) -> Command {
 
 /// Runs the plugin to its end.
 pub fn run(namespace: &str, arguments: &[&str]) -> Did {
-    Did::from(&command(namespace, arguments).output().expect("the plugin starts"))
+    command(namespace, arguments).output().expect("the plugin starts").into()
 }
 
 /// A plugin that is still running.
@@ -71,7 +42,7 @@ pub fn start(namespace: &str, arguments: &[&str]) -> Running {
 impl Running {
     /// Waits for its end.
     pub fn end(self) -> Did {
-        Did::from(&self.0.wait_with_output().expect("the plugin ends"))
+        self.0.wait_with_output().expect("the plugin ends").into()
     }
 }
 

@@ -1,16 +1,24 @@
 //! Dead letters: looked at, sent back.
 
-use lapin::options::{QueueDeleteOptions, QueuePurgeOptions};
+use std::{collections::BTreeSet, time::Duration};
+
+use lapin::{
+    options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
+    types::FieldTable,
+};
 use shop_core::Fault;
 use shop_messaging::{
     Incoming,
     dead_letters::{DeadLetters, Which},
 };
 use shop_testing::{TestBroker, eventually};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
-use crate::harness::{Background, Client, Handles, SERVICE, TRACE, consuming};
+use crate::{
+    harness::{Background, Client, Handles, SERVICE, TRACE, consuming},
+    proxy::Proxy,
+};
 
 /// A broker on which `count` messages were given up, and nobody consumes any more.
 async fn given_up(count: usize) -> (TestBroker, Client, Vec<Uuid>, DeadLetters) {
@@ -119,6 +127,43 @@ async fn a_replay_that_reaches_no_queue_leaves_the_dead_letter() {
     let refused = letters.replay(Which::All).await.unwrap_err();
     assert_eq!(refused.to_string(), format!("the broker did not take a message for {queue}"));
     become_count(&letters, 1).await;
+}
+
+#[tokio::test]
+async fn a_replay_that_is_cut_off_in_the_middle_loses_nothing() {
+    let (broker, client, ids, letters) = given_up(100).await;
+    let proxy = Proxy::to(&broker).await;
+    let cut_off = DeadLetters::open(&proxy.config.url, None, SERVICE).await.expect("the broker answers");
+    let replaying = tokio::spawn(async move { cut_off.replay(Which::All).await });
+    eventually("the first is on its way", || async {
+        let left = letters.count().await.expect("the broker answers").unwrap_or_default();
+        if left < 100 { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await;
+    proxy.cut();
+    // A fast one may have ended before.
+    let _ = replaying.await.expect("it does not panic");
+
+    // It has one in its hands at a time, and that one is in one of the queues again, or in both.
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    eventually("all are in one of the queues", || async {
+        let queue = format!("{SERVICE}.events");
+        let sent = client.channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await;
+        let sent = sent.expect("the consumer has declared it").message_count();
+        let dead = letters.count().await.expect("the broker answers").unwrap_or_default();
+        if dead + sent >= 100 { Ok(()) } else { Err(format!("{dead} dead, {sent} sent back")) }
+    })
+    .await;
+    let dead = letters.look(200).await.unwrap();
+    let mut found: BTreeSet<String> = dead.into_iter().map(|letter| letter.id).collect();
+    let (consumer, mut received) = receiving(&broker).await;
+    let all = async {
+        while found.len() < ids.len() {
+            found.insert(received.recv().await.unwrap().id.to_string());
+        }
+    };
+    timeout(Duration::from_mins(1), all).await.expect("nothing is lost");
+    consumer.stop().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,185 @@
+//! The plugin without a cluster: what it says where there is none, to an API server that refuses, and on a terminal.
+
+mod api;
+#[path = "../did/mod.rs"]
+mod did;
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::{Answer, Api, refusal},
+    did::Did,
+};
+
+const PLUGIN: &str = env!("CARGO_BIN_EXE_kubectl-shopkeeper");
+const SHOPS: &str = "/apis/shopkeeper.dev/v1alpha1/namespaces/oak/shops";
+const ACORN: &str = "/apis/shopkeeper.dev/v1alpha1/namespaces/oak/shops/acorn";
+const COMMANDS: [&str; 8] = ["status", "plan", "trace", "dlq", "rotate", "hibernate", "wake", "report"];
+
+/// A kubeconfig that is gone when the test is.
+struct Kubeconfig(PathBuf);
+
+impl Kubeconfig {
+    fn of(server: SocketAddr) -> Self {
+        let path = std::env::temp_dir().join(format!("kubeconfig-{}-{}", server.port(), std::process::id()));
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "here",
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "jane", "namespace": "oak"}}],
+            "clusters": [{"name": "here", "cluster": {"server": format!("http://{server}")}}],
+            "users": [{"name": "jane", "user": {}}],
+        });
+        fs::write(&path, config.to_string()).expect("a file");
+        Self(path)
+    }
+
+    /// Runs the plugin with it.
+    fn run(&self, arguments: &[&str]) -> Did {
+        run(&[arguments, &["--kubeconfig", self.path()]].concat())
+    }
+
+    /// Runs the plugin on a terminal.
+    fn run_on_terminal(&self, arguments: &str, variables: &[(&str, &str)]) -> Did {
+        let line = format!("'{PLUGIN}' {arguments} --kubeconfig '{}'", self.path());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(std::process::Stdio::null());
+        for colour in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+            script.env_remove(colour);
+        }
+        let output = script.env("TERM", "xterm").envs(variables.iter().copied()).output();
+        output.expect("util-linux has `script`").into()
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a plain path")
+    }
+}
+
+impl Drop for Kubeconfig {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn run(arguments: &[&str]) -> Did {
+    Command::new(PLUGIN).args(arguments).output().expect("the plugin starts").into()
+}
+
+fn missing_right() -> Answer {
+    let message = "things is forbidden: User \"jane\" cannot list resource \"things\" in the namespace \"oak\"";
+    refusal(403, "Forbidden", message)
+}
+
+/// A cluster in which one may see one Shop, and nothing else.
+fn one_shop() -> Api {
+    let shop = json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "spec": {},
+        "metadata": {"name": "acorn", "namespace": "oak", "generation": 1},
+    });
+    Api::answering(vec![(ACORN, (200, shop))], missing_right())
+}
+
+#[test]
+fn every_command_helps_with_examples_and_knows_its_formats() {
+    for command in COMMANDS {
+        let help = run(&[command, "-h"]);
+        help.check(0, "Examples:");
+        help.check(0, "--namespace");
+        help.check(0, "[possible values: table, json, yaml]");
+        run(&[command, "-o", "xml"]).check(2, "[possible values: table, json, yaml]");
+    }
+}
+
+#[test]
+fn a_kubeconfig_that_is_not_there_and_a_context_that_is_not_in_it_are_named() {
+    run(&["status", "--kubeconfig", "/no/such/file"]).check(2, "/no/such/file");
+    let kubeconfig = Kubeconfig::of((Ipv4Addr::LOCALHOST, 1).into());
+    let did = kubeconfig.run(&["status", "--context", "elsewhere"]);
+    did.check(2, "there is no usable kubeconfig");
+    did.check(2, "elsewhere");
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_named_with_its_address() {
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let address = closed.local_addr().expect("an address");
+    drop(closed);
+    let kubeconfig = Kubeconfig::of(address);
+    for arguments in [&["status"][..], &["status", "acorn"], &["dlq", "ls"], &["report"], &["rotate"]] {
+        let did = kubeconfig.run(arguments);
+        did.check(2, &format!("Shops cannot be read from http://{address}"));
+        did.check(2, "Connection refused");
+        did.check(2, "is the cluster running");
+    }
+}
+
+#[test]
+fn a_missing_right_is_told_once_and_with_its_verb() {
+    let api = Api::answering(Vec::new(), missing_right());
+    let did = Kubeconfig::of(api.address).run(&["status"]);
+    did.check(2, "cannot list resource");
+    did.check(2, "ask for this right");
+    assert_eq!(did.err.matches("forbidden").count(), 1, "{}", did.err);
+}
+
+#[test]
+fn a_cluster_that_knows_no_shops_is_told_from_one_that_has_none() {
+    let api = Api::answering(Vec::new(), (404, json!("404 page not found")));
+    for arguments in [&["status"][..], &["status", "acorn"]] {
+        Kubeconfig::of(api.address).run(arguments).check(2, "is the chart shopkeeper-crds installed there?");
+    }
+    let none = json!({"apiVersion": "shopkeeper.dev/v1alpha1", "kind": "ShopList", "metadata": {}, "items": []});
+    let empty = Api::answering(vec![(SHOPS, (200, none))], missing_right());
+    let did = Kubeconfig::of(empty.address).run(&["status"]);
+    did.check(2, "there is no Shop in the namespace oak");
+    assert!(!did.err.contains("chart"), "{}", did.err);
+}
+
+#[test]
+fn what_one_may_not_see_of_a_shop_is_a_note_in_json_and_yaml_too() {
+    let api = one_shop();
+    let kubeconfig = Kubeconfig::of(api.address);
+    let (json, yaml) =
+        (kubeconfig.run(&["status", "acorn", "-o", "json"]), kubeconfig.run(&["status", "acorn", "-oyaml"]));
+    assert_eq!((json.code, yaml.code), (1, 1), "the Shop is not Ready: {}", json.err);
+    let status = json.json();
+    assert_eq!(status, yaml.yaml());
+    assert_eq!(status["name"], "acorn");
+    let notes: Vec<&str> = status["notes"].as_array().expect("notes").iter().filter_map(Value::as_str).collect();
+    for what in ["images", "restarts", "volumes", "events", "certificates"] {
+        let told = |note: &&str| note.starts_with(what) && note.contains("cannot list resource");
+        assert!(notes.iter().any(told), "{what}: {notes:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_of_people_who_want_them() {
+    let api = one_shop();
+    let kubeconfig = Kubeconfig::of(api.address);
+    let title = "\u{1b}[1moak/acorn\u{1b}[0m";
+    kubeconfig.run_on_terminal("status acorn", &[]).check(1, title);
+    for plain in [
+        kubeconfig.run(&["status", "acorn"]),
+        kubeconfig.run_on_terminal("status acorn", &[("NO_COLOR", "1")]),
+        kubeconfig.run_on_terminal("status acorn", &[("TERM", "dumb")]),
+        kubeconfig.run_on_terminal("status acorn -o json", &[]),
+    ] {
+        plain.check(1, "acorn");
+        assert!(!plain.out.contains('\u{1b}'), "{:?}", plain.out);
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let api = one_shop();
+    let kubeconfig = Kubeconfig::of(api.address);
+    let line = format!("'{PLUGIN}' status acorn --kubeconfig '{}' | true", kubeconfig.path());
+    let output = Command::new("sh").args(["-c", &line]).output().expect("a shell");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
