@@ -10,7 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,6 +21,7 @@ use shopkeeper_operator::crd::{Phase, Shop};
 
 use crate::{
     cluster::Cluster,
+    explain::explain,
     output::{GOOD, Output, Shown, View, styled},
 };
 
@@ -69,19 +73,31 @@ impl Lifecycle {
 /// Watches the Shop until it is where it should be.
 async fn arrival(cluster: &Cluster, name: &str, generation: Option<i64>, hibernated: bool) -> anyhow::Result<()> {
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut changes = pin!(watcher(cluster.api::<Shop>(), only).default_backoff().touched_objects());
-    let mut told = String::new();
-    while let Some(change) = changes.next().await {
-        let message = match change {
-            Ok(shop) if shop.metadata.deletion_timestamp.is_some() => bail!("{name} is being deleted"),
-            Ok(shop) if arrived(&shop, generation, hibernated) => return Ok(()),
-            Ok(shop) => condition(&shop, "Ready").map(|ready| ready.message.clone()).unwrap_or_default(),
-            // It is watched again, as long as there is time.
-            Err(error) => error.to_string(),
-        };
+    let mut changes = pin!(watcher(cluster.api::<Shop>(), only).default_backoff());
+    let (mut there, mut told) = (false, String::new());
+    let mut tell = |message: String| {
         if message != told && !message.is_empty() {
             anstream::eprintln!("{message}");
             told = message;
+        }
+    };
+    while let Some(change) = changes.next().await {
+        match change {
+            Ok(Event::Apply(shop) | Event::InitApply(shop)) => {
+                if shop.metadata.deletion_timestamp.is_some() {
+                    bail!("{name} is being deleted");
+                }
+                if arrived(&shop, generation, hibernated) {
+                    return Ok(());
+                }
+                there = true;
+                tell(condition(&shop, "Ready").map(|ready| ready.message.clone()).unwrap_or_default());
+            }
+            Ok(Event::Init) => there = false,
+            Ok(Event::InitDone) if there => {}
+            Ok(Event::Delete(_) | Event::InitDone) => bail!("{name} was deleted"),
+            // It is watched again, as long as there is time.
+            Err(error) => tell(explain(error)),
         }
     }
     bail!("the watch of {name} ended")

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kube::{
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
     runtime::wait::await_condition,
 };
 use serde_json::json;
@@ -74,6 +74,11 @@ async fn waiting_ends_when_the_condition_says_so_and_not_before() {
         report(scene, "Ready", "True", "False").await;
         waiting.end().check(0, "acorn is awake: it is Ready");
         run(&scene.namespace, &["hibernate", "--wait", "--timeout", "1s"]).check(2, "not within 1s");
+
+        let waiting = start(&scene.namespace, &["wake", "--wait", "--timeout", "1m"]);
+        until(scene, false).await;
+        scene.api::<Shop>().delete("acorn", &DeleteParams::default()).await.expect("it is deleted");
+        waiting.end().check(2, "deleted");
     })
     .await;
 }

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
 use shopkeeper_operator::{
-    crd::{Phase, Shop, ShopStatus, StoreMode},
+    crd::{CanaryStatus, Phase, Shop, ShopStatus, StoreMode},
     identities::CERTIFICATE,
     names,
 };
@@ -122,6 +122,8 @@ pub struct Service {
     /// Events that wait, for services that send or get any.
     #[serde(flatten)]
     pub gauges: Gauges,
+    /// Another version beside it.
+    pub canary: Option<CanaryStatus>,
 }
 
 /// One store.
@@ -263,6 +265,7 @@ fn of_service(service: &shopkeeper_operator::crd::ServiceStatus, seen: &Seen) ->
         cpu: amount(&resources, "cpu"),
         memory: amount(&resources, "memory"),
         gauges: seen.gauges.get(&service.name).cloned().unwrap_or_default(),
+        canary: service.canary.clone(),
     }
 }
 

@@ -3,13 +3,15 @@
 use anstyle::Style;
 use jiff::Timestamp;
 use serde_json::Value;
-use shopkeeper_operator::crd::Phase;
+use shopkeeper_operator::crd::{CanaryPhase, Phase};
 
 use super::summary::{Service, Summary};
 use crate::output::{BAD, GOOD, NEW, PLAIN, TITLE, Table, View, age, duration, styled};
 
 /// Conditions whose truth is neither good nor bad.
-const NEUTRAL: [&str; 4] = ["Progressing", "DevelopmentOnly", "Paused", "Hibernated"];
+const NEUTRAL: [&str; 5] = ["Progressing", "DevelopmentOnly", "Paused", "Hibernated", "CanaryPromoted"];
+/// Conditions that are there while something is wrong.
+const TROUBLES: [&str; 2] = ["Stalled", "RolledBack"];
 /// Events are sent within moments, unless the broker is away.
 const LONG_LAG: f64 = 60.0;
 
@@ -19,7 +21,14 @@ impl View for Summary {
     }
 
     fn text(&self, now: Timestamp) -> String {
-        let tables = [conditions(self, now), services(self), stores(self), certificates(self, now), events(self, now)];
+        let tables = [
+            conditions(self, now),
+            services(self),
+            canaries(self, now),
+            stores(self),
+            certificates(self, now),
+            events(self, now),
+        ];
         let tables = tables.iter().filter(|table| !table.is_empty()).map(Table::text);
         let notes: Vec<String> = self.notes.iter().map(|note| format!("{} {note}\n", styled("note:", NEW))).collect();
         let parts = [head(self, now)].into_iter().chain(tables).chain([notes.concat()]);
@@ -57,10 +66,14 @@ fn head(shop: &Summary, now: Timestamp) -> String {
 fn conditions(shop: &Summary, now: Timestamp) -> Table {
     let mut table = Table::new(&["CONDITION", "STATUS", "SINCE", "REASON", "MESSAGE"]);
     for condition in &shop.conditions {
-        let style = match condition.status.as_str() {
-            _ if NEUTRAL.contains(&condition.type_.as_str()) => PLAIN,
-            "True" => GOOD,
-            _ => BAD,
+        let type_ = condition.type_.as_str();
+        let well = (condition.status == "True") != TROUBLES.contains(&type_);
+        let style = if NEUTRAL.contains(&type_) {
+            PLAIN
+        } else if well {
+            GOOD
+        } else {
+            BAD
         };
         table.row([
             (condition.type_.clone(), TITLE),
@@ -90,6 +103,31 @@ fn services(shop: &Summary) -> Table {
             (dash(lag.map(|lag| format!("{lag:.0}s"))), style_of(lag.is_some_and(|lag| lag > LONG_LAG))),
             (dash(dead.map(|dead| dead.to_string())), style_of(dead.is_some_and(|dead| dead > 0.0))),
             (own_image(service, shop.version.as_deref()).unwrap_or_default(), NEW),
+        ]);
+    }
+    table
+}
+
+fn canaries(shop: &Summary, now: Timestamp) -> Table {
+    let titles = ["CANARY", "PHASE", "SINCE", "SHARE", "REQUESTS", "SUCCESS", "P99", "VERSION", "MESSAGE"];
+    let mut table = Table::new(&titles);
+    for service in &shop.services {
+        let Some(canary) = &service.canary else { continue };
+        let style = match canary.phase {
+            CanaryPhase::Promoted => GOOD,
+            CanaryPhase::RolledBack => BAD,
+            CanaryPhase::Starting | CanaryPhase::Progressing => NEW,
+        };
+        table.row([
+            (service.name.clone(), TITLE),
+            (format!("{:?}", canary.phase), style),
+            (age(canary.since.0, now), PLAIN),
+            (format!("{}%", canary.weight), PLAIN),
+            (dash(canary.requests.map(|requests| requests.to_string())), PLAIN),
+            (dash(canary.success_rate.map(|rate| format!("{rate:.2}%"))), PLAIN),
+            (dash(canary.latency_p99.clone()), PLAIN),
+            (canary.version.clone(), PLAIN),
+            (canary.message.clone(), PLAIN),
         ]);
     }
     table
@@ -175,12 +213,18 @@ mod tests {
             "type": "Ready", "status": "False", "reason": "Starting", "message": "order starts",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }]);
+        let canary = json!({
+            "attempt": "a1", "phase": "Progressing", "since": "2026-01-01T00:05:00Z", "image": "shopkeeper/order:2",
+            "version": "2", "weight": 10, "requests": 200, "successRate": 99.5, "latencyP99": "0.1s",
+            "message": "another 5m",
+        });
         let gauges = Gauges { outbox_lag_seconds: Some(90.0), dead_letters: Some(2.0) };
         let order = Service {
             name: "order".to_owned(),
             desired: 2,
             image: Some("shopkeeper/order:1".to_owned()),
             gauges,
+            canary: serde_json::from_value(canary).unwrap(),
             ..Service::default()
         };
         Summary {
@@ -230,6 +274,9 @@ Ready       False    10m     Starting   order starts
 SERVICE   READY   VERSION   RESTARTS   CPU   MEMORY   OUTBOX LAG   DEAD   IMAGE
 order     0/2     -         0          -     -        90s          2
 
+CANARY   PHASE         SINCE   SHARE   REQUESTS   SUCCESS   P99    VERSION   MESSAGE
+order    Progressing   5m      10%     200        99.50%    0.1s   2         another 5m
+
 STORE   READY   MODE       VOLUME   RESTARTS   IMAGE
 redis   yes     Embedded   1Gi      1          -
 
@@ -252,6 +299,17 @@ note: volumes: you may not list them
         }
         for well in ["yes", "in 20m"] {
             assert!(text.contains(&styled(well, GOOD)), "{well} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_condition_that_is_there_only_in_trouble_is_red() {
+        let mut shop = summary();
+        for type_ in ["Stalled", "RolledBack"] {
+            shop.conditions[0].type_ = type_.to_owned();
+            shop.conditions[0].status = "True".to_owned();
+            let text = shop.text(at("2026-01-01T00:10:00Z"));
+            assert!(text.contains(&styled("True", BAD)), "{text}");
         }
     }
 
@@ -289,6 +347,7 @@ note: volumes: you may not list them
             "memory",
             "outboxLagSeconds",
             "deadLetters",
+            "canary",
         ];
         assert_eq!(names(&value["services"][0]), expected(&service));
         assert_eq!(names(&value["stores"][0]), expected(&["name", "mode", "ready", "volume", "image", "restarts"]));
