@@ -9,7 +9,10 @@ use kube::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use shopkeeper_operator::{crd::Shop, names};
+use shopkeeper_operator::{
+    crd::{LifecycleSpec, Shop},
+    names,
+};
 
 use crate::{
     cluster::Cluster,
@@ -40,7 +43,8 @@ impl Rotate {
         let patch = json!({"metadata": {"annotations": {names::ROTATE_ANNOTATION: at}}});
         let patched = cluster.api::<Shop>().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
         patched.with_context(|| format!("the Shop {name} cannot be annotated"))?;
-        Ok(self.output.of(Rotating { paused: shop.spec.lifecycle.paused, shop: name, requested_at: at }))
+        let LifecycleSpec { paused, hibernated, .. } = shop.spec.lifecycle;
+        Ok(self.output.of(Rotating { shop: name, requested_at: at, paused, hibernated }))
     }
 }
 
@@ -50,6 +54,7 @@ struct Rotating {
     shop: String,
     requested_at: Timestamp,
     paused: bool,
+    hibernated: bool,
 }
 
 impl View for Rotating {
@@ -58,7 +63,7 @@ impl View for Rotating {
     }
 
     fn text(&self, _: Timestamp) -> String {
-        let Self { shop, requested_at, paused } = self;
+        let Self { shop, requested_at, paused, hibernated } = self;
         let mut text = format!(
             "{} of {shop} at {requested_at}\n\
              The operator makes new passwords and keys beside the old ones, rolls what uses them, and then ends the old ones.\n\
@@ -67,6 +72,9 @@ impl View for Rotating {
              Wait for its end with: kubectl wait shop/{shop} --for=condition=CredentialsSettled --timeout=1h\n",
             styled("Rotation requested", GOOD)
         );
+        if *hibernated {
+            text += &styled("The Shop is hibernated: it starts when the Shop was woken and is Ready.\n", NEW);
+        }
         if *paused {
             text += &styled("The Shop is paused: it starts when spec.lifecycle.paused is false.\n", NEW);
         }

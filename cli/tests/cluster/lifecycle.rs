@@ -52,6 +52,7 @@ async fn a_shop_is_put_to_sleep_and_woken_again() {
         run(&scene.namespace, &["hibernate"]).check(0, "acorn was told to hibernate");
         until(scene, true).await;
         run(&scene.namespace, &["hibernate"]).check(0, "acorn is meant to be asleep already; nothing was changed");
+        run(&scene.namespace, &["rotate"]).check(0, "it starts when the Shop was woken and is Ready");
         run(&scene.namespace, &["wake", "acorn"]).check(0, "acorn was told to wake");
         until(scene, false).await;
     })
