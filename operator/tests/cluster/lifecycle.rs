@@ -18,6 +18,7 @@ use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_operator::observe::Child;
 use shopkeeper_testing::{SHOP, Scene};
 
+use crate::market::{self, Market};
 use crate::scene::with_scene;
 
 /// Everything that belongs to the test's Shop.
@@ -219,11 +220,15 @@ async fn gone<K: Child + Send + Sync + 'static>(scene: &Scene) {
 }
 
 #[tokio::test]
-async fn a_retained_shop_is_taken_up_by_the_next_one_of_its_name() {
+async fn a_retained_shop_with_its_orders_is_taken_up_by_the_next_one_of_its_name() {
     with_scene(async |scene| {
-        let shop = scene.create(&spec("Retain")).await.expect("a Shop");
+        let spec = market::spec(&scene, &json!({"lifecycle": {"dataOnDelete": "Retain"}}));
+        let shop = scene.create(&spec).await.expect("a Shop");
         let operator = scene.operate();
-        scene.until_shop("DependenciesReady", "True", None).await;
+        scene.until_shop("Ready", "True", None).await;
+        let mut market = Market::open(&scene).await;
+        assert_eq!(market.everybody_buys_once().await, Vec::<String>::new());
+        market.audit(&scene).await;
         let before = credentials(&scene).await;
         let volume: PersistentVolumeClaim = scene.api().get("data-acorn-postgres-0").await.expect("a volume");
 
@@ -231,13 +236,15 @@ async fn a_retained_shop_is_taken_up_by_the_next_one_of_its_name() {
         let uid = shop.uid().expect("a uid");
         scene.until::<Shop>(SHOP, "is gone", conditions::is_deleted(&uid)).await;
         // At once: the garbage collector is still at work on the first Shop's objects.
-        scene.create(&spec("Retain")).await.expect("a Shop");
-        scene.until_shop("DependenciesReady", "True", None).await;
+        scene.create(&spec).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
 
         assert_eq!(credentials(&scene).await, before);
         let again: PersistentVolumeClaim = scene.api().get("data-acorn-postgres-0").await.expect("a volume");
         assert_eq!(again.uid(), volume.uid());
-        scene.until_shop("Migrated", "True", None).await;
+        market.routed().await;
+        assert_eq!(market.everybody_buys_once().await, Vec::<String>::new(), "who bought before buys again");
+        market.audit(&scene).await;
         drop(operator);
     })
     .await;
