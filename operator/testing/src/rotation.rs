@@ -1,22 +1,39 @@
-//! The stages in which a Shop's credentials are replaced, and how a test gets through them sooner.
+//! The stages in which a Shop's credentials are replaced, how a test gets through them sooner, and what they may do.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::PostParams;
 use serde_json::{Value, json};
-use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::names::ROTATE_ANNOTATION;
 
-use crate::{SHOP, Scene};
+use crate::Scene;
 
 const CREDENTIALS: &str = "acorn-credentials";
 /// Where the stage is kept, beside the values.
 const STATE: &str = "rotation.json";
+/// Values that no rotation replaces.
+pub const LASTING: [&str; 1] = ["first-admin"];
+
+/// One version of the credentials.
+pub type Values = BTreeMap<String, ByteString>;
 
 /// Asks for new credentials.
 pub async fn ask(scene: &Scene) {
-    annotate(scene, ROTATE_ANNOTATION).await;
+    scene.annotate(ROTATE_ANNOTATION).await;
+}
+
+/// Replaces the credentials once, and gives no stage its time.
+pub async fn rotate(scene: &Scene) {
+    ask(scene).await;
+    for stage in ["Publishing", "Moving", "Closing"] {
+        arrives_at(scene, stage).await;
+        its_time_is_over(scene).await;
+    }
+    scene.until_shop("CredentialsSettled", "True", None).await;
+    scene.until_shop("Ready", "True", None).await;
 }
 
 /// Waits until a stage has begun, and all of it is done.
@@ -30,11 +47,11 @@ pub async fn its_time_is_over(scene: &Scene) {
     let api = scene.api::<Secret>();
     loop {
         let mut secret = api.get(CREDENTIALS).await.expect("the credentials");
-        let mut state = state(&secret);
+        let values = secret.data.as_mut().expect("data");
+        let mut state = state(values);
         state["since"] = json!((Timestamp::now() - SignedDuration::from_hours(1)).to_string());
         state["applied"] = json!(true);
-        let text = ByteString(state.to_string().into_bytes());
-        secret.data.as_mut().expect("data").insert(STATE.to_owned(), text);
+        values.insert(STATE.to_owned(), ByteString(state.to_string().into_bytes()));
         match api.replace(CREDENTIALS, &PostParams::default(), &secret).await {
             // The operator was faster.
             Err(kube::Error::Api(status)) if status.is_conflict() => {}
@@ -42,20 +59,94 @@ pub async fn its_time_is_over(scene: &Scene) {
         }
     }
     // Secrets are not watched.
-    annotate(scene, "shopkeeper.dev/test").await;
+    scene.touch().await;
 }
 
 /// The number of the generation in use.
 pub async fn generation(scene: &Scene) -> u64 {
     let secret = scene.api::<Secret>().get(CREDENTIALS).await.expect("the credentials");
-    state(&secret)["generation"].as_u64().expect("a number")
+    standing(&secret.data.expect("data")).0
 }
 
-fn state(secret: &Secret) -> Value {
-    serde_json::from_slice(&secret.data.as_ref().expect("data")[STATE].0).expect("JSON")
+/// The number of the generation in use, and the stage.
+#[must_use]
+pub fn standing(values: &Values) -> (u64, String) {
+    let state = state(values);
+    let stage = state["stage"].as_str().expect("a name").to_owned();
+    (state["generation"].as_u64().expect("a number"), stage)
 }
 
-async fn annotate(scene: &Scene, annotation: &str) {
-    let change = json!({"metadata": {"annotations": {annotation: Timestamp::now().to_string()}}});
-    scene.api::<Shop>().patch(SHOP, &PatchParams::default(), &Patch::Merge(change)).await.expect("an edit");
+fn state(values: &Values) -> Value {
+    serde_json::from_slice(&values[STATE].0).expect("JSON")
+}
+
+/// What is wrong with how one version of the credentials became the next; nothing when it is what a rotation does.
+#[must_use]
+pub fn misstep(before: &Values, after: &Values) -> Option<String> {
+    let (from, to) = (standing(before), standing(after));
+    let mut expected = before.clone();
+    expected.insert(STATE.to_owned(), after[STATE].clone());
+    for key in before.keys().filter(|key| is_rotated(key)) {
+        let (coming, going) = (format!("{key}.next"), format!("{key}.previous"));
+        match (from.1.as_str(), to.1.as_str(), to.0.checked_sub(from.0)) {
+            ("Settled", "Publishing", Some(0)) => {
+                expected.insert(coming.clone(), after.get(&coming).cloned().unwrap_or_default());
+            }
+            ("Publishing", "Moving", Some(1)) => {
+                let value = expected.remove(&coming).unwrap_or_default();
+                let old = expected.insert(key.clone(), value).unwrap_or_default();
+                expected.insert(going, old);
+            }
+            ("Moving", "Closing", Some(0)) => {}
+            ("Closing", "Settled", Some(0)) => drop(expected.remove(&going)),
+            _ if from == to => {}
+            _ => return Some(format!("credentials went from {from:?} to {to:?}")),
+        }
+    }
+    let keys: BTreeSet<&String> = expected.keys().chain(after.keys()).collect();
+    let other: Vec<_> = keys.into_iter().filter(|key| expected.get(*key) != after.get(*key)).collect();
+    (!other.is_empty()).then(|| format!("on the way from {from:?} to {to:?} these are not as expected: {other:?}"))
+}
+
+fn is_rotated(key: &str) -> bool {
+    let beside = [".next", ".previous"].iter().any(|mark| key.ends_with(mark));
+    !beside && key != STATE && !LASTING.contains(&key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(generation: u64, stage: &str, values: &[(&str, &str)]) -> Values {
+        let state = json!({"generation": generation, "stage": stage}).to_string();
+        let all = [(STATE, state.as_str()), ("first-admin", "a")].into_iter().chain(values.iter().copied());
+        all.map(|(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec()))).collect()
+    }
+
+    #[test]
+    fn a_whole_rotation_is_no_misstep_and_any_other_change_is() {
+        let stages = [
+            values(0, "Settled", &[("redis.cart", "1")]),
+            values(0, "Publishing", &[("redis.cart", "1"), ("redis.cart.next", "2")]),
+            values(1, "Moving", &[("redis.cart", "2"), ("redis.cart.previous", "1")]),
+            values(1, "Closing", &[("redis.cart", "2"), ("redis.cart.previous", "1")]),
+            values(1, "Settled", &[("redis.cart", "2")]),
+        ];
+        for (number, before) in stages.iter().enumerate() {
+            for (other, after) in stages.iter().enumerate() {
+                let step = misstep(before, after);
+                assert_eq!(step.is_none(), other == number || other == number + 1, "{number} to {other}: {step:?}");
+            }
+        }
+        let [settled, publishing, moving, ..] = &stages;
+        for wrong in [
+            values(0, "Publishing", &[("redis.cart", "1")]),
+            values(0, "Publishing", &[("redis.cart", "2"), ("redis.cart.next", "2")]),
+            values(0, "Settled", &[("redis.cart", "2")]),
+        ] {
+            assert!(misstep(settled, &wrong).is_some());
+        }
+        let forgotten = values(1, "Moving", &[("redis.cart", "3"), ("redis.cart.previous", "1")]);
+        assert!(misstep(publishing, &forgotten).is_some() && misstep(publishing, moving).is_none());
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::client::ClientBuilder;
@@ -62,7 +63,7 @@ impl Scene {
     }
 
     /// Runs a test here, shows what was there if it fails, and removes the namespace.
-    pub async fn play<F: Future<Output = ()>>(self, test: impl FnOnce(Arc<Self>) -> F) {
+    pub async fn play<F: Future>(self, test: impl FnOnce(Arc<Self>) -> F) -> F::Output {
         let scene = Arc::new(self);
         let outcome = std::panic::AssertUnwindSafe(Box::pin(test(scene.clone()))).catch_unwind().await;
         if outcome.is_err() {
@@ -70,8 +71,9 @@ impl Scene {
         }
         let namespaces: Api<Namespace> = Api::all(scene.client.clone());
         namespaces.delete(&scene.namespace, &DeleteParams::background()).await.expect("removing the namespace");
-        if let Err(panic) = outcome {
-            std::panic::resume_unwind(panic);
+        match outcome {
+            Ok(output) => output,
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     }
 
@@ -106,6 +108,25 @@ impl Scene {
     /// Changes fields of the Shop's spec.
     pub async fn edit(&self, spec: &Value) -> Result<Shop, kube::Error> {
         self.api::<Shop>().patch(SHOP, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await
+    }
+
+    /// Gives an annotation of the Shop a value that it did not have.
+    pub async fn annotate(&self, annotation: &str) {
+        let change = json!({"metadata": {"annotations": {annotation: Timestamp::now().to_string()}}});
+        self.api::<Shop>().patch(SHOP, &PatchParams::default(), &Patch::Merge(change)).await.expect("an edit");
+    }
+
+    /// Lets operators look at the Shop, although nothing is to change.
+    pub async fn touch(&self) {
+        self.annotate("shopkeeper.dev/test").await;
+    }
+
+    /// Stops everything, and wakes it again when nothing runs any more.
+    pub async fn hibernate_and_wake(&self) {
+        self.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
+        self.until_shop("Progressing", "False", Some("Hibernated")).await;
+        self.edit(&json!({"lifecycle": {"hibernated": false}})).await.expect("an edit");
+        self.until_shop("Ready", "True", None).await;
     }
 
     /// The Shop as it is now.

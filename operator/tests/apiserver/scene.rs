@@ -21,12 +21,12 @@ pub async fn config() -> Config {
 }
 
 /// Runs a test in a namespace of its own, in which pods claim to run and operators have the rights that the chart gives; shows what was there if it fails.
-pub async fn with_scene<F: Future<Output = ()>>(test: impl FnOnce(Arc<Scene>, Kubelet) -> F) {
+pub async fn with_scene<F: Future>(test: impl FnOnce(Arc<Scene>, Kubelet) -> F) -> F::Output {
     let config = config().await;
     // What it reports is none of the writes that tests look at.
     let client = Client::try_from(config.clone()).expect("a client");
     let operators = rights::of_operator(config.clone());
     let scene = Scene::with_operators(config, operators, Settings::default()).await.expect("a namespace");
     let kubelet = Kubelet::start(&client, Some(&scene.namespace));
-    scene.play(|scene| test(scene, kubelet)).await;
+    scene.play(|scene| test(scene, kubelet)).await
 }

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_testing::Scene;
-use shopkeeper_testing::rotation::{arrives_at, ask, its_time_is_over};
+use shopkeeper_testing::rotation::{LASTING, Values, rotate, standing};
 use tokio::time::sleep;
 
 use crate::chance::{is_deep, random};
@@ -24,8 +23,6 @@ const SHORT_LIFE: Duration = Duration::from_secs(3);
 /// Some get further.
 const LONG_LIFE: Duration = Duration::from_secs(20);
 const SHORT_LIVES: f64 = 0.7;
-/// Values that no rotation replaces.
-const LASTING: [&str; 1] = ["first-admin"];
 
 #[tokio::test]
 async fn an_operator_that_is_killed_again_and_again_loses_no_order_and_makes_nothing_anew() {
@@ -49,11 +46,11 @@ async fn an_operator_that_is_killed_again_and_again_loses_no_order_and_makes_not
             assert_eq!(credentials(&scene).await, before, "an upgrade made credentials anew");
 
             // A pod may meet what it has not heard of, because no stage is given its time.
-            Box::pin(market.during_trouble(killing(&scene, &mut random, rotated(&scene)))).await;
+            Box::pin(market.during_trouble(killing(&scene, &mut random, rotate(&scene)))).await;
             only_what_is_rotated_differs(&before, &credentials(&scene).await);
 
             let before = credentials(&scene).await;
-            Box::pin(killing(&scene, &mut random, slept(&scene))).await;
+            Box::pin(killing(&scene, &mut random, scene.hibernate_and_wake())).await;
             market.routed().await;
             assert_eq!(credentials(&scene).await, before, "waking up made credentials anew");
             assert_eq!(self::volumes(&scene).await, volumes);
@@ -85,25 +82,6 @@ async fn killing<T>(scene: &Scene, random: &mut StdRng, done: impl Future<Output
     outcome
 }
 
-async fn rotated(scene: &Scene) {
-    ask(scene).await;
-    for stage in ["Publishing", "Moving", "Closing"] {
-        arrives_at(scene, stage).await;
-        its_time_is_over(scene).await;
-    }
-    scene.until_shop("CredentialsSettled", "True", None).await;
-    scene.until_shop("Ready", "True", None).await;
-}
-
-async fn slept(scene: &Scene) {
-    scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
-    scene.until_shop("Progressing", "False", Some("Hibernated")).await;
-    scene.edit(&json!({"lifecycle": {"hibernated": false}})).await.expect("an edit");
-    scene.until_shop("Ready", "True", None).await;
-}
-
-type Values = BTreeMap<String, ByteString>;
-
 async fn credentials(scene: &Scene) -> Values {
     let secret: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
     secret.data.expect("data")
@@ -114,11 +92,8 @@ fn only_what_is_rotated_differs(before: &Values, after: &Values) {
     for (key, value) in before {
         assert_eq!(after[key] == *value, LASTING.contains(&&**key), "{key} was made anew, or was not rotated");
     }
-    let generation = |values: &Values| {
-        let state: Value = serde_json::from_slice(&values["rotation.json"].0).expect("JSON");
-        state["generation"].as_u64().expect("a number")
-    };
-    assert_eq!(generation(after), generation(before) + 1, "one wish is one rotation");
+    let (generation, stage) = standing(before);
+    assert_eq!(standing(after), (generation + 1, stage), "one wish is one rotation");
 }
 
 /// The claims and which they are.
