@@ -1,89 +1,139 @@
 //! A Shop gets where it should whatever happens to the operator on the way, and to what it hears from the API server.
 //!
-//! A reference run is recorded first. Every plan then is one thing that goes wrong at one point of that record: at a write,
-//! or at an event of a watch. Where the run ends must be where the reference ended.
+//! A reference run of each scenario is recorded first. Every plan then is one thing that goes wrong at one point of a record:
+//! at a write, a read, or an event of a watch. Where the run ends must be where the reference ended.
 
 mod door;
+mod keepsakes;
 mod plan;
+mod record;
 mod run;
+mod scenario;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use futures::{StreamExt, stream};
-use kube::Config;
-use rand::RngExt;
+use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use self::plan::{Plan, Trace};
+use self::plan::{Fault, Plan, Way};
 use self::run::{End, run};
+use self::scenario::Scenario;
 use crate::chance::{is_deep, random};
-use crate::scene::config;
 use crate::snapshot::{differences, differences_now};
 
 /// Plans that run at the same time, mostly waiting for each other's controllers.
 const AT_ONCE: usize = 6;
-/// Plans of a normal run.
-const SAMPLE: usize = 8;
-/// Plans of a deep run that are drawn, beside the kill points, which are all taken.
-const DRAWN: usize = 80;
+/// Plans of a normal run, and the scenarios that they are drawn from.
+const SAMPLE: usize = 10;
+const SAMPLE_SCENARIOS: usize = 3;
+/// Points of each scenario at which a deep run kills the operator in each way, and at which it lets each other thing go wrong.
+const DEEP_KILLS: usize = 12;
+const DEEP_OTHERS: usize = 2;
+/// What a deep run does not stay below.
+const DEEP: usize = 300;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_ends_as_it_should_whatever_goes_wrong_on_the_way() {
-    let config = config().await;
-    let (reference, trace) = Box::pin(run(config.clone(), None)).await;
-    assert!(trace.writes.len() > 60, "the reference run wrote {:?}", trace.writes);
-    let plans = plans(&trace);
+    let mut random = random();
+    let mut scenarios = Scenario::ALL.to_vec();
+    if !is_deep() {
+        scenarios.shuffle(&mut random);
+        scenarios.truncate(SAMPLE_SCENARIOS);
+    }
+    let references = references(scenarios).await;
+    let plans = plans(&references, &mut random);
     let (count, start) = (plans.len(), Instant::now());
-    let runs = plans.into_iter().map(|plan| check(config.clone(), &reference, plan));
+    assert!(!is_deep() || count >= DEEP, "there are only {count} plans");
+    let runs = plans.into_iter().map(|plan| check(&references[&plan.scenario], plan));
     let outcomes: Vec<Outcome> = stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
-    let met = outcomes.iter().filter(|outcome| outcome.met).count();
+    println!("{count} plans in {:?}", start.elapsed());
+    let met = count_met(&outcomes);
     let complaints: Vec<String> = outcomes.into_iter().flat_map(|outcome| outcome.complaints).collect();
-    println!("{count} plans in {:?}; {met} met what they were made for", start.elapsed());
     // A run is never quite the reference, but plans that nothing happens in would show nothing.
-    assert!(2 * met > count, "only {met} of {count} plans met what they were made for");
+    assert!(2 * met > count, "in only {met} of {count} plans it went wrong");
     assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }
 
-/// What is tried, in the order of a seed.
-fn plans(trace: &Trace) -> Vec<Plan> {
-    let mut random = random();
-    let mut kills = Plan::kill_points(trace);
-    kills.shuffle(&mut random);
-    let mut drawn = || {
-        let choice = random.random();
-        Plan::drawn(trace, &mut random, choice)
-    };
-    if is_deep() {
-        kills.extend(std::iter::repeat_with(&mut drawn).take(DRAWN));
-    } else {
-        kills.truncate(SAMPLE / 2);
-        kills.extend(std::iter::repeat_with(&mut drawn).take(SAMPLE / 2));
+/// Where scenarios end in which nothing goes wrong.
+async fn references(scenarios: Vec<Scenario>) -> BTreeMap<Scenario, End> {
+    let runs = scenarios.into_iter().map(async |scenario| (scenario, Box::pin(run(scenario, None)).await));
+    let references: BTreeMap<Scenario, End> = stream::iter(runs).buffer_unordered(AT_ONCE).collect().await;
+    for (scenario, End { trace, complaints, .. }) in &references {
+        assert!(complaints.is_empty(), "{scenario:?}: {complaints:?}");
+        let marks = trace.iter().any(|point| point.way == Way::Write && point.what.contains(scenario.mark()));
+        assert!(marks, "{scenario:?} does not do what it is there for: {trace:?}");
     }
-    kills
+    references
+}
+
+/// What is tried: every fault in every scenario, or some of it.
+fn plans(references: &BTreeMap<Scenario, End>, random: &mut StdRng) -> Vec<Plan> {
+    let mut kinds: Vec<(Scenario, Fault)> = Vec::new();
+    for scenario in references.keys() {
+        kinds.extend(Fault::all(random).into_iter().map(|fault| (*scenario, fault)));
+    }
+    kinds.shuffle(random);
+    if !is_deep() {
+        kinds.truncate(SAMPLE);
+    }
+    let mut plans = Vec::new();
+    for (scenario, fault) in kinds {
+        let points = match (is_deep(), fault.is_kill()) {
+            (false, _) => 1,
+            (true, true) => DEEP_KILLS,
+            (true, false) => DEEP_OTHERS,
+        };
+        plans.extend(Plan::drawn(scenario, fault, &references[&scenario].trace, points, random));
+    }
+    plans
 }
 
 /// What came of a plan.
 struct Outcome {
-    /// Whether the run came to the point at which something was to go wrong.
+    /// What was to go wrong.
+    kind: String,
+    /// Whether it did.
     met: bool,
     complaints: Vec<String>,
 }
 
 /// Runs a plan and says what is not as in the reference.
-async fn check(config: Config, reference: &End, plan: Plan) -> Outcome {
-    let title = plan.to_string();
-    let complain = |what: String| format!("{title}: {what}");
-    let compare = if plan.starts_over() { differences_now } else { differences };
+async fn check(reference: &End, plan: Plan) -> Outcome {
+    let (title, kind, starts_over) = (plan.to_string(), plan.fault.kind(), plan.starts_over());
     // A task of its own: a panic is a complaint about this plan and lets the others go on.
-    let (end, trace) = match tokio::spawn(run(config, Some(plan.clone()))).await {
-        Ok(run) => run,
-        Err(panic) => return Outcome { met: true, complaints: vec![complain(panic.to_string())] },
+    let (complaints, met) = match tokio::spawn(run(plan.scenario, Some(plan))).await {
+        Ok(end) => (complaints(reference, &end, starts_over), end.met),
+        Err(panic) => (vec![panic.to_string()], false),
     };
+    Outcome { kind, met, complaints: complaints.into_iter().map(|what| format!("{title}: {what}")).collect() }
+}
+
+fn complaints(reference: &End, end: &End, starts_over: bool) -> Vec<String> {
+    let compare = if starts_over { differences_now } else { differences };
     let mut complaints = compare(&reference.objects, &end.objects);
-    let extra: BTreeSet<_> = end.changes.difference(&reference.changes).collect();
-    complaints.extend(extra.into_iter().map(|change| format!("changed what the reference did not: {change}")));
-    complaints.extend(end.complaints);
-    Outcome { met: plan.is_met(&trace), complaints: complaints.into_iter().map(complain).collect() }
+    let extra = end.changes.difference(&reference.changes);
+    complaints.extend(extra.map(|change| format!("changed what the reference did not: {change}")));
+    if !starts_over {
+        let lost = end.deleted.difference(&reference.deleted);
+        complaints.extend(lost.map(|name| format!("{name} was deleted, and not in the reference")));
+    }
+    complaints.extend(end.complaints.iter().cloned());
+    complaints
+}
+
+/// Tells how often each fault was to happen and did, and answers with how often any did.
+fn count_met(outcomes: &[Outcome]) -> usize {
+    let mut kinds = BTreeMap::<&str, (usize, usize)>::new();
+    for outcome in outcomes {
+        let (plans, met) = kinds.entry(&outcome.kind).or_default();
+        *plans += 1;
+        *met += usize::from(outcome.met);
+    }
+    for (kind, (plans, met)) in &kinds {
+        println!("{kind}: {plans} plans, {met} met");
+    }
+    kinds.values().map(|(_, met)| met).sum()
 }

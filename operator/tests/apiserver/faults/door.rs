@@ -1,54 +1,51 @@
 //! The door between an operator and the API server: a layer of the Kubernetes client that records what passes, and lets one
 //! thing go wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::body::{Body, HttpBody, to_bytes};
-use futures::FutureExt;
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use futures::future::BoxFuture;
+use futures::{FutureExt, stream};
 use http::{Method, Request, Response, StatusCode, Uri};
 use kube::client::retry::RetryPolicy;
 use kube::client::{Body as Sent, ClientBuilder};
 use kube::{Client, Config};
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_testing::Scene;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch::Sender};
+use tokio::time::timeout;
 use tower::buffer::BufferLayer;
 use tower::retry::RetryLayer;
 use tower::{BoxError, Layer, Service};
 
-use super::plan::{Plan, Trace, Write, WriteFault};
+use super::plan::{NEWS, Plan, ReadFault, Way, WriteFault};
+use super::record::Record;
 use super::run::recreate;
-use super::watch::{self, Trouble};
+use super::watch;
 use crate::snapshot::same_text;
+
+/// Every reconcile reads it, and only once.
+const CREDENTIALS: &str = "/secrets/acorn-credentials";
+/// An operator that waits for an answer that will not come looks again within this time.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The door of one run, through which one operator after the other goes.
 pub struct Door {
+    /// What passed.
+    pub record: Record,
     scene: Arc<Scene>,
-    plan: Option<Plan>,
     killed: Notify,
-    record: Mutex<Record>,
-}
-
-#[derive(Default)]
-struct Record {
-    writes: Vec<Write>,
-    /// What took effect.
-    changes: BTreeSet<String>,
-    /// The version that each write made.
-    versions: Vec<String>,
-    events: BTreeMap<String, Arc<AtomicUsize>>,
-    /// The version that the operator of this life sees first, and what it has seen of it.
-    stale: Option<(String, BTreeSet<String>)>,
+    looks: Sender<usize>,
 }
 
 impl Door {
     pub fn new(scene: Arc<Scene>, plan: Option<Plan>) -> Arc<Self> {
-        Arc::new(Self { scene, plan, killed: Notify::new(), record: Mutex::default() })
+        let record = Record::new(plan);
+        Arc::new(Self { record, scene, killed: Notify::new(), looks: Sender::new(0) })
     }
 
     /// A client for one operator, which ends when the operator is killed. It waits and asks again as every client does.
@@ -65,73 +62,27 @@ impl Door {
         self.killed.notified().await;
     }
 
-    pub fn trace(&self) -> Trace {
-        let record = self.record();
-        let events = record.events.iter().map(|(watch, count)| (watch.clone(), count.load(Ordering::SeqCst)));
-        Trace { writes: record.writes.clone(), events: events.collect() }
+    /// Lets the operator look at the Shop once more, and waits until it does: what it had to write before is written then.
+    pub async fn another_look(&self) {
+        let mut looks = self.looks.subscribe();
+        let before = *looks.borrow_and_update();
+        self.scene.touch().await;
+        let looked = timeout(PATIENCE, looks.wait_for(|count| *count > before)).await;
+        looked.expect("the operator looks at a Shop that was touched").map(drop).expect("the door is there");
     }
 
-    pub fn changes(&self) -> BTreeSet<String> {
-        self.record().changes.clone()
-    }
-
-    fn record(&self) -> std::sync::MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a write, and says what is to become of it.
-    fn write(&self, request: &str) -> Option<WriteFault> {
-        let mut record = self.record();
-        let nth = record.writes.iter().filter(|write| write.request == request).count();
-        let write = Write { request: request.to_owned(), nth };
-        let fault = match &self.plan {
-            Some(Plan::AtWrite(at, fault)) if *at == write => Some(*fault),
-            _ => None,
-        };
-        record.writes.push(write);
-        fault
-    }
-
-    fn changed(&self, request: &str, answer: &[u8]) {
-        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-        let mut record = self.record();
-        record.changes.insert(request.to_owned());
-        record.versions.extend(answer["metadata"]["resourceVersion"].as_str().map(str::to_owned));
-    }
-
-    /// From now on nothing of this operator passes; the next one may be deceived.
-    fn kill(&self, alive: &AtomicBool, writes_ago: Option<usize>) {
+    /// From now on nothing of this operator passes.
+    fn kill(&self, alive: &AtomicBool) {
         alive.store(false, Ordering::SeqCst);
-        let mut record = self.record();
-        record.stale = writes_ago.and_then(|ago| {
-            let version = record.versions.iter().rev().nth(ago).or(record.versions.first())?;
-            Some((version.clone(), BTreeSet::new()))
-        });
         self.killed.notify_one();
     }
 
     /// Lets the first look at anything show what was there before.
     fn deceive(&self, uri: &Uri) -> Option<Uri> {
-        let mut record = self.record();
-        let (version, seen) = record.stale.as_mut()?;
         // A list has a plural at its end; by name there is no asking for an exact version.
         let list = !uri.path().contains("/secrets/") && uri.query().is_some();
-        if !list || !seen.insert(uri.to_string()) {
-            return None;
-        }
+        let version = self.record.deception(&list.then(|| uri.to_string())?)?;
         format!("{uri}&resourceVersion={version}&resourceVersionMatch=Exact").parse().ok()
-    }
-
-    /// The counter of a watch, and what is to happen to one of its events.
-    fn watch(&self, path: &str) -> (Arc<AtomicUsize>, Option<Trouble>) {
-        let count = self.record().events.entry(path.to_owned()).or_default().clone();
-        let trouble = match &self.plan {
-            Some(Plan::AtEvent(watch, after, fault)) if watch == path && count.load(Ordering::SeqCst) <= *after => {
-                Some(Trouble { after: *after, fault: *fault })
-            }
-            _ => None,
-        };
-        (count, trouble)
     }
 }
 
@@ -159,7 +110,7 @@ impl<S, B> Service<Request<Sent>> for Passing<S>
 where
     S: Service<Request<Sent>, Response = Response<B>, Error = BoxError>,
     S::Future: Send + 'static,
-    B: HttpBody<Data = axum::body::Bytes, Error: Into<BoxError>> + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = BoxError;
@@ -171,19 +122,9 @@ where
 
     fn call(&mut self, mut request: Request<Sent>) -> Self::Future {
         let Passage { door, alive } = self.passage.clone();
-        let namespace = &door.scene.namespace;
-        let path = same_text(namespace, request.uri().path());
-        let wanted = match path.split_once("/events") {
-            // Their names are times.
-            Some(_) => "an event".to_owned(),
-            None => format!("{} {path}", request.method()),
-        };
-        let reads = request.method() == Method::GET;
-        let watches = reads && request.uri().query().is_some_and(|query| query.contains("watch=true"));
-        if reads
-            && !watches
-            && let Some(uri) = door.deceive(request.uri())
-        {
+        let (way, what) = passing(&door.scene.namespace, &request);
+        let deceived = way == Way::Read && alive.load(Ordering::SeqCst);
+        if let Some(uri) = deceived.then(|| door.deceive(request.uri())).flatten() {
             *request.uri_mut() = uri;
         }
         // Nothing is sent before it is polled.
@@ -191,32 +132,51 @@ where
         let answer = async move { answer.await.map(|answer| answer.map(Body::new)) };
         async move {
             if !alive.load(Ordering::SeqCst) {
-                return Err(io::Error::other("this operator was killed").into());
+                return lost("this operator was killed");
             }
-            if watches {
-                let (count, trouble) = door.watch(&path);
-                return Ok(answer.await?.map(|body| watch::pass(body, count, trouble)));
+            match way {
+                Way::Write => write(&door, &alive, &what, answer).await,
+                Way::Read => read(&door, &what, answer).await,
+                Way::Event => {
+                    let answer = answer.await?;
+                    let begun = answer.status().is_success();
+                    Ok(if begun { answer.map(|body| watch::pass(body, door, what)) } else { answer })
+                }
             }
-            if reads {
-                return answer.await;
-            }
-            write(&door, &alive, &wanted, answer).await
         }
         .boxed()
+    }
+}
+
+/// How a request passes, and what it is called, in all namespaces the same.
+fn passing(namespace: &str, request: &Request<Sent>) -> (Way, String) {
+    let (method, path) = (request.method(), same_text(namespace, request.uri().path()));
+    if *method != Method::GET {
+        // Events' names are times.
+        let event = path.contains("/events");
+        return (Way::Write, if event { NEWS.to_owned() } else { format!("{method} {path}") });
+    }
+    match request.uri().query() {
+        Some(query) if query.contains("watch=true") => (Way::Event, format!("WATCH {path}")),
+        _ => (Way::Read, format!("{method} {path}")),
     }
 }
 
 async fn write(
     door: &Door,
     alive: &AtomicBool,
-    wanted: &str,
+    what: &str,
     answer: impl Future<Output = Result<Response<Body>, BoxError>>,
 ) -> Result<Response<Body>, BoxError> {
-    let lost = |why: &str| Err(io::Error::new(io::ErrorKind::ConnectionReset, why.to_owned()).into());
-    let fault = door.write(wanted);
+    let fault = door.record.write(what);
+    match fault {
+        // Whether they happen is known later.
+        None | Some(WriteFault::CrashAfter | WriteFault::CrashAndStale(_) | WriteFault::ReplyLost) => {}
+        Some(_) => door.record.strike(),
+    }
     match fault {
         Some(WriteFault::CrashBefore) => {
-            door.kill(alive, None);
+            door.kill(alive);
             return lost("killed before it was sent");
         }
         Some(WriteFault::Disconnected) => return lost("the connection is lost"),
@@ -228,15 +188,58 @@ async fn write(
     let (head, body) = answer.await?.into_parts();
     let body = to_bytes(body, usize::MAX).await?;
     if head.status.is_success() {
-        door.changed(wanted, &body);
+        door.record.changed(what, &body);
     }
     match fault {
-        Some(WriteFault::CrashAfter) => door.kill(alive, None),
-        Some(WriteFault::CrashAndStale(ago)) => door.kill(alive, Some(ago)),
-        Some(WriteFault::ReplyLost) => {}
+        Some(WriteFault::CrashAfter) => {
+            door.record.strike();
+            door.kill(alive);
+        }
+        Some(WriteFault::CrashAndStale(ago)) => {
+            door.record.deceive_next(ago);
+            door.kill(alive);
+        }
+        Some(WriteFault::ReplyLost) => door.record.strike(),
         _ => return Ok(Response::from_parts(head, Body::from(body))),
     }
     lost("the answer is lost")
+}
+
+async fn read(
+    door: &Door,
+    what: &str,
+    answer: impl Future<Output = Result<Response<Body>, BoxError>>,
+) -> Result<Response<Body>, BoxError> {
+    let fault = door.record.read(what);
+    if what.ends_with(CREDENTIALS) {
+        door.looks.send_modify(|looks| *looks += 1);
+    }
+    let Some(fault) = fault else { return answer.await };
+    let outcome = match fault {
+        ReadFault::Refused(status) => Ok(refusal(status)),
+        ReadFault::Disconnected => lost("the connection is lost"),
+        ReadFault::Broken => {
+            let (head, body) = answer.await?.into_parts();
+            Ok(Response::from_parts(head, broken(&to_bytes(body, usize::MAX).await?)))
+        }
+    };
+    door.record.strike();
+    outcome
+}
+
+/// The first half of a body, and then the end of the connection.
+fn broken(body: &Bytes) -> Body {
+    let half = body.slice(..body.len() / 2);
+    Body::from_stream(stream::iter([Ok(half), Err(reset("the answer breaks off"))]))
+}
+
+fn lost(why: &'static str) -> Result<Response<Body>, BoxError> {
+    Err(reset(why).into())
+}
+
+/// The end of a connection.
+pub fn reset(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, why)
 }
 
 fn refusal(status: StatusCode) -> Response<Body> {

@@ -1,37 +1,53 @@
 //! What goes wrong, and where.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use http::StatusCode;
-use rand::seq::IndexedRandom;
-use rand::{Rng, RngExt};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 
-/// What an operator did and heard.
-#[derive(Clone, Debug, Default)]
-pub struct Trace {
-    /// Its writes in their order.
-    pub writes: Vec<Write>,
-    /// The events of each watch.
-    pub events: BTreeMap<String, usize>,
+use super::scenario::Scenario;
+
+/// What a write is called that tells people of the Shop.
+pub const NEWS: &str = "an event";
+
+/// How something passes between an operator and the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A request that changes something.
+    Write,
+    /// A request that does not.
+    Read,
+    /// An event of a watch.
+    Event,
 }
 
-/// One write of an operator.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Write {
+/// Something that an operator did or heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    pub way: Way,
     /// Method and path.
-    pub request: String,
-    /// How often the same was sent before.
+    pub what: String,
+    /// How often the same was there before.
     pub nth: usize,
 }
 
 /// One thing that goes wrong.
 #[derive(Clone, Debug)]
-pub enum Plan {
-    /// At a write.
-    AtWrite(Write, WriteFault),
-    /// At an event of a watch, after so many others.
-    AtEvent(String, usize, EventFault),
+pub struct Plan {
+    /// What is played meanwhile: the shortest scenario that comes to the point.
+    pub scenario: Scenario,
+    pub at: Point,
+    pub fault: Fault,
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    Write(WriteFault),
+    Read(ReadFault),
+    Event(EventFault),
 }
 
 /// What happens to a write, or to who sends it.
@@ -55,36 +71,42 @@ pub enum WriteFault {
     Recreated,
 }
 
-/// What happens to an event.
+/// What happens to a read.
 #[derive(Clone, Copy, Debug)]
+pub enum ReadFault {
+    /// The API server refuses it.
+    Refused(StatusCode),
+    /// The connection ends before the answer.
+    Disconnected,
+    /// The connection ends in the middle of the answer.
+    Broken,
+}
+
+/// What happens to an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventFault {
     /// It is lost with the watch, which has to begin anew.
     Gone,
-    /// It never arrives, because a later one of the same object takes its place.
+    /// It never arrives, because a later one of the same object takes its place. If the next one is of another object, it
+    /// happens to the first event after it to which it can.
     Overwritten,
-    /// It arrives after one of another object, or a second late.
+    /// It arrives after one of another object, or a second late. If the next one is of the same object, it happens to the
+    /// first event after it to which it can.
     Late,
+    /// The watch ends in the middle of it, as if all had been said.
+    Ended,
+    /// The connection ends in the middle of it.
+    Broken,
 }
 
-impl Plan {
-    /// Every write, with the operator killed before it, killed after it, and deceived about it.
-    pub fn kill_points(trace: &Trace) -> Vec<Self> {
-        let faults = [WriteFault::CrashBefore, WriteFault::CrashAfter, WriteFault::ReplyLost];
-        let points = trace.writes.iter().flat_map(|write| faults.map(|fault| Self::AtWrite(write.clone(), fault)));
-        points.collect()
-    }
-
-    /// Anything else, anywhere.
-    pub fn drawn(trace: &Trace, random: &mut impl Rng, at_event: bool) -> Self {
-        if at_event {
-            let watches: Vec<(&String, &usize)> = trace.events.iter().filter(|(_, events)| **events > 0).collect();
-            let (watch, events) = watches.choose(random).expect("a watch with events");
-            let faults = [EventFault::Gone, EventFault::Overwritten, EventFault::Late];
-            let fault = faults.choose(random).expect("a fault");
-            return Self::AtEvent((*watch).clone(), random.random_range(0..**events), *fault);
-        }
-        let faults = [
+impl Fault {
+    /// Everything that can go wrong.
+    pub fn all(random: &mut StdRng) -> Vec<Self> {
+        let writes = [
+            WriteFault::CrashBefore,
+            WriteFault::CrashAfter,
             WriteFault::CrashAndStale(random.random_range(1..20)),
+            WriteFault::ReplyLost,
             WriteFault::Disconnected,
             WriteFault::Unanswered,
             WriteFault::Refused(StatusCode::CONFLICT),
@@ -92,29 +114,72 @@ impl Plan {
             WriteFault::Refused(StatusCode::INTERNAL_SERVER_ERROR),
             WriteFault::Recreated,
         ];
-        let write = trace.writes.choose(random).expect("a write");
-        Self::AtWrite(write.clone(), *faults.choose(random).expect("a fault"))
+        let reads = [
+            ReadFault::Refused(StatusCode::TOO_MANY_REQUESTS),
+            ReadFault::Refused(StatusCode::INTERNAL_SERVER_ERROR),
+            ReadFault::Disconnected,
+            ReadFault::Broken,
+        ];
+        let events =
+            [EventFault::Gone, EventFault::Overwritten, EventFault::Late, EventFault::Ended, EventFault::Broken];
+        let requests = writes.map(Self::Write).into_iter().chain(reads.map(Self::Read));
+        requests.chain(events.map(Self::Event)).collect()
     }
 
-    /// Whether a run came to its point.
-    pub fn is_met(&self, trace: &Trace) -> bool {
+    /// Whether it leaves it open what the operator knows of its own write.
+    pub fn is_kill(self) -> bool {
+        matches!(self, Self::Write(WriteFault::CrashBefore | WriteFault::CrashAfter | WriteFault::ReplyLost))
+    }
+
+    /// Its name, without numbers that are drawn.
+    pub fn kind(self) -> String {
         match self {
-            Self::AtWrite(write, _) => trace.writes.contains(write),
-            Self::AtEvent(watch, after, _) => trace.events.get(watch).is_some_and(|events| events > after),
+            Self::Write(WriteFault::CrashAndStale(_)) => "write CrashAndStale".to_owned(),
+            Self::Write(fault) => format!("write {fault:?}"),
+            Self::Read(fault) => format!("read {fault:?}"),
+            Self::Event(fault) => format!("event {fault:?}"),
+        }
+    }
+
+    /// Whether it can happen there.
+    fn fits(self, point: &Point) -> bool {
+        match self {
+            // Whoever waited for what the news are about has gone on by then, and would miss the Shop.
+            Self::Write(WriteFault::Recreated) => point.way == Way::Write && point.what != NEWS,
+            Self::Write(_) => point.way == Way::Write,
+            Self::Read(_) => point.way == Way::Read,
+            Self::Event(_) => point.way == Way::Event,
+        }
+    }
+}
+
+impl Plan {
+    /// The fault at so many points of what the reference of a scenario did and heard.
+    pub fn drawn(scenario: Scenario, fault: Fault, trace: &[Point], count: usize, random: &mut StdRng) -> Vec<Self> {
+        let mut points: Vec<&Point> = trace.iter().filter(|point| fault.fits(point)).collect();
+        points.shuffle(random);
+        points.into_iter().take(count).map(|at| Self { scenario, at: at.clone(), fault }).collect()
+    }
+
+    /// Whether it is to happen at a point, if it has not happened yet.
+    pub fn is_due(&self, point: &Point) -> bool {
+        match self.fault {
+            Fault::Event(EventFault::Overwritten | EventFault::Late) => {
+                self.at.what == point.what && self.at.nth <= point.nth
+            }
+            _ => self.at == *point,
         }
     }
 
     /// Whether another Shop takes the first one's place: its pods have never been replaced.
     pub fn starts_over(&self) -> bool {
-        matches!(self, Self::AtWrite(_, WriteFault::Recreated))
+        matches!(self.fault, Fault::Write(WriteFault::Recreated))
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AtWrite(Write { request, nth }, fault) => write!(f, "{fault:?} at {request} (number {nth})"),
-            Self::AtEvent(watch, after, fault) => write!(f, "{fault:?} event of {watch} (number {after})"),
-        }
+        let Self { scenario, at: Point { what, nth, .. }, fault } = self;
+        write!(f, "{scenario:?}: {fault:?} at {what} (number {nth})")
     }
 }

@@ -1,7 +1,6 @@
 //! The events of a watch on their way to the operator.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes};
@@ -9,24 +8,16 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::door::{Door, reset};
 use super::plan::EventFault;
 
 /// An event waits this long for one that overtakes it.
 const HOLD: Duration = Duration::from_secs(1);
 
-/// What happens to which event of a watch.
-#[derive(Clone, Copy)]
-pub struct Trouble {
-    /// Events that pass before.
-    pub after: usize,
-    /// What happens to the next.
-    pub fault: EventFault,
-}
-
-/// Counts the events that pass, and lets one of them go wrong.
-pub fn pass(body: Body, count: Arc<AtomicUsize>, trouble: Option<Trouble>) -> Body {
+/// Notes the events that pass, and lets one of them go wrong.
+pub fn pass(body: Body, door: Arc<Door>, watch: String) -> Body {
     let lines = Lines { bytes: body.into_data_stream(), rest: Vec::new() };
-    let events = Events { lines, count, trouble, next: None, over: false };
+    let events = Events { lines, door, watch, next: None, over: false };
     Body::from_stream(stream::unfold(events, async |mut events| {
         let event = events.next().await?;
         Some((event, events))
@@ -35,17 +26,17 @@ pub fn pass(body: Body, count: Arc<AtomicUsize>, trouble: Option<Trouble>) -> Bo
 
 struct Events {
     lines: Lines,
-    count: Arc<AtomicUsize>,
-    trouble: Option<Trouble>,
-    /// An event that was overtaken.
-    next: Option<Bytes>,
+    door: Arc<Door>,
+    watch: String,
+    /// An event that was overtaken, or what ends the watch.
+    next: Option<Result<Bytes, axum::Error>>,
     over: bool,
 }
 
 impl Events {
     async fn next(&mut self) -> Option<Result<Bytes, axum::Error>> {
-        if let Some(overtaken) = self.next.take() {
-            return Some(Ok(overtaken));
+        if let Some(next) = self.next.take() {
+            return Some(next);
         }
         if self.over {
             return None;
@@ -54,32 +45,44 @@ impl Events {
             Ok(event) => event,
             error => return Some(error),
         };
-        let number = self.count.fetch_add(1, Ordering::SeqCst);
-        match self.trouble.take_if(|trouble| number >= trouble.after).map(|trouble| trouble.fault) {
-            None => Some(Ok(event)),
-            Some(EventFault::Gone) => {
-                self.over = true;
-                Some(Ok(gone()))
-            }
-            Some(fault) => self.hold(event, fault).await,
+        let Some(fault) = self.door.record.event(&self.watch) else { return Some(Ok(event)) };
+        if matches!(fault, EventFault::Overwritten | EventFault::Late) {
+            return self.hold(event, fault).await;
         }
+        self.door.record.strike();
+        self.over = true;
+        let half = event.slice(..event.len() / 2);
+        if fault == EventFault::Broken {
+            self.next = Some(Err(axum::Error::new(reset("the watch breaks off"))));
+        }
+        Some(Ok(if fault == EventFault::Gone { gone() } else { half }))
     }
 
     async fn hold(&mut self, event: Bytes, fault: EventFault) -> Option<Result<Bytes, axum::Error>> {
-        let Ok(following) = timeout(HOLD, self.lines.next()).await else { return Some(Ok(event)) };
+        let Ok(following) = timeout(HOLD, self.lines.next()).await else {
+            if fault == EventFault::Late {
+                self.door.record.strike();
+            }
+            return Some(Ok(event));
+        };
         let Some(Ok(following)) = following else {
             self.over = true;
             return Some(Ok(event));
         };
-        self.count.fetch_add(1, Ordering::SeqCst);
         let overwritten = object(&event) == object(&following);
         let (first, second) = match (fault, overwritten) {
             (EventFault::Overwritten, true) => (following, None),
             (EventFault::Late, false) => (following, Some(event)),
             // The events of one object never overtake each other.
-            _ => (event, Some(following)),
+            _ => {
+                self.door.record.event(&self.watch);
+                self.next = Some(Ok(following));
+                return Some(Ok(event));
+            }
         };
-        self.next = second;
+        self.door.record.strike();
+        self.door.record.event(&self.watch);
+        self.next = second.map(Ok);
         Some(Ok(first))
     }
 }
