@@ -17,16 +17,8 @@ fn pods(objects: &[Value]) -> Vec<(&Value, &Value)> {
 fn one_operator_without_monitoring_is_what_the_defaults_make() {
     let objects = rendered(None);
     let kinds: BTreeSet<&str> = objects.iter().map(|object| text(&object["kind"])).collect();
-    let wanted = [
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "Deployment",
-        "Pod",
-        "Role",
-        "RoleBinding",
-        "Service",
-        "ServiceAccount",
-    ];
+    let wanted =
+        ["ClusterRole", "ClusterRoleBinding", "Deployment", "Pod", "Role", "RoleBinding", "Service", "ServiceAccount"];
     assert_eq!(kinds, wanted.into());
     let pod = &one(&objects, "Deployment")["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], concat!("shopkeeper/operator:", env!("CARGO_PKG_VERSION")));
