@@ -1,9 +1,11 @@
 //! `install.yaml`: both charts, rendered for those who do not use Helm.
 
-use std::process::Command;
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::definitions;
 use crate::install::OPERATOR_NAMESPACE;
 use crate::kubectl::Kubectl;
 use crate::paths::Paths;
@@ -13,9 +15,13 @@ use crate::shell;
 const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shopkeeper-system\n  labels:\n    \
                          pod-security.kubernetes.io/enforce: restricted\n";
 
-/// Where the Prometheus operator publishes its definitions, and those of the chart's objects.
-const MONITORING: &str = "github.com/prometheus-operator/prometheus-operator@v0.83.0";
-const MONITORS: [&str; 3] = ["servicemonitors", "podmonitors", "prometheusrules"];
+/// The variable that tells tests where the file is.
+pub const VARIABLE: &str = "SHOP_TEST_INSTALL";
+
+/// Where it is kept for tests.
+pub fn file(paths: &Paths) -> PathBuf {
+    paths.cache.join("install.yaml")
+}
 
 /// The operator's namespace, the definition of the Shop, and the operator for all namespaces.
 pub fn install_yaml(paths: &Paths, kubectl: &Kubectl) -> Result<String> {
@@ -27,9 +33,11 @@ pub fn install_yaml(paths: &Paths, kubectl: &Kubectl) -> Result<String> {
     ))
 }
 
-/// The API server takes every object as it is written: no unknown field, nothing missing. Nothing is changed.
+/// The API server takes every object as it is written: no unknown field, nothing missing. Nothing is changed, and the file is kept.
 pub fn try_out(paths: &Paths, kubectl: &Kubectl) -> Result<()> {
-    dry_run(kubectl, &install_yaml(paths, kubectl)?)?;
+    let install = install_yaml(paths, kubectl)?;
+    dry_run(kubectl, &install)?;
+    fs::write(file(paths), install)?;
     let monitoring =
         ["--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.alerts.enabled=true"];
     with_monitors(paths, kubectl, || dry_run(kubectl, &render(paths, kubectl, "shopkeeper", &monitoring)?))
@@ -54,12 +62,8 @@ fn with_monitors(paths: &Paths, kubectl: &Kubectl, work: impl FnOnce() -> Result
     if known {
         return work();
     }
-    let module =
-        shell::output(Command::new("go").args(["mod", "download", "-json", MONITORING]).current_dir(&paths.cache))?;
-    let module: serde_json::Value = serde_json::from_str(&module)?;
-    let folder = module["Dir"].as_str().unwrap_or_default();
-    let files =
-        MONITORS.map(|kind| format!("{folder}/example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"));
+    let files = definitions::monitors(paths);
+    let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
     let flags: Vec<&str> = files.iter().flat_map(|file| ["-f", file]).collect();
     let defined = kubectl
         .run(&[&["apply", "--server-side"], &flags[..]].concat())

@@ -116,7 +116,7 @@ pub const GO_PROGRAMS: [GoProgram; 4] = [
 ];
 
 /// What only the tests need: readers of workflows, of objects, and of network policies.
-pub const TEST_PROGRAMS: [GoProgram; 3] = [
+pub const TEST_PROGRAMS: [GoProgram; 4] = [
     GoProgram {
         name: "actionlint",
         source: Source::Module { path: "github.com/rhysd/actionlint", version: "v1.7.7", missing: &[], mended: &[] },
@@ -128,6 +128,13 @@ pub const TEST_PROGRAMS: [GoProgram; 3] = [
         name: "kube-score",
         source: Source::Module { path: "github.com/zegl/kube-score", version: "v1.20.0", missing: &[], mended: &[] },
         package: "./cmd/kube-score",
+        linker_flags: "",
+        aliases: &[],
+    },
+    GoProgram {
+        name: "kubeconform",
+        source: Source::Module { path: "github.com/yannh/kubeconform", version: "v0.8.0", missing: &[], mended: &[] },
+        package: "./cmd/kubeconform",
         linker_flags: "",
         aliases: &[],
     },

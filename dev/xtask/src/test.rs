@@ -71,6 +71,7 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
         install::helm_test(paths, &target)?;
         Ok(Outcome::Done)
     })?;
+    steps.run("definitions", up::NETWORK, |step| definitions::download(step, paths))?;
     steps.run("install.yaml", "repair what the API server names in charts/", |_| {
         manifest::try_out(paths, &target.kubectl(paths))?;
         Ok(Outcome::Done)
@@ -80,7 +81,6 @@ fn all(paths: &Paths, options: &Options, steps: &Steps, results: &mut Vec<String
     steps.run("conformance", "read the report above; it names the requests", |_| conformance::run(paths, &target))?;
     // The operator's tests start an API server of their own, also where the cluster is kind.
     steps.run("go kubebox", up::NETWORK, |step| programs::KUBEBOX.build(step, paths))?;
-    steps.run("definitions", up::NETWORK, |step| definitions::download(step, paths))?;
     steps.run("metrics server", up::LOGS, |_| {
         install::metrics_server(paths, &target)?;
         Ok(Outcome::Done)
@@ -155,6 +155,7 @@ fn workspace(
     cargo.env("SHOP_TEST_CYCLONUS", paths.bin.join("cyclonus"));
     cargo.env(programs::KUBEBOX_VARIABLE, paths.bin.join(programs::KUBEBOX.name));
     cargo.env(definitions::VARIABLE, definitions::folder(paths));
+    cargo.env(manifest::VARIABLE, manifest::file(paths));
     if options.deep {
         cargo.env("SHOP_TEST_DEEP", "1").env("PROPTEST_CASES", "20000");
     }
