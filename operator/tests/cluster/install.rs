@@ -1,31 +1,110 @@
-//! The chart on a cluster: installed, tested, upgraded and removed while a Shop lives on.
+//! The operator as it is installed on a cluster, by Helm and by `install.yaml`: it comes, changes, goes and comes back while a
+//! Shop lives on and people buy there.
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use std::{env, fs, io::Write as _};
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
-use serde_json::json;
-
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt;
+use kube::api::ListParams;
+use serde_json::{Value, json};
 use shopkeeper_testing::Scene;
+use tokio::task::spawn_blocking;
 
+use crate::market::{self, Market};
 use crate::scene::with_scene;
 
 const RELEASE: &str = "trial";
+/// Where `install.yaml` puts the operator.
+const NAMESPACE: &str = "shopkeeper-system";
+/// What of it is the cluster's, is there already, and serves other tests too.
+const OF_THE_CLUSTER: [&str; 4] =
+    ["Namespace", "CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
+
+#[tokio::test]
+async fn an_operator_is_upgraded_removed_and_installed_again_and_nobody_who_buys_notices() {
+    with_scene(async |scene| {
+        let release = Release(&scene);
+        release.apply("logLevel=info").await;
+        release.test().await;
+        scene.create(&market::spec(&scene, &json!({}))).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
+        let mut market = Market::open(&scene).await;
+        assert_eq!(market.everybody_buys_once().await, Vec::<String>::new());
+        let (pods, volumes) = (pods(&scene).await, volumes(&scene).await);
+
+        let upgraded = async {
+            release.apply("logLevel=debug").await;
+            release.test().await;
+            looked_at(&scene, "2160h").await;
+        };
+        Box::pin(market.during(upgraded)).await;
+        assert_eq!(self::pods(&scene).await, pods, "a new operator restarted what nobody changed");
+
+        Box::pin(market.during(release.remove())).await;
+        assert_eq!(market.everybody_buys_once().await, Vec::<String>::new(), "there is no operator");
+        assert_eq!(self::volumes(&scene).await, volumes);
+        assert_eq!(self::pods(&scene).await, pods, "pods went with the operator");
+
+        let back = async {
+            release.apply("logLevel=info").await;
+            looked_at(&scene, "2161h").await;
+        };
+        Box::pin(market.during(back)).await;
+        release.remove().await;
+        let file = InstallYaml::of(&scene);
+        let taken_over = async {
+            file.apply().await;
+            looked_at(&scene, "2162h").await;
+        };
+        Box::pin(market.during(taken_over)).await;
+        assert_eq!(self::pods(&scene).await, pods, "the next operator restarted what it took over");
+
+        Box::pin(market.during(a_change_is_carried_out(&scene))).await;
+        assert_eq!(self::volumes(&scene).await, volumes);
+        market.audit(&scene).await;
+    })
+    .await;
+}
+
+/// Changes what no pod knows of, and waits until the operator that is installed has seen to it.
+async fn looked_at(scene: &Scene, max_age: &str) {
+    scene.edit(&json!({"credentials": {"maxAge": max_age}})).await.expect("an edit");
+    scene.until_shop("Ready", "True", None).await;
+}
+
+async fn a_change_is_carried_out(scene: &Scene) {
+    let before = scene.pods("docs").await;
+    scene.edit(&json!({"services": {"docs": {"logLevel": "debug"}}})).await.expect("an edit");
+    scene.until_shop("Ready", "True", None).await;
+    assert!(scene.pods("docs").await.is_disjoint(&before), "the pods are those of before");
+}
+
+/// The Shop's pods, and how often something in them was started.
+async fn pods(scene: &Scene) -> BTreeSet<(String, Option<String>, i32)> {
+    let running = ListParams::default().labels("app.kubernetes.io/instance=acorn").fields("status.phase=Running");
+    let found = scene.api::<Pod>().list(&running).await.expect("a list").items;
+    let restarts = |pod: &Pod| {
+        let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        containers.map(|container| container.restart_count).sum()
+    };
+    found.iter().map(|pod| (pod.name_any(), pod.uid(), restarts(pod))).collect()
+}
+
+/// The claims and which they are.
+async fn volumes(scene: &Scene) -> BTreeSet<(String, Option<String>)> {
+    let found = scene.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.expect("a list").items;
+    found.iter().map(|claim| (claim.name_any(), claim.uid())).collect()
+}
 
 /// The chart as a release in the scene's namespace, for Shops of that namespace. Dropped, it is uninstalled: what it has
 /// outside the namespace would stay otherwise.
 struct Release<'a>(&'a Scene);
 
 impl Release<'_> {
-    fn helm(&self, arguments: &[&str]) {
-        let mut helm = Command::new("helm");
-        helm.args(arguments).args(["--namespace", &self.0.namespace]);
-        let output = helm.output().expect("helm is on the PATH: `cargo xtask env` names it");
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "helm {arguments:?}: {}", String::from_utf8_lossy(&said));
-    }
-
     /// Installs or upgrades, and waits until the operator is ready.
-    fn apply(&self, setting: &str) {
+    async fn apply(&self, setting: &str) {
         let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/shopkeeper");
         let settings = &self.0.settings;
         let values = [
@@ -42,7 +121,20 @@ impl Release<'_> {
         ];
         let mut arguments = vec!["upgrade", "--install", RELEASE, chart, "--wait", "--timeout", "2m"];
         arguments.extend(values.iter().flat_map(|value| ["--set", value]));
-        self.helm(&arguments);
+        self.helm(&arguments).await;
+    }
+
+    /// Lets the chart's own test look at it.
+    async fn test(&self) {
+        self.helm(&["test", RELEASE, "--timeout", "1m"]).await;
+    }
+
+    async fn remove(&self) {
+        self.helm(&["uninstall", RELEASE, "--wait"]).await;
+    }
+
+    async fn helm(&self, arguments: &[&str]) {
+        run("helm", &[arguments, &["--namespace", &self.0.namespace]].concat(), "").await;
     }
 }
 
@@ -53,31 +145,79 @@ impl Drop for Release<'_> {
     }
 }
 
-/// Which process the Shop's database is.
-async fn database(scene: &Scene) -> Option<String> {
-    let pod = scene.until("acorn-postgres-0", "exists", |found: Option<&Pod>| found.is_some()).await;
-    pod.and_then(|pod| pod.metadata.uid)
+/// The file for those who do not use Helm, edited for the scene. Dropped, its objects are deleted.
+struct InstallYaml {
+    objects: String,
+    namespace: String,
 }
 
-#[tokio::test]
-async fn a_release_is_tested_upgraded_and_removed_and_the_shop_keeps_running_with_its_data() {
-    with_scene(async |scene| {
-        let release = Release(&scene);
-        release.apply("logLevel=info");
-        release.helm(&["test", RELEASE, "--timeout", "1m"]);
-        let shop = scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
-        let before = database(&scene).await;
+impl InstallYaml {
+    fn of(scene: &Scene) -> Self {
+        let file = env::var_os("SHOP_TEST_INSTALL").expect("SHOP_TEST_INSTALL is not set: run `cargo xtask test`");
+        let text = fs::read_to_string(file).expect("install.yaml").replace(NAMESPACE, &scene.namespace);
+        let mut objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+        objects.retain(|object| object["kind"].as_str().is_some_and(|kind| !OF_THE_CLUSTER.contains(&kind)));
+        let operator = objects.iter_mut().find(|object| object["kind"] == "Deployment").expect("the operator");
+        set_up(&mut operator["spec"]["template"]["spec"]["containers"][0], scene);
+        let objects = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        Self { objects, namespace: scene.namespace.clone() }
+    }
 
-        release.apply("logLevel=debug");
-        release.helm(&["test", RELEASE, "--timeout", "1m"]);
-        assert_eq!(database(&scene).await, before, "a new operator restarted a store");
+    /// Applies it, and waits until the operator is ready.
+    async fn apply(&self) {
+        run("kubectl", &["apply", "--server-side", "-f", "-"], &self.objects).await;
+        let deployment = ["rollout", "status", "deployment/shopkeeper-operator", "--timeout=2m", "--namespace"];
+        run("kubectl", &[&deployment[..], &[&self.namespace]].concat(), "").await;
+    }
+}
 
-        release.helm(&["uninstall", RELEASE, "--wait"]);
-        let kept = scene.shop().await;
-        assert_eq!((kept.metadata.uid, kept.metadata.deletion_timestamp), (shop.metadata.uid, None));
-        scene.api::<Secret>().get("acorn-credentials").await.expect("the keys to the data");
-        scene.api::<PersistentVolumeClaim>().get("data-acorn-postgres-0").await.expect("the data");
-        assert_eq!(database(&scene).await, before, "the store stopped with the operator");
-    })
-    .await;
+impl Drop for InstallYaml {
+    fn drop(&mut self) {
+        let _ = output("kubectl", &["delete", "--ignore-not-found", "--wait=false", "-f", "-"], &self.objects);
+    }
+}
+
+/// Only Shops of the scene's namespace, and the images that the cluster has.
+fn set_up(container: &mut Value, scene: &Scene) {
+    let settings = &scene.settings;
+    container["image"] = json!(format!("{}/operator:{}", settings.image_registry, settings.version));
+    container["imagePullPolicy"] = json!(settings.image_pull_policy.as_str());
+    let values = [
+        ("WATCH_NAMESPACES", scene.namespace.as_str()),
+        ("IMAGE_REGISTRY", &settings.image_registry),
+        ("VERSION", &settings.version),
+        ("IMAGE_PULL_POLICY", settings.image_pull_policy.as_str()),
+        ("POSTGRES_IMAGE", &settings.postgres_image),
+        ("MONGODB_IMAGE", &settings.mongodb_image),
+        ("REDIS_IMAGE", &settings.redis_image),
+        ("RABBITMQ_IMAGE", &settings.rabbitmq_image),
+        ("TRACES_IMAGE", &settings.traces_image),
+    ];
+    for (name, value) in values {
+        let variables = container["env"].as_array_mut().expect("variables");
+        let variable = variables.iter_mut().find(|variable| variable["name"] == format!("SHOPKEEPER_{name}"));
+        variable.unwrap_or_else(|| panic!("the operator is not told its {name}"))["value"] = json!(value);
+    }
+}
+
+/// Runs a program to its end, without standing in the way of those who buy.
+async fn run(program: &'static str, arguments: &[&str], input: &str) {
+    let words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+    let input = input.to_owned();
+    let ended = spawn_blocking(move || output(program, &words, &input));
+    let outcome = ended.await.expect("it runs");
+    outcome.unwrap_or_else(|said| panic!("{program} {arguments:?}: {said}"));
+}
+
+/// Gives back what it said when it failed.
+fn output<A: AsRef<std::ffi::OsStr>>(program: &str, arguments: &[A], input: &str) -> Result<(), String> {
+    let mut command = Command::new(program);
+    let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().map_err(|error| format!("{error}; `cargo xtask env` puts it on the PATH"))?;
+    let mut pipe = child.stdin.take().ok_or("it has no input")?;
+    pipe.write_all(input.as_bytes()).map_err(|error| error.to_string())?;
+    drop(pipe);
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { Ok(()) } else { Err(said) }
 }
