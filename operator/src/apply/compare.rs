@@ -1,7 +1,7 @@
 //! Pure: whether a live object has everything that is wanted of it.
 //!
 //! The API server adds defaults, other managers add fields and list entries, and amounts are written in a canonical form.
-//! None of that is a difference; a wanted field with another value is.
+//! None of that is a difference; a wanted field with another value is, and an entry more where a whole list or map is ours.
 
 use serde_json::Value;
 
@@ -22,6 +22,9 @@ const SHARED_LISTS: [&str; 10] = [
     "volumes",
 ];
 
+/// Maps that belong to the operator as a whole, in the API server's eyes too: with one more entry a selector finds other pods.
+const WHOLE_MAPS: [&str; 5] = ["labelSelector", "matchLabels", "namespaceSelector", "podSelector", "selector"];
+
 /// Fields with an amount, which the API server may write in another way.
 const AMOUNTS: [&str; 3] = ["cpu", "memory", "storage"];
 
@@ -33,10 +36,13 @@ pub(super) fn contains(live: &Value, wanted: &Value) -> bool {
 /// The same for a field of this name.
 pub(crate) fn field_contains(field: &str, live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
-            let live = live.get(key).unwrap_or(&Value::Null);
-            field_contains(key, live, wanted)
-        }),
+        (Value::Object(live), Value::Object(wanted)) => {
+            let entries = wanted.iter().all(|(key, wanted)| {
+                let live = live.get(key).unwrap_or(&Value::Null);
+                field_contains(key, live, wanted)
+            });
+            entries && (live.len() == wanted.len() || !is_whole(field))
+        }
         (Value::Array(live), Value::Array(wanted)) => list_contains(field, live, wanted),
         // The API server drops empty lists.
         (Value::Null, Value::Array(wanted)) => wanted.is_empty(),
@@ -52,6 +58,11 @@ fn list_contains(field: &str, live: &[Value], wanted: &[Value]) -> bool {
         return wanted.iter().all(|wanted| live.iter().any(|live| field_contains("", live, wanted)));
     }
     live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| field_contains("", live, wanted))
+}
+
+/// Whether nobody else may have entries in a map of this name.
+pub(crate) fn is_whole(field: &str) -> bool {
+    WHOLE_MAPS.contains(&field)
 }
 
 /// Whether others may have entries in a list of this name too.
@@ -91,6 +102,18 @@ mod tests {
     fn an_entry_that_somebody_added_to_a_list_of_ours_is_a_difference() {
         check(&json!({"rules": [{"host": "a"}, {"host": "b"}]}), &json!({"rules": [{"host": "a"}]}), false);
         check(&json!({"args": ["serve", "--x"]}), &json!({"args": ["serve"]}), false);
+    }
+
+    #[test]
+    fn an_entry_that_somebody_added_to_a_selector_is_a_difference() {
+        let service = |selector: Value| json!({"metadata": {"labels": {"a": "b"}}, "spec": {"selector": selector}});
+        check(&service(json!({"app": "order", "mine": "yes"})), &service(json!({"app": "order"})), false);
+        check(&service(json!({"app": "order"})), &service(json!({"app": "order"})), true);
+        let policy = |labels: Value| json!({"spec": {"podSelector": {"matchLabels": labels}}});
+        check(&policy(json!({"app": "order", "mine": "yes"})), &policy(json!({"app": "order"})), false);
+        let everyone = json!({"podSelector": {}});
+        check(&json!({"podSelector": {"matchLabels": {"mine": "yes"}}}), &everyone, false);
+        check(&everyone, &everyone, true);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::apply::compare::{field_contains, is_shared};
+use crate::apply::compare::{field_contains, is_shared, is_whole};
 
 /// What tells the entries of a list apart, the most telling first.
 const IDENTITIES: [&str; 5] = ["mountPath", "name", "topologyKey", "uid", "key"];
@@ -67,7 +67,7 @@ fn missing(place: &Place, live: &Value, wanted: &Value, found: &mut Vec<Differen
         return;
     }
     match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => {
+        (Value::Object(live), Value::Object(wanted)) if !is_whole(&place.field) => {
             for (key, wanted) in wanted {
                 missing(&place.below(key), live.get(key).unwrap_or(&Value::Null), wanted, found);
             }
@@ -159,6 +159,14 @@ mod tests {
     fn a_list_that_has_another_length_is_shown_as_a_whole() {
         let (one, two) = (json!({"args": ["serve"]}), json!({"args": ["serve", "--now"]}));
         check(&one, &one, &two, &[("args", json!(["serve"]), json!(["serve", "--now"]))]);
+    }
+
+    #[test]
+    fn a_selector_is_shown_as_a_whole() {
+        let selector = |labels: Value| json!({"spec": {"selector": labels}});
+        let (ours, more) = (json!({"app": "order"}), json!({"app": "order", "mine": "yes"}));
+        let wanted = selector(ours.clone());
+        check(&selector(more.clone()), &wanted, &wanted, &[("spec.selector", more, ours)]);
     }
 
     #[test]
