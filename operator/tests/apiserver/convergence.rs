@@ -1,54 +1,29 @@
-//! A Shop that is there: it costs nothing, and what others do to it is repaired or left alone.
+//! A Shop that is there: it costs nothing, and what others have made is left alone.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceSpec};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceSpec};
 use k8s_openapi::api::networking::v1::Ingress;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_operator::apply::{Error, apply};
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_operator::credentials::Credentials;
-use shopkeeper_operator::observe::{Child, observe};
+use shopkeeper_operator::observe::observe;
 use shopkeeper_operator::rollout;
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::validate;
-use shopkeeper_testing::{SHOP, Scene};
+use shopkeeper_testing::SHOP;
 
-use crate::scene::with_scene;
-use crate::snapshot::{differences, differences_now, snapshot};
+use crate::scene::{NOTHING, edit, ready, repairs, with_scene};
 
 /// Everything that belongs to the test's Shop.
 const OURS: &str = "app.kubernetes.io/instance=acorn";
-const NOTHING: [String; 0] = [];
-
-async fn ready(scene: &Scene, spec: &Value) {
-    scene.create(spec).await.expect("a Shop");
-    let operator = scene.operate();
-    scene.until_shop("Ready", "True", None).await;
-    drop(operator);
-    scene.writes_of_a_reconcile().await;
-}
-
-/// What a reconcile writes, without what only tells about it.
-async fn repairs(scene: &Scene) -> Vec<String> {
-    let mut writes = scene.writes_of_a_reconcile().await;
-    writes.retain(|line| !["/status", "/events"].iter().any(|report| line.ends_with(report)));
-    writes
-}
-
-async fn edit<K: Child>(scene: &Scene, name: &str, change: Value) {
-    // As somebody with kubectl.
-    let params = PatchParams { field_manager: Some("somebody".to_owned()), ..PatchParams::default() };
-    let edited = scene.api::<K>().patch(name, &params, &Patch::Merge(change)).await;
-    edited.unwrap_or_else(|error| panic!("editing {name}: {error}"));
-}
 
 #[tokio::test]
 async fn a_steady_shop_costs_no_write() {
@@ -64,46 +39,6 @@ async fn a_steady_shop_costs_no_write() {
         assert_eq!(scene.writes_of_a_reconcile().await, NOTHING, "amounts in another spelling are no difference");
     })
     .await;
-}
-
-#[tokio::test]
-async fn every_object_that_somebody_deletes_or_empties_is_made_again() {
-    with_scene(async |scene, _kubelet| {
-        ready(&scene, &json!({"host": "acorn.test", "services": {"cart": {"replicas": 2}}})).await;
-        let before = snapshot(&scene).await;
-        let mut touched = 0;
-        touched += spoil(&scene, |map: &ConfigMap| {
-            let files = map.data.iter().flatten().map(|(file, _)| (file.clone(), json!("")));
-            json!({"data": files.collect::<serde_json::Map<_, _>>()})
-        })
-        .await;
-        let template = json!({"spec": {"terminationGracePeriodSeconds": 20}});
-        touched +=
-            spoil(&scene, |_: &Service| json!({"spec": {"selector": {"app.kubernetes.io/component": "x"}}})).await;
-        touched += spoil(&scene, |_: &Deployment| json!({"spec": {"replicas": 5, "template": template}})).await;
-        touched += spoil(&scene, |_: &StatefulSet| json!({"spec": {"template": template}})).await;
-        touched += spoil(&scene, |_: &Ingress| json!({"spec": {"rules": [{"host": "elsewhere.test"}]}})).await;
-        touched += spoil(&scene, |_: &PodDisruptionBudget| json!({"spec": {"maxUnavailable": 2}})).await;
-        assert_eq!(repairs(&scene).await.len(), touched, "exactly what was touched is written");
-        assert_eq!(differences_now(&before, &snapshot(&scene).await), NOTHING);
-        assert_eq!(repairs(&scene).await, NOTHING);
-    })
-    .await;
-}
-
-/// Changes every other object of a kind, deletes the rest, and tells how many there were.
-async fn spoil<K: Child + Send + Sync + 'static>(scene: &Scene, change: impl Fn(&K) -> Value) -> usize {
-    let found = scene.api::<K>().list(&ListParams::default().labels(OURS)).await.expect("a list").items;
-    for (index, object) in found.iter().enumerate() {
-        let name = object.name_any();
-        if index % 2 == 0 {
-            edit::<K>(scene, &name, change(object)).await;
-        } else {
-            scene.api::<K>().delete(&name, &DeleteParams::foreground()).await.expect("a deletion");
-            scene.until::<K>(&name, "is gone", |found: Option<&K>| found.is_none()).await;
-        }
-    }
-    found.len()
 }
 
 #[tokio::test]
@@ -136,32 +71,6 @@ async fn an_object_that_a_finalizer_of_somebody_keeps_is_left_alone_until_it_is_
         let again = |found: Option<&Service>| found.is_some_and(|found| found.uid() != kept);
         scene.until("acorn-cart", "is made again", again).await;
         assert!(scene.shop().await.finalizers().is_empty(), "nothing of ours keeps a Shop from going");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn parts_that_leave_the_spec_are_pruned_and_what_only_looks_like_them_is_not() {
-    with_scene(async |scene, _kubelet| {
-        ready(&scene, &json!({"host": "acorn.test", "services": {"cart": {"replicas": 2}}})).await;
-        // Labels are copied around; an owner is not.
-        let labels = scene.api::<ConfigMap>().get("acorn-redis").await.expect("a ConfigMap").metadata.labels;
-        let lookalike: ConfigMap =
-            serde_json::from_value(json!({"metadata": {"name": "copy", "labels": labels}})).expect("a ConfigMap");
-        scene.api().create(&PostParams::default(), &lookalike).await.expect("a ConfigMap");
-        let before = snapshot(&scene).await;
-        let operator = scene.operate();
-        let fewer = json!({"services": {"cart": {"replicas": 1}}, "telemetry": {"embedded": null, "disabled": {}}});
-        scene.edit(&fewer).await.expect("an edit");
-        scene.until_shop("Ready", "True", None).await;
-        drop(operator);
-        let mut gone = differences(&before, &snapshot(&scene).await);
-        gone.retain(|line| line.ends_with("is missing"));
-        let mut parts =
-            ["Deployment", "NetworkPolicy", "Service", "ServiceAccount"].map(|kind| (kind, "traces")).to_vec();
-        parts.insert(2, ("PodDisruptionBudget", "cart"));
-        let expected = parts.iter().map(|(kind, part)| format!("{kind} acorn-{part} is missing"));
-        assert_eq!(gone, expected.collect::<Vec<_>>());
     })
     .await;
 }

@@ -12,7 +12,7 @@ use shopkeeper_operator::crd::Shop;
 use shopkeeper_testing::{SHOP, Scene};
 use tokio::time::sleep;
 
-use crate::scene::with_scene;
+use crate::scene::{repairs, with_scene};
 use crate::snapshot::{Snapshot, snapshot};
 
 /// Everything is collected within so many looks.
@@ -111,9 +111,7 @@ async fn lost_credentials_are_not_made_anew_while_volumes_need_them() {
         drop(operator);
         scene.writes_of_a_reconcile().await;
         scene.api::<Secret>().delete("acorn-credentials", &DeleteParams::default()).await.expect("a deletion");
-        let mut writes = scene.writes_of_a_reconcile().await;
-        writes.retain(|write| !["/status", "/events"].iter().any(|report| write.ends_with(report)));
-        assert_eq!(writes, Vec::<String>::new());
+        assert_eq!(repairs(&scene).await, Vec::<String>::new());
         let blocked = scene.until_shop("Ready", "False", Some("CredentialsLost")).await;
         let told = json!(blocked.status).to_string();
         assert!(told.contains("restore the Secret from a backup"), "{told}");

@@ -6,6 +6,7 @@ mod canary;
 mod chance;
 mod convergence;
 mod deletion;
+mod drift;
 mod faults;
 mod fields;
 mod given;

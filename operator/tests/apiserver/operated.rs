@@ -1,22 +1,24 @@
-//! Stores that other operators run: the API server takes what they are asked for by the definitions that they publish, which
-//! `cargo xtask test` downloads. The test reports what those operators would, which do not run here.
+//! Stores that other operators run, and routes that Gateways take: the API server takes what they are asked for by the
+//! definitions that they publish, which `cargo xtask test` downloads. The test reports what those operators would, which do not
+//! run here.
 
 use std::path::Path;
 use std::{env, fs};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use shopkeeper_operator::crd::Shop;
-use shopkeeper_operator::kinds::{PostgresCluster, RabbitmqCluster};
+use shopkeeper_operator::kinds::{HttpRoute, PostgresCluster, RabbitmqCluster};
 use shopkeeper_operator::observe::Child;
 use shopkeeper_testing::{SHOP, Scene, message};
 
-use crate::scene::with_scene;
+use crate::scene::{NOTHING, edit, repairs, with_scene};
 
 const POSTGRES: &str = "acorn-postgres";
 const RABBITMQ: &str = "acorn-rabbitmq";
@@ -26,11 +28,12 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
     with_scene(async |scene, _kubelet| {
         let spec = json!({
             "host": "acorn.test",
+            "ingress": {"gateway": {"parentRefs": [{"name": "gate"}]}},
             "postgres": {"cloudNativePG": {"instances": 2, "storage": "2Gi"}},
             "rabbitmq": {"clusterOperator": {"replicas": 1}},
         });
         scene.create(&spec).await.expect("a Shop");
-        let _operator = scene.operate();
+        let operator = scene.operate();
         let shop = scene.until_shop("DependenciesReady", "False", Some("CloudNativePGMissing")).await;
         let told = message(&shop, "DependenciesReady");
         for field in ["spec.postgres.cloudNativePG", "spec.rabbitmq.clusterOperator"] {
@@ -39,6 +42,7 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
 
         define(&scene, "postgresql.cnpg.io_clusters.yaml").await;
         define(&scene, "rabbitmq.com_rabbitmqclusters.yaml").await;
+        define(&scene, "gateway.networking.k8s.io_httproutes.yaml").await;
         let asked = scene.until(POSTGRES, "is asked for", conditions_met(|c: &PostgresCluster| c.spec.instances == 2));
         assert_eq!(asked.await.expect("the cluster").spec.storage.size, "2Gi");
         scene.until(RABBITMQ, "is asked for", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 1)).await;
@@ -49,6 +53,8 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
 
         postgres_runs(&scene, 2).await;
         rabbitmq_runs(&scene).await;
+        scene.until(SHOP, "is asked for", conditions_met(|_: &HttpRoute| true)).await;
+        gateway_takes_the_route(&scene).await;
         let stores = scene.until_shop("Ready", "True", None).await.status.expect("a status").stores;
         assert!(stores.iter().all(|store| store.ready), "{stores:?}");
 
@@ -58,12 +64,61 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
         scene.until(POSTGRES, "grows", conditions_met(|c: &PostgresCluster| c.spec.instances == 3)).await;
         scene.until(RABBITMQ, "grows", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 3)).await;
         scene.until_shop("Ready", "True", None).await;
+        drop(operator);
+        scene.writes_of_a_reconcile().await;
+        // Those definitions have defaults of their own.
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
+        what_others_do_is_put_right(&scene).await;
+
+        let _operator = scene.operate();
+        scene.edit(&json!({"ingress": {"gateway": null}})).await.expect("an edit");
+        scene.until_shop("Ready", "True", None).await;
+        scene.until(SHOP, "is pruned", |found: Option<&HttpRoute>| found.is_none()).await;
+        scene.until(SHOP, "is there in its place", conditions_met(|_: &Ingress| true)).await;
+        scene.edit(&json!({"ingress": {"gateway": {"parentRefs": [{"name": "gate"}]}}})).await.expect("an edit");
+        scene.until(SHOP, "is pruned", |found: Option<&Ingress>| found.is_none()).await;
+        scene.until(SHOP, "is there in its place", conditions_met(|_: &HttpRoute| true)).await;
 
         scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
         scene.until::<Deployment>("acorn-cart", "is collected", |found: Option<&Deployment>| found.is_none()).await;
         assert!(stays::<PostgresCluster>(&scene, POSTGRES).await && stays::<RabbitmqCluster>(&scene, RABBITMQ).await);
     })
     .await;
+}
+
+/// Edits and deletes what other operators are asked for, and sees it come back as it was.
+async fn what_others_do_is_put_right(scene: &Scene) {
+    let before = wanted(scene).await;
+    edit::<PostgresCluster>(scene, POSTGRES, json!({"spec": {"instances": 5}})).await;
+    edit::<RabbitmqCluster>(scene, RABBITMQ, json!({"spec": {"replicas": 7}})).await;
+    edit::<HttpRoute>(scene, SHOP, json!({"spec": {"hostnames": ["elsewhere.test"]}})).await;
+    assert_eq!(repairs(scene).await.len(), before.len(), "exactly what was touched is written");
+    assert_eq!(wanted(scene).await, before);
+    delete::<PostgresCluster>(scene, POSTGRES).await;
+    delete::<RabbitmqCluster>(scene, RABBITMQ).await;
+    delete::<HttpRoute>(scene, SHOP).await;
+    repairs(scene).await;
+    assert_eq!(wanted(scene).await, before);
+    postgres_reports(scene, 3).await;
+    rabbitmq_runs(scene).await;
+    gateway_takes_the_route(scene).await;
+}
+
+/// What other operators are asked for.
+async fn wanted(scene: &Scene) -> [Value; 3] {
+    [
+        spec::<PostgresCluster>(scene, POSTGRES).await,
+        spec::<RabbitmqCluster>(scene, RABBITMQ).await,
+        spec::<HttpRoute>(scene, SHOP).await,
+    ]
+}
+
+async fn spec<K: Child>(scene: &Scene, name: &str) -> Value {
+    json!(scene.api::<K>().get(name).await.expect("what was asked for"))["spec"].take()
+}
+
+async fn delete<K: Child>(scene: &Scene, name: &str) {
+    scene.api::<K>().delete(name, &DeleteParams::default()).await.expect("a deletion");
 }
 
 /// What the installation of another operator does first.
@@ -91,6 +146,10 @@ async fn postgres_runs(scene: &Scene, instances: i32) {
         let secret: Secret = serde_json::from_value(secret).expect("a Secret");
         scene.api().create(&PostParams::default(), &secret).await.expect("a Secret");
     }
+    postgres_reports(scene, instances).await;
+}
+
+async fn postgres_reports(scene: &Scene, instances: i32) {
     let primary = "acorn-postgres-1";
     let status = json!({"readyInstances": instances, "currentPrimary": primary, "targetPrimary": primary});
     report::<PostgresCluster>(scene, POSTGRES, &status).await;
@@ -100,6 +159,19 @@ async fn postgres_runs(scene: &Scene, instances: i32) {
 async fn rabbitmq_runs(scene: &Scene) {
     let status = json!({"conditions": [{"type": "ClusterAvailable", "status": "True"}]});
     report::<RabbitmqCluster>(scene, RABBITMQ, &status).await;
+}
+
+/// As whoever runs the Gateway reports it, of whatever becomes of the route.
+async fn gateway_takes_the_route(scene: &Scene) {
+    let condition = |type_: &str| {
+        json!({
+            "type": type_, "status": "True", "reason": type_, "message": "", "observedGeneration": 1000,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let conditions = ["Accepted", "ResolvedRefs"].map(condition);
+    let told = json!({"parentRef": {"name": "gate"}, "controllerName": "edge.test/gate", "conditions": conditions});
+    report::<HttpRoute>(scene, SHOP, &json!({"parents": [told]})).await;
 }
 
 async fn report<K: Child>(scene: &Scene, name: &str, status: &Value) {

@@ -1,19 +1,22 @@
-//! Everything in a namespace, without what differs from one Shop to the next that is made in the same way.
+//! Everything in a namespace, as it is compared with what was there before, or with what another Shop of the same spec has.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use kube::api::{DynamicObject, ListParams};
 use kube::discovery::{ApiGroup, ApiResource, Discovery, Scope, verbs};
 use kube::{Api, ResourceExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shopkeeper_testing::Scene;
 use tokio::sync::OnceCell;
+use tokio::time::sleep;
 
 /// Kinds that the cluster makes from those of the operator, or beside them.
 const OF_THE_CLUSTER: [&str; 8] =
     ["Pod", "ReplicaSet", "ControllerRevision", "Event", "Endpoints", "EndpointSlice", "Lease", "Shop"];
-/// Fields that the API server fills in, or that come from something generated.
-const UNLIKE: [&str; 18] = [
+/// Fields that the API server fills in.
+const FILLED_IN: [&str; 10] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -24,6 +27,9 @@ const UNLIKE: [&str; 18] = [
     "clusterIPs",
     "controller-uid",
     "batch.kubernetes.io/controller-uid",
+];
+/// Fields that come from something generated, which no other Shop has.
+const GENERATED: [&str; 8] = [
     "shopkeeper.dev/applied",
     "shopkeeper.dev/inputs",
     "shopkeeper.dev/certificate-since",
@@ -33,18 +39,46 @@ const UNLIKE: [&str; 18] = [
     "redis.crt",
     "rabbitmq.crt",
 ];
+/// Others than the operator are done within so many looks.
+const LOOKS: usize = 150;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Comes before the hash in the name of a migration, which depends on the namespace.
 const MIGRATION: &str = "-migrate-";
 
 /// The objects of a namespace by kind and name.
 pub type Snapshot = BTreeMap<String, Value>;
 
-/// Takes one.
+/// Takes one. Of the values in Secrets it has what tells one from another, and nothing that a failed test would print.
 pub async fn snapshot(scene: &Scene) -> Snapshot {
-    static KINDS: OnceCell<Vec<ApiResource>> = OnceCell::const_new();
-    let kinds = KINDS.get_or_init(|| kinds(scene)).await;
-    let lists = kinds.iter().map(|kind| objects(scene, kind));
-    futures::future::join_all(lists).await.into_iter().flatten().collect()
+    let lists = kinds(scene).await.iter().map(|kind| objects(scene, kind));
+    let objects = futures::future::join_all(lists).await.into_iter().flatten();
+    objects.map(|(kind, object)| (format!("{} {}", kind.kind, object.name_any()), content(&kind, &object))).collect()
+}
+
+/// What every Shop has that was made in the same way: without what is generated, and without the namespace.
+pub fn of_any_shop(namespace: &str, snapshot: Snapshot) -> Snapshot {
+    let alike = |(name, mut value): (String, Value)| {
+        if name.starts_with("Secret ") {
+            forget(&mut value, |_| Value::Null);
+        }
+        remove(&mut value, &GENERATED);
+        rename(namespace, &mut value);
+        (same_text(namespace, &name), value)
+    };
+    snapshot.into_iter().map(alike).collect()
+}
+
+/// What is not as it was before, when the garbage collector and other controllers have done their part too.
+pub async fn left_behind(scene: &Scene, before: &Snapshot) -> Vec<String> {
+    let mut left = Vec::new();
+    for _ in 0..LOOKS {
+        left = differences_now(before, &snapshot(scene).await);
+        if left.is_empty() {
+            break;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    left
 }
 
 /// What differs now, except for how often pods were replaced on the way.
@@ -88,7 +122,12 @@ fn compare(path: &str, left: &Value, right: &Value, found: &mut Vec<String>) {
 }
 
 /// All namespaced kinds that there are, so that nothing can be made unnoticed.
-async fn kinds(scene: &Scene) -> Vec<ApiResource> {
+pub async fn kinds(scene: &Scene) -> &'static [ApiResource] {
+    static KINDS: OnceCell<Vec<ApiResource>> = OnceCell::const_new();
+    KINDS.get_or_init(|| discover(scene)).await
+}
+
+async fn discover(scene: &Scene) -> Vec<ApiResource> {
     let discovery = Discovery::new(scene.client.clone()).run_aggregated().await.expect("a list of kinds");
     let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
     let ours = resources.filter(|(kind, can)| {
@@ -100,30 +139,51 @@ async fn kinds(scene: &Scene) -> Vec<ApiResource> {
     ours.map(|(kind, _)| kind).collect()
 }
 
-async fn objects(scene: &Scene, kind: &ApiResource) -> Vec<(String, Value)> {
+async fn objects(scene: &Scene, kind: &ApiResource) -> Vec<(ApiResource, DynamicObject)> {
     let api: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), &scene.namespace, kind);
     let list = api.list(&ListParams::default()).await.expect("a list").items;
-    list.into_iter().map(|object| named(&scene.namespace, kind, &object)).collect()
+    list.into_iter().map(|object| (kind.clone(), object)).collect()
 }
 
-fn named(namespace: &str, kind: &ApiResource, object: &DynamicObject) -> (String, Value) {
+fn content(kind: &ApiResource, object: &DynamicObject) -> Value {
     let mut value = serde_json::to_value(object).expect("json");
-    if kind.kind == "Secret"
-        && let Some(data) = value.get_mut("data").and_then(Value::as_object_mut)
-    {
-        data.values_mut().for_each(|value| *value = Value::Null);
+    if kind.kind == "Secret" {
+        forget(&mut value, hash);
     }
-    alike(namespace, &mut value);
-    (format!("{} {}", kind.kind, same_text(namespace, &object.name_any())), value)
+    remove(&mut value, &FILLED_IN);
+    value
 }
 
-fn alike(namespace: &str, value: &mut Value) {
+/// Puts something else in the place of the values of a Secret.
+fn forget(secret: &mut Value, instead: impl Fn(&Value) -> Value) {
+    if let Some(data) = secret.get_mut("data").and_then(Value::as_object_mut) {
+        data.values_mut().for_each(|value| *value = instead(value));
+    }
+}
+
+fn hash(value: &Value) -> Value {
+    let mut hasher = DefaultHasher::new();
+    value.as_str().hash(&mut hasher);
+    json!(format!("{:016x}", hasher.finish()))
+}
+
+/// Removes fields, wherever they are.
+fn remove(value: &mut Value, fields: &[&str]) {
     match value {
         Value::Object(map) => {
-            map.retain(|key, _| !UNLIKE.contains(&key.as_str()));
-            map.values_mut().for_each(|value| alike(namespace, value));
+            map.retain(|key, _| !fields.contains(&key.as_str()));
+            map.values_mut().for_each(|value| remove(value, fields));
         }
-        Value::Array(list) => list.iter_mut().for_each(|value| alike(namespace, value)),
+        Value::Array(list) => list.iter_mut().for_each(|value| remove(value, fields)),
+        _ => {}
+    }
+}
+
+/// Makes texts [`same_text`], wherever they are.
+fn rename(namespace: &str, value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(|value| rename(namespace, value)),
+        Value::Array(list) => list.iter_mut().for_each(|value| rename(namespace, value)),
         Value::String(text) => *text = same_text(namespace, text),
         _ => {}
     }

@@ -13,7 +13,7 @@ use super::keepsakes::Keepsakes;
 use super::plan::{Plan, Point};
 use super::scenario::Scenario;
 use crate::scene::{config, with_scene};
-use crate::snapshot::{Snapshot, snapshot};
+use crate::snapshot::{Snapshot, of_any_shop, snapshot};
 
 /// Reconciles after which a Shop that is as wanted has nothing left to say.
 const LAST_WORDS: usize = 5;
@@ -22,7 +22,7 @@ const SILENCE: usize = 2;
 
 /// Where a run ended, and how.
 pub struct End {
-    /// Everything in the namespace.
+    /// Everything in the namespace that is the same in every run.
     pub objects: Snapshot,
     /// What took effect of what operators wrote.
     pub changes: BTreeSet<String>,
@@ -58,7 +58,7 @@ async fn played(scene: Arc<Scene>, _kubelet: Kubelet, scenario: Scenario, plan: 
     }
     complaints.extend(keepsakes.complaints(scenario.rotations()));
     End {
-        objects: snapshot(&scene).await,
+        objects: of_any_shop(&scene.namespace, snapshot(&scene).await),
         changes: door.record.changes(),
         deleted: keepsakes.deleted(),
         complaints,
