@@ -1,15 +1,20 @@
 //! The network policies of a Shop, judged by somebody else's reading of them: cyclonus (github.com/mattfenwick/cyclonus), which
 //! `cargo xtask test` builds and names in the environment.
 
+#[path = "charts/folder.rs"]
+mod folder;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use shopkeeper_operator::names;
 use shopkeeper_operator::render::{self, render};
 use shopkeeper_operator::settings::Settings;
+
+use self::folder::Folder;
 
 const NAMESPACE: &str = "oak";
 const SHOP: &str = "apiVersion: shopkeeper.dev/v1alpha1\nkind: Shop\nmetadata: {name: acorn, namespace: oak}\n";
@@ -64,17 +69,6 @@ const WAYS_OF_CANARIES: &[Way] = &[
     (&CANARIES, &["dns"], 53),
 ];
 
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("{} stays: {error}", self.0.display());
-        }
-    }
-}
-
 #[test]
 fn pods_reach_each_other_along_the_edges_of_the_architecture_and_nobody_else() {
     check("plain", NOTHING, &[], WAYS);
@@ -86,9 +80,9 @@ fn canaries_reach_and_are_reached_as_what_they_are_canaries_of() {
 }
 
 fn check(name: &str, spec: &str, canaries: &[&str], ways: &[Way]) {
-    let folder = Folder(std::env::temp_dir().join(format!("shopkeeper-policies-{name}-{}", std::process::id())));
+    let folder = Folder::new(&format!("policies-{name}"));
     let policies = folder.0.join("policies");
-    fs::create_dir_all(&policies).expect("a folder");
+    fs::create_dir(&policies).expect("a folder");
     for object in
         render(&render::parse(&[SHOP, spec].concat()).expect("a Shop"), &Settings::default()).expect("a valid Shop")
     {
