@@ -23,6 +23,8 @@ use shopkeeper_operator::validate::validate;
 
 /// Texts by key: the variables of a container, or the content of a Secret or ConfigMap.
 type Texts = BTreeMap<String, String>;
+/// What somebody wrote into a Secret, by key.
+type Keys<'a> = &'a [(&'a str, &'a str)];
 /// Whether a service can start with such variables.
 type Reads = fn(&Texts) -> Result<(), ConfigError>;
 
@@ -139,15 +141,15 @@ impl Given {
 }
 
 /// The Secrets that a Shop names for its pods to read.
-fn written(shop: &Shop, mail: &[(&str, &str)]) -> BTreeMap<String, Texts> {
+fn written(shop: &Shop, mail: Keys<'_>) -> BTreeMap<String, Texts> {
     let spec = &shop.spec;
-    let secrets: [(Option<&String>, &[(&str, &str)]); 4] = [
+    let secrets: [(Option<&String>, Keys<'_>); 4] = [
         (spec.users.admin_secret_name.as_ref(), &ADMIN),
         (spec.users.mail.smtp.as_ref().map(|smtp| &smtp.secret_name), mail),
         (spec.products.images.s3.as_ref().map(|bucket| &bucket.secret_name), &BUCKET),
         (spec.telemetry.otlp.as_ref().and_then(|otlp| otlp.headers_secret_name.as_ref()), &COLLECTOR),
     ];
-    let texts = |keys: &[(&str, &str)]| -> Texts {
+    let texts = |keys: Keys<'_>| -> Texts {
         keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
     secrets.into_iter().filter_map(|(name, keys)| Some((name?.clone(), texts(keys)))).collect()

@@ -148,7 +148,7 @@ fn redis(shop: &ValidShop) -> Secret {
     let mut data = BTreeMap::from([
         (ACL_FILE.to_owned(), acl(&users)),
         // Both: the kubelet may give the pod a new file when the server no longer takes the old one.
-        (PROBE_PASSWORDS.to_owned(), probe.known().map(|password| format!("{password}\n")).collect()),
+        (PROBE_PASSWORDS.to_owned(), probe.known().flat_map(|password| [password, "\n"]).collect()),
         (KEEPER_PASSWORD.to_owned(), shop.credentials.redis_keeper().in_use.to_owned()),
     ]);
     let told = |user: &RedisUser| format!("ACL SETUSER {} resetpass {}", user.name, user.passwords);

@@ -20,7 +20,8 @@ use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::validate;
 use shopkeeper_testing::SHOP;
 
-use crate::scene::{NOTHING, edit, ready, repairs, with_scene};
+use crate::scene::with_scene;
+use crate::steady::{NOTHING, edit, ready, repairs};
 
 /// Everything that belongs to the test's Shop.
 const OURS: &str = "app.kubernetes.io/instance=acorn";
@@ -100,6 +101,15 @@ async fn the_private_keys_of_a_mesh_that_is_switched_off_go_after_the_pods_that_
             left.iter().filter(|name| name.ends_with("-identity") || name.ends_with("-tls")).collect();
         assert_eq!(certificates, ["acorn-cart-identity"]);
         assert!(left.contains("acorn-credentials") && left.contains("acorn-order"), "{left:?}");
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
+
+        scene.api::<Secret>().delete("acorn-cart-identity", &DeleteParams::default()).await.expect("a deletion");
+        let operator = scene.operate();
+        scene.edit(&json!({"mesh": {"mtls": "Strict"}})).await.expect("an edit");
+        scene.until_shop("Ready", "True", None).await;
+        drop(operator);
+        scene.writes_of_a_reconcile().await;
+        assert_eq!(scene.names::<Secret>(OURS).await.difference(&left).count(), 6, "new ones are made");
         assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
     })
     .await;

@@ -12,8 +12,9 @@ use shopkeeper_operator::crd::Shop;
 use shopkeeper_testing::{SHOP, Scene};
 use tokio::time::sleep;
 
-use crate::scene::{repairs, with_scene};
+use crate::scene::with_scene;
 use crate::snapshot::{Snapshot, snapshot};
+use crate::steady::repairs;
 
 /// Everything is collected within so many looks.
 const LOOKS: usize = 300;

@@ -11,22 +11,33 @@ use serde_json::{Map, Value, json};
 use shopkeeper_operator::names;
 use shopkeeper_testing::{SHOP, Scene};
 
-use crate::scene::{NOTHING, edit_by, ready, repairs, with_scene};
+use crate::scene::with_scene;
 use crate::snapshot::{Snapshot, differences, differences_now, kinds, left_behind, snapshot};
+use crate::steady::{NOTHING, edit_by, ready, repairs};
 
 /// The service whose load decides how many pods it has: their number is not the operator's.
 const SCALED: &str = "acorn-order";
 /// What only a person can put right (`deletion.rs` has the test).
 const CREDENTIALS: &str = "acorn-credentials";
-/// Kinds that can leave a Shop while it stays. Stores stay where they are, and Secrets are never deleted; the route of a Gateway
-/// is in `operated.rs`.
-const LEAVING: [&str; 8] = [
+/// Private keys of a mesh.
+const KEYS: [&str; 7] = [
+    "acorn-cart-identity",
+    "acorn-mongodb-tls",
+    "acorn-order-identity",
+    "acorn-postgres-tls",
+    "acorn-product-identity",
+    "acorn-rabbitmq-tls",
+    "acorn-redis-tls",
+];
+/// Kinds that can leave a Shop while it stays. Stores stay where they are; the route of a Gateway is in `operated.rs`.
+const LEAVING: [&str; 9] = [
     "ConfigMap",
     "Deployment",
     "HorizontalPodAutoscaler",
     "Job",
     "NetworkPolicy",
     "PodDisruptionBudget",
+    "Secret",
     "Service",
     "ServiceAccount",
 ];
@@ -199,6 +210,7 @@ async fn parts_that_leave_the_spec_are_pruned_and_what_only_looks_like_them_is_n
         });
         scene.edit(&fewer).await.expect("an edit");
         scene.until_shop("Ready", "True", None).await;
+        scene.until("acorn-postgres-tls", "is gone", |found: Option<&Secret>| found.is_none()).await;
         drop(operator);
         let mut gone = missing(&differences(&before, &snapshot(&scene).await));
         assert_eq!(gone.keys().map(String::as_str).collect::<Vec<_>>(), LEAVING);
@@ -208,11 +220,12 @@ async fn parts_that_leave_the_spec_are_pruned_and_what_only_looks_like_them_is_n
             let all: Vec<String> = before.keys().filter_map(|key| name_of(kind, key)).collect();
             assert_eq!(gone.remove(kind), Some(all));
         }
-        let expected: [(&str, &[&str]); 6] = [
+        let expected: [(&str, &[&str]); 7] = [
             ("ConfigMap", &["acorn-postgres", "acorn-store-authorities"]),
             ("Deployment", &["acorn-product-canary", "acorn-traces"]),
             ("HorizontalPodAutoscaler", &["acorn-order"]),
             ("PodDisruptionBudget", &["acorn-cart"]),
+            ("Secret", &KEYS),
             ("Service", &["acorn-product-canary-grpc", "acorn-traces"]),
             ("ServiceAccount", &["acorn-traces"]),
         ];

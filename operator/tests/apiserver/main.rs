@@ -19,4 +19,5 @@ mod rollback;
 mod rotation;
 mod scene;
 mod snapshot;
+mod steady;
 mod zombie;

@@ -18,7 +18,8 @@ use shopkeeper_operator::kinds::{HttpRoute, PostgresCluster, RabbitmqCluster};
 use shopkeeper_operator::observe::Child;
 use shopkeeper_testing::{SHOP, Scene, message};
 
-use crate::scene::{NOTHING, edit, repairs, with_scene};
+use crate::scene::with_scene;
+use crate::steady::{NOTHING, edit, repairs};
 
 const POSTGRES: &str = "acorn-postgres";
 const RABBITMQ: &str = "acorn-rabbitmq";

@@ -115,7 +115,9 @@ fn a_release_packs_every_program_and_charts_that_name_its_own_images_and_runbook
     for (architecture, target) in ARCHITECTURES {
         let built = path.join("target").join(target).join("release");
         fs::create_dir_all(&built).expect("a folder");
-        programs.iter().for_each(|program| fs::write(built.join(program), architecture).expect("a program"));
+        for program in &programs {
+            fs::write(built.join(program), architecture).expect("a program");
+        }
         let workspace = path.to_string_lossy();
         let variables = [("ARCH", architecture), ("TARGET", target), ("GITHUB_WORKSPACE", &workspace)];
         succeeded(&run("programs", "Collect the programs", path, &variables));

@@ -34,7 +34,9 @@ impl Schemas {
             };
             schemas.add_group(group, version, ask(&client, text(&document["serverRelativeURL"])).await);
         }
-        definitions.iter().for_each(|definition| schemas.add_kind(definition));
+        for definition in definitions {
+            schemas.add_kind(definition);
+        }
         schemas
     }
 

@@ -76,9 +76,9 @@ fn every_kind_that_is_built_has_its_rights() {
 }
 
 #[test]
-fn secrets_are_never_listed_watched_or_deleted() {
+fn secrets_are_never_listed_or_watched() {
     let verbs = verbs(&kind::<Secret>());
-    assert_eq!(verbs.iter().map(String::as_str).collect::<Vec<_>>(), ["create", "get", "patch"]);
+    assert_eq!(verbs.iter().map(String::as_str).collect::<Vec<_>>(), ["create", "delete", "get", "patch"]);
 }
 
 #[test]

@@ -195,7 +195,10 @@ fn a_secret_that_was_made_for_the_shop_and_is_named_in_its_spec_stays() {
         let mut shop = shop(MINIMAL);
         shop.spec.users.admin_secret_name = Some(name.to_owned());
         let now: Objects<Live> = done(&valid(&shop));
-        let rollout = planned_of(&shop, &[], |live| live.deployments.clone_from(&now.deployments));
+        let rollout = planned_of(&shop, &[], |live| {
+            live.deployments.clone_from(&now.deployments);
+            live.jobs.clone_from(&now.jobs);
+        });
         rollout.held.contains("acorn-admin")
     };
     assert!(held("acorn-admin"));

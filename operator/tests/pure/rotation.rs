@@ -43,7 +43,7 @@ fn jobs<'a>(objects: &'a Objects<Desired>, prefix: &str) -> Vec<&'a Job> {
 fn the_kubelet_and_the_keeper_of_redis_show_nothing_that_the_server_does_not_know() {
     let shown = |key| WAY.map(|stage| secret(&at(stage), "acorn-redis")[key].clone());
     let (first, next, previous) = ("dummy-redis-probe", "dummy-redis-probe.next", "dummy-redis-probe.previous");
-    let lines = |passwords: &[&str]| passwords.iter().map(|password| format!("{password}\n")).collect::<String>();
+    let lines = |passwords: &[&str]| passwords.iter().flat_map(|password| [*password, "\n"]).collect::<String>();
     let expected = [&[first][..], &[first, next], &[first, previous], &[first], &[first]].map(lines);
     assert_eq!(shown("probe-passwords"), expected);
     assert_eq!(shown("keeper-password"), WAY.map(|_| "dummy-redis-keeper".to_owned()), "the one in use");
@@ -134,7 +134,8 @@ fn migrations_replace_the_password_of_a_superuser_while_its_former_one_may_be_go
             jobs(&objects, &prefix).into_iter().filter(|job| format!("{job:?}").contains(&variable)).count()
         };
         assert_eq!(WAY.map(told), [0, 0, 1, 0, 0]);
-        let names = |stage| -> Vec<String> { jobs(&at(stage), &prefix).into_iter().map(ResourceExt::name_any).collect() };
+        let names =
+            |stage| -> Vec<String> { jobs(&at(stage), &prefix).into_iter().map(ResourceExt::name_any).collect() };
         let before = names(WAY[1]);
         assert!(names(WAY[2]).iter().all(|name| !before.contains(name)), "what ran before is no answer");
     }

@@ -99,10 +99,10 @@ fn holds(all: &Value, part: &Value) -> bool {
 
 /// Gives the Shop other values, waits until it has come to rest with them, and takes them back: everything is as it was `before`.
 pub async fn there_and_back(scene: &Scene, before: &Snapshot, round: Vec<Change>) {
-    if !travel(scene, before, &round).await && round.len() > 1 {
+    if !Box::pin(travel(scene, before, &round)).await && round.len() > 1 {
         // One of them kept all others from being applied.
         for change in round {
-            travel(scene, before, &[change]).await;
+            Box::pin(travel(scene, before, &[change])).await;
         }
     }
 }
