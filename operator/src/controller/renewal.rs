@@ -51,12 +51,16 @@ pub(super) async fn renew(context: &Context, shop: &Shop, now: Timestamp) -> Res
 fn wanted(context: &Context, shop: &Shop, found: &Certificates, now: Timestamp) -> Result<Identities, Worry> {
     let name = names::credentials(&shop.name_any());
     let judged = credentials::judge(found.credentials.clone(), shop, &[]);
-    let secret = judged.map_err(|unfit| Worry { reason: unfit.reason(), message: unfit.to_string() })?;
+    let secret = judged.map_err(|unfit| Worry { reason: unfit.reason(), breaks: true, message: unfit.to_string() })?;
     let secret = secret.ok_or_else(|| Worry {
         reason: "CredentialsLost",
+        breaks: true,
         message: format!("Secret {name} is gone, and no certificate is renewed without it: restore it from a backup"),
     })?;
-    let unusable = |error: String| Worry { reason: "AuthorityUnusable", message: format!("Secret {name}: {error}") };
+    let unusable = |error: String| {
+        let message = format!("Secret {name}: {error}");
+        Worry { reason: "AuthorityUnusable", breaks: true, message }
+    };
     let credentials = credentials::read(&secret).map_err(|error| unusable(error.to_string()))?;
     // Whoever has a certificate still shows it, also where the spec does not want that any more.
     let mut as_it_runs = shop.clone();

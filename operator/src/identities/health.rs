@@ -12,11 +12,13 @@ use crate::names;
 /// An authority that is good for less is to be replaced, which takes an hour and somebody who asks for it.
 const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// Something that is wrong.
+/// Something that is wrong, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worry {
     /// One word, for conditions.
     pub reason: &'static str,
+    /// Whether somebody is refused already, or will be before anything can be done; else there is time.
+    pub breaks: bool,
     /// What it is about, and what to do.
     pub message: String,
 }
@@ -48,22 +50,22 @@ fn of_secret(shop: &str, secret: &Secret, now: Timestamp) -> Option<Worry> {
     let known = Leaf::read(secret).and_then(|leaf| Some((leaf.renew_after, leaf.good_until()?)));
     let Some((due, end)) = known else {
         let message = format!("Secret {name} holds no certificate that can be read, with its key; {help}");
-        return Some(Worry { reason: "CertificateUnreadable", message });
+        return Some(Worry { reason: "CertificateUnreadable", breaks: true, message });
     };
     if end <= now {
         let message = format!("the certificate in Secret {name} ran out at {end}; {help}");
-        return Some(Worry { reason: "CertificateExpired", message });
+        return Some(Worry { reason: "CertificateExpired", breaks: true, message });
     }
     // Half of the time that is left for renewing it has passed.
     let late = due + end.duration_since(due) / 2;
     let message = format!("the certificate in Secret {name} was due at {due} and runs out at {end}; {help}");
-    (late <= now).then_some(Worry { reason: "RenewalOverdue", message })
+    (late <= now).then_some(Worry { reason: "RenewalOverdue", breaks: false, message })
 }
 
 /// A service that starts now does not get its files.
 fn gone(name: &str) -> Worry {
     let message = format!("Secret {name} is gone; it is made again when the Shop is neither paused nor blocked");
-    Worry { reason: "CertificateMissing", message }
+    Worry { reason: "CertificateMissing", breaks: true, message }
 }
 
 /// The authority that issued a certificate comes first among those that are trusted.
@@ -72,5 +74,5 @@ fn of_authority(shop: &str, leaf: &Leaf, now: Timestamp) -> Option<Worry> {
     let message = format!(
         "the authority of the certificates runs out at {end}: have it replaced with `kubectl shopkeeper rotate {shop}`"
     );
-    (end <= now + NOTICE).then_some(Worry { reason: "AuthorityExpires", message })
+    (end <= now + NOTICE).then_some(Worry { reason: "AuthorityExpires", breaks: false, message })
 }

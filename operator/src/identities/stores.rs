@@ -164,11 +164,12 @@ pub(super) fn late(
     let told = told.filter_map(|since| since.parse::<Timestamp>().ok()).min();
     let shown = shows(&leaf, started(pods, store)?) || told.is_some_and(|since| since >= issued);
     let object = names::component(shop, store);
+    let end = issued + LIFETIME / 3;
     let message = format!(
-        "{store} was to be restarted by {deadline} and shows a certificate from before {issued}, which may run out from {} on:          see why StatefulSet {object} does not replace its pod, or delete the pod",
-        issued + LIFETIME / 3
+        "{store} was to be restarted by {deadline} and shows a certificate from before {issued}, which may run out from {end} on: \
+         see why StatefulSet {object} does not replace its pod, or delete the pod"
     );
-    (!shown && deadline + APART <= now).then_some(Worry { reason: "RestartOverdue", message })
+    (!shown && deadline + APART <= now).then_some(Worry { reason: "RestartOverdue", breaks: end <= now, message })
 }
 
 /// When a store is restarted for a new certificate.

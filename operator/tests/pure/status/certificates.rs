@@ -53,7 +53,7 @@ fn a_secret_with_a_certificate_that_is_gone_is_told() {
 #[test]
 fn a_certificate_that_is_not_renewed_in_time_is_told_before_it_runs_out() {
     for (hours, value, reason) in
-        [(17, "True", "Issued"), (20, "False", "RenewalOverdue"), (24, "False", "CertificateExpired")]
+        [(17, "True", "Issued"), (20, "True", "RenewalOverdue"), (24, "False", "CertificateExpired")]
     {
         let scene = Scene { second: hours * HOUR, ..scene() };
         check(&scene.status(|_| {}), TYPE, value, reason, "");
@@ -65,20 +65,23 @@ fn an_authority_that_runs_out_soon_is_told_with_how_to_replace_it() {
     let scene = Scene { second: (10 * 365 - 20) * DAY, ..scene() };
     let certificates = issued(&authority(), &[], scene.second);
     let shop = valid_with(&scene.shop, Credentials::dummy().with(certificates));
-    check(&scene.status_of(&shop, |_| {}), TYPE, "False", "AuthorityExpires", "kubectl shopkeeper rotate acorn");
+    let status = scene.status_of(&shop, |_| {});
+    check(&status, TYPE, "True", "AuthorityExpires", "kubectl shopkeeper rotate acorn");
+    check(&status, "Ready", "True", "AsWanted", "");
 }
 
 #[test]
 fn a_store_that_was_not_restarted_for_its_certificate_is_told() {
     let authority = authority();
-    let mut scene = Scene { second: 82 * DAY, ..scene() };
+    let mut scene = scene();
     let mut secrets = Vec::new();
     for second in [0, 61 * DAY] {
         let certificates = issued(&authority, &secrets, second);
         secrets = build(&valid_with(&scene.shop, Credentials::dummy().with(certificates))).secrets;
     }
-    let shop = valid_with(&scene.shop, Credentials::dummy().with(issued(&authority, &secrets, scene.second)));
-    let mut told = |since: i64| {
+    let mut told = |since: i64, second: i64| {
+        scene.second = second;
+        let shop = valid_with(&scene.shop, Credentials::dummy().with(issued(&authority, &secrets, second)));
         let running = ContainerStateRunning { started_at: Some(Time(at(HOUR))) };
         let state = ContainerState { running: Some(running), ..ContainerState::default() };
         let mut postgres = pod("acorn-postgres-0", "postgres", state);
@@ -86,6 +89,8 @@ fn a_store_that_was_not_restarted_for_its_certificate_is_told() {
         scene.pods = vec![postgres];
         scene.status_of(&shop, |_| {})
     };
-    check(&told(0), TYPE, "False", "RestartOverdue", "see why StatefulSet acorn-postgres does not replace its pod");
-    check(&told(61 * DAY), TYPE, "True", "Issued", "");
+    let help = "see why StatefulSet acorn-postgres does not replace its pod";
+    check(&told(0, 82 * DAY), TYPE, "True", "RestartOverdue", help);
+    check(&told(0, 92 * DAY), TYPE, "False", "RestartOverdue", help);
+    check(&told(61 * DAY, 82 * DAY), TYPE, "True", "Issued", "");
 }

@@ -40,7 +40,7 @@ fn a_paused_shop_keeps_what_was_known_of_it() {
 fn a_shop_that_is_left_alone_still_says_how_its_certificates_are() {
     let known = scene().status(|_| {});
     let now = Timestamp::from_second(9).expect("a time");
-    let worries = [Worry { reason: "CertificateExpired", message: "it ran out".to_owned() }];
+    let worries = [Worry { reason: "CertificateExpired", breaks: true, message: "it ran out".to_owned() }];
     let why = Blocked { reason: "NameTaken", message: "a name is taken", passes: false };
     let blocked = blocked(Some(&known), Some(8), &why, Some(&worries), now);
     let paused = paused(Some(&known), Some(8), Some(&worries), now);
