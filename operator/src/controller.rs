@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use self::backoff::Failures;
 pub use self::error::Error;
 use self::renewal::Renewed;
-use self::report::{record_return, tell, tell_blocked};
+use self::report::{greet, record_return, tell, tell_blocked};
 pub use self::watch::{Watch, run};
 use crate::crd::{Phase, Shop, StoreMode};
 use crate::credentials::{Credentials, Unfit};
@@ -111,7 +111,7 @@ async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
     let now = Timestamp::now();
     let Renewed { worries, due } = renewal::renew(context, shop, now).await?;
     let status = status::paused(shop.status.as_ref(), shop.metadata.generation, worries.as_deref(), now);
-    tell(context, shop, status).await?;
+    tell(context, shop, &status).await?;
     Ok(Action::requeue(until(due, now)))
 }
 
@@ -148,6 +148,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let seen = canary::Facts { live: &observed.objects, pods: &observed.pods, measured: &observed.measured, now };
     let (valid, canaries) = canary::decide(valid, shop, &seen);
     let Choice { shop: valid, objects: desired, returned } = rollback::choose(valid, shop, &observed.objects, now);
+    greet(context, shop, now).await; // IO
     record_return(context, shop, returned.as_ref()).await?; // IO
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
     let migrations = rollout.migrations.clone();
@@ -171,7 +172,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let whole = status.phase == Some(Phase::Ready)
         && !canaries.values().any(canary::is_starting)
         && applied.rabbitmq_clusters.iter().all(Cluster::settled);
-    tell(context, shop, status).await?; // IO
+    tell(context, shop, &status).await?; // IO
     let rotated = rotate(context, shop, &valid.credentials, whole, now).await?; // IO
     Ok(requeue.min(rotated))
 }

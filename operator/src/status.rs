@@ -93,6 +93,15 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     }
 }
 
+/// The status of a Shop of which nothing is made yet.
+#[must_use]
+pub fn begun(generation: Option<i64>, now: Timestamp) -> ShopStatus {
+    let ready = Verdict::not_yet("Ready", "Begun", "the operator has begun to make what the Shop consists of");
+    let progressing = Verdict { type_: "Progressing", holds: true, ..ready.clone() };
+    let conditions = stamp(vec![ready, progressing], generation, None, now);
+    ShopStatus { observed_generation: generation, phase: Some(Phase::Preparing), conditions, ..ShopStatus::default() }
+}
+
 /// Why a Shop was not applied.
 pub struct Blocked<'a> {
     /// One word.

@@ -27,6 +27,18 @@ use crate::steady::{NOTHING, edit, ready, repairs};
 const OURS: &str = "app.kubernetes.io/instance=acorn";
 
 #[tokio::test]
+async fn a_new_shop_is_told_that_it_was_seen_before_it_is_made() {
+    with_scene(async |scene, _kubelet| {
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        let writes = scene.writes_of_a_reconcile().await;
+        let told = writes.iter().position(|line| line.ends_with("/shops/acorn/status")).expect("a status");
+        assert!(writes[..told].iter().all(|line| line.contains("/secrets")), "{writes:?}");
+        assert!(writes.len() > told + 50, "{writes:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_steady_shop_costs_no_write() {
     with_scene(async |scene, _kubelet| {
         ready(&scene, &json!({"host": "acorn.test"})).await;
