@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
 
-pub use self::known::SHORTEST_WORD;
+pub use self::known::{SHORTEST, SHORTEST_WORD};
 use self::{known::Known, patterns::Patterns};
 
 /// What stands in the place of a secret.

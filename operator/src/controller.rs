@@ -153,6 +153,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
+    let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
     let status = status::compute(&status::Facts {
         shop: &valid,
         generation: shop.metadata.generation,
@@ -160,6 +161,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
         migrations: &migrations,
         canaries: &canaries,
         returned: returned.as_ref(),
+        wish: &wish,
         pods: &observed.pods,
         ingress_classes: &observed.ingress_classes,
         previous: shop.status.as_ref(),
@@ -173,7 +175,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
         && !canaries.values().any(canary::is_starting)
         && applied.rabbitmq_clusters.iter().all(Cluster::settled);
     tell(context, shop, &status).await?; // IO
-    let rotated = rotate(context, shop, &valid.credentials, whole, now).await?; // IO
+    let rotated = rotate(context, shop, &valid.credentials, (&wish, whole), now).await?; // IO
     Ok(requeue.min(rotated))
 }
 
@@ -182,17 +184,16 @@ async fn rotate(
     context: &Context,
     shop: &Shop,
     credentials: &Credentials,
-    whole: bool,
+    (wish, whole): (&Wish, bool),
     now: Timestamp,
 ) -> Result<Duration, Error> {
-    let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
     let rotation = credentials.rotation();
-    if let Some(next) = rotation.next(&wish, whole, now) {
+    if let Some(next) = rotation.next(wish, whole, now) {
         credentials::turn(&context.client, &context.random, now, shop, credentials, &next).await?;
         return Ok(Duration::ZERO);
     }
     // What is due and was not done waits for the Shop to be ready, which is an event of its own.
-    Ok(until(rotation.due(&wish).filter(|due| *due > now), now))
+    Ok(until(rotation.due(wish).filter(|due| *due > now), now))
 }
 
 /// The time until something is due, or until the next look at a Shop that nothing happens to.

@@ -84,11 +84,17 @@ impl Rotation {
         })
     }
 
+    /// Whether new values were asked for and nothing of it has begun.
+    #[must_use]
+    pub fn is_awaited(&self, wish: &Wish) -> bool {
+        self.stage == Stage::Settled && wish.asked.is_some() && wish.asked != self.asked
+    }
+
     /// When the present state ends at the earliest; `None` when nothing is asked for.
     #[must_use]
     pub fn due(&self, wish: &Wish) -> Option<Timestamp> {
         match self.stage {
-            Stage::Settled if wish.asked.is_some() && wish.asked != self.asked => Some(self.since),
+            Stage::Settled if self.is_awaited(wish) => Some(self.since),
             // A time that is too far away to be counted is never.
             Stage::Settled => self.since.checked_add(wish.max_age?).ok(),
             Stage::Publishing | Stage::Moving => Some(self.since + FILES_ARE_SWAPPED),

@@ -27,6 +27,7 @@ use crate::names;
 use crate::objects::{Applied, Objects};
 use crate::rollback;
 use crate::rollout::rolled_out;
+use crate::rotation::Wish;
 use crate::scaling::Replicas;
 use crate::validate::ValidShop;
 
@@ -44,6 +45,8 @@ pub struct Facts<'a> {
     pub canaries: &'a Canaries,
     /// The attempt that failed, if older images run in its place.
     pub returned: Option<&'a RolledBack>,
+    /// When credentials are to be replaced.
+    pub wish: &'a Wish,
     /// The Shop's pods.
     pub pods: &'a [Pod],
     /// The cluster's ingress classes.
@@ -66,7 +69,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         migrated: conditions::migrated(facts, &problems),
         services: conditions::services(facts, &services, &problems),
         certificates: certificates::of_applied(facts),
-        credentials: conditions::credentials(facts.shop.credentials.rotation()),
+        credentials: conditions::credentials(facts.shop.credentials.rotation(), facts.wish),
         route,
         returned: facts.returned.map(conditions::returned),
         canaries: conditions::canaries(facts.canaries),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{HIDDEN, patterns::Patterns};
 
 /// Shorter values would be found in the middle of harmless words.
-const SHORTEST: usize = 8;
+pub const SHORTEST: usize = 8;
 /// Even shorter ones, where a key or a URL says that they are secret, are looked for as words, down to this length.
 pub const SHORTEST_WORD: usize = 4;
 /// Shorter lines of a file that is no key could stand anywhere.

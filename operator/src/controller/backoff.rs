@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::crd::Shop;
@@ -11,22 +12,33 @@ use crate::crd::Shop;
 /// Longest pause after errors.
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
-/// How often each Shop has failed since it last succeeded.
+/// How often each Shop has failed since it last succeeded. One that is made anew under a name has not.
 #[derive(Default)]
-pub(super) struct Failures(Mutex<HashMap<ObjectRef<Shop>, u32>>);
+pub(super) struct Failures(Mutex<HashMap<ObjectRef<Shop>, Count>>);
+
+#[derive(Default)]
+struct Count {
+    uid: Option<String>,
+    failures: u32,
+}
 
 impl Failures {
     /// How often in a row.
     pub(super) fn of(&self, shop: &Shop) -> u32 {
-        self.counts().get(&ObjectRef::from_obj(shop)).copied().unwrap_or_default()
+        let counts = self.counts();
+        let count = counts.get(&ObjectRef::from_obj(shop)).filter(|count| count.uid == shop.uid());
+        count.map_or(0, |count| count.failures)
     }
 
     /// Counts one more.
     pub(super) fn count(&self, shop: &Shop) -> u32 {
         let mut counts = self.counts();
         let count = counts.entry(ObjectRef::from_obj(shop)).or_default();
-        *count += 1;
-        *count
+        if count.uid != shop.uid() {
+            *count = Count { uid: shop.uid(), failures: 0 };
+        }
+        count.failures += 1;
+        count.failures
     }
 
     /// It succeeded.
@@ -34,7 +46,7 @@ impl Failures {
         self.counts().remove(&ObjectRef::from_obj(shop));
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<ObjectRef<Shop>, u32>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<ObjectRef<Shop>, Count>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,5 +72,8 @@ mod tests {
         failures.forget(&acorn);
         assert_eq!((failures.of(&acorn), failures.of(&rowan)), (0, 1));
         assert_eq!(seconds(&acorn), 1, "a success begins anew");
+        let mut again = rowan.clone();
+        again.metadata.uid = Some("another".to_owned());
+        assert_eq!((failures.of(&again), seconds(&again)), (0, 1), "what had its name before failed, and is gone");
     }
 }

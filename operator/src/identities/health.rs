@@ -37,10 +37,12 @@ pub fn worries(shop: &str, secrets: &[Secret], pods: &[Pod], now: Timestamp) -> 
     let bad = there.iter().filter_map(|secret| of_secret(shop, secret, now));
     let gone = members.iter().filter(|name| find(secrets, name).is_none()).map(|name| gone(name));
     let authority = there.iter().find_map(|secret| of_authority(shop, &Leaf::read(secret)?, now));
-    let late = STORES.iter().zip(0..).filter_map(|(store, place)| {
-        let secret = find(secrets, &names::certificate(shop, store))?;
-        stores::late(shop, store, place, secret, pods, now)
-    });
+    // Stores that somebody else runs have no place in the row.
+    let certificates =
+        STORES.iter().filter_map(|store| Some((store, find(secrets, &names::certificate(shop, store))?)));
+    let late = certificates
+        .zip(0..)
+        .filter_map(|((store, secret), place)| stores::late(shop, store, place, secret, pods, now));
     Some(bad.chain(gone).chain(authority).chain(late).collect())
 }
 

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, Secret};
 use kube::ResourceExt;
 
 use super::{rolled_out, runs};
+use crate::apply::ownership::owns;
 use crate::objects::{Desired, Live, Objects};
 use crate::validate::ValidShop;
 
@@ -38,7 +39,9 @@ pub(super) fn staying(
     let obsolete = obsolete_secrets(shop, wanted, &live.secrets).into_iter().map(ResourceExt::name_any);
     let leaving: BTreeSet<String> = obsolete.filter(|name| settled && !read.contains(name.as_str())).collect();
     let made = names(&wanted.secrets);
-    names(&live.secrets).into_iter().filter(|name| !made.contains(name) && !leaving.contains(name)).collect()
+    // They were found by their names alone, which somebody else's may have too.
+    let ours = live.secrets.iter().filter(|secret| owns(&shop.owner.uid, *secret)).map(ResourceExt::name_any);
+    ours.filter(|name| !made.contains(name) && !leaving.contains(name)).collect()
 }
 
 fn names(secrets: &[Secret]) -> BTreeSet<String> {
@@ -53,7 +56,7 @@ fn templates<Stage>(objects: &Objects<Stage>) -> impl Iterator<Item = &PodSpec> 
     deployments.chain(stateful_sets).chain(jobs)
 }
 
-/// Names of the Secrets that a pod mounts, or reads as variables.
+/// Names of the Secrets that a pod mounts, reads as variables, or is pulled with.
 fn read_by(pod: &PodSpec) -> Vec<&str> {
     let containers: Vec<_> = pod.containers.iter().chain(pod.init_containers.iter().flatten()).collect();
     let mounted = pod.volumes.iter().flatten().filter_map(|volume| volume.secret.as_ref()?.secret_name.as_deref());
@@ -61,5 +64,8 @@ fn read_by(pod: &PodSpec) -> Vec<&str> {
     let whole = sources.filter_map(|source| Some(source.secret_ref.as_ref()?.name.as_str()));
     let variables = containers.iter().flat_map(|container| container.env.iter().flatten());
     let single = variables.filter_map(|found| Some(found.value_from.as_ref()?.secret_key_ref.as_ref()?.name.as_str()));
-    mounted.chain(whole).chain(single).collect()
+    let projected = pod.volumes.iter().flatten().filter_map(|volume| volume.projected.as_ref()?.sources.as_ref());
+    let parts = projected.flatten().filter_map(|source| Some(source.secret.as_ref()?.name.as_str()));
+    let pulls = pod.image_pull_secrets.iter().flatten().map(|secret| secret.name.as_str());
+    mounted.chain(whole).chain(single).chain(parts).chain(pulls).collect()
 }

@@ -17,7 +17,7 @@ use crate::catalog::STORES;
 use crate::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, ServiceStatus};
 use crate::names;
 use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, rolled_out, runs};
-use crate::rotation::{Rotation, Stage};
+use crate::rotation::{Rotation, Stage, Wish};
 use crate::stores::Trouble;
 use crate::validate::{Traces, ValidShop};
 
@@ -256,10 +256,14 @@ pub(super) fn canaries(canaries: &Canaries) -> Option<Verdict> {
 }
 
 /// Where the generated passwords and keys are on the way to their next generation. Everything works meanwhile.
-pub(super) fn credentials(rotation: &Rotation) -> Verdict {
+pub(super) fn credentials(rotation: &Rotation, wish: &Wish) -> Verdict {
     const TYPE: &str = "CredentialsSettled";
     let number = rotation.generation;
     match rotation.stage {
+        Stage::Settled if rotation.is_awaited(wish) => {
+            let message = format!("generation {} is asked for and begins when the Shop is ready", number + 1);
+            Verdict::not_yet(TYPE, "Requested", message)
+        }
         Stage::Settled => Verdict::yes(TYPE, "Settled", format!("generation {number} is in use")),
         Stage::Publishing => {
             let message = format!("stores and services learn generation {} beside {number}", number + 1);

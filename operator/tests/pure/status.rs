@@ -21,6 +21,7 @@ use shopkeeper_operator::canary::Canaries;
 use shopkeeper_operator::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, Shop, ShopStatus};
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
+use shopkeeper_operator::rotation::Wish;
 use shopkeeper_operator::status::{Blocked, Facts, blocked, compute, news};
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::ValidShop;
@@ -35,6 +36,7 @@ struct Scene {
     previous: Option<ShopStatus>,
     returned: Option<RolledBack>,
     canaries: Canaries,
+    wish: Wish,
     second: i64,
 }
 
@@ -47,6 +49,7 @@ fn scene() -> Scene {
         previous: None,
         returned: None,
         canaries: Canaries::new(),
+        wish: Wish::default(),
         second: 1,
     }
 }
@@ -69,12 +72,21 @@ impl Scene {
             migrations: &migrations,
             canaries: &self.canaries,
             returned: self.returned.as_ref(),
+            wish: &self.wish,
             pods: &self.pods,
             ingress_classes: &self.classes,
             previous: self.previous.as_ref(),
             now: Timestamp::from_second(self.second).expect("a time"),
         })
     }
+}
+
+#[test]
+fn new_credentials_that_are_asked_for_are_not_called_settled_before_they_begin() {
+    let asked = Wish { asked: Some("now".to_owned()), max_age: None };
+    let status = Scene { wish: asked, ..scene() }.status(|_| {});
+    check(&status, "CredentialsSettled", "False", "Requested", "generation 1 is asked for");
+    check(&status, "Ready", "True", "AsWanted", "");
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -14,6 +14,7 @@ use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Live, Objects};
 use shopkeeper_operator::rollout::{Rollout, plan};
+use shopkeeper_operator::rotation::Wish;
 use shopkeeper_operator::status::{Facts, compute};
 use shopkeeper_operator::stores::Found;
 
@@ -46,6 +47,7 @@ fn status(
         generation: Some(1),
         applied: &applied,
         migrations: &migrations,
+        wish: &Wish::default(),
         returned: None,
         pods,
         ingress_classes: &[],

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tar::{Builder, Header};
 
-use crate::redact::{Redactor, SHORTEST_WORD};
+use crate::redact::{Redactor, SHORTEST, SHORTEST_WORD};
 
 const MANIFEST: &str = "MANIFEST.txt";
 
@@ -109,9 +109,10 @@ impl Bundle {
         }
         let _ = write!(
             text,
-            "\nOf Secrets there are names, keys and sizes. Elsewhere, values of the Shop's Secrets (from {SHORTEST_WORD} \
-             characters on; plain, in base64,\nor encoded for URLs or JSON), credentials in URLs, tokens, private keys and \
-             what is called a password, a secret or a token\nwere replaced by ***.\n"
+            "\nOf Secrets there are names, keys and sizes. Elsewhere, values of the Shop's Secrets (from {SHORTEST} characters \
+             on, plain, in base64,\nor encoded for URLs or JSON; from {SHORTEST_WORD} on, as words, where a key or a URL calls them secret), credentials in \
+             URLs, tokens, private keys and what is called a password,\na secret or a token were replaced by ***. User names, \
+             hosts and certificates stay.\n"
         );
         if !missing.is_empty() {
             text += "\nNot in it:\n";

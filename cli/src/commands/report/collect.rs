@@ -125,17 +125,18 @@ async fn secrets(cluster: &Cluster, shop: &Shop, objects: &[DynamicObject], miss
 }
 
 /// Names of Secrets in an object: `adminSecretName: x`, `secretKeyRef: {name: x}`, `superuserSecret: {name: x}`,
-/// `imagePullSecrets: [{name: x}]`, `pullSecrets: [x]`.
+/// `imagePullSecrets: [{name: x}]`, `pullSecrets: [x]`. A text in a field called a secret is one, and no name.
 fn named_secrets(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| named_secrets(item, names)),
         Value::Object(fields) => {
             for (key, field) in fields {
                 let key = key.to_lowercase();
-                let one = key.ends_with("secretname") || key.ends_with("secret");
+                let one = key.ends_with("secret") || (key.starts_with("secret") && key.ends_with("ref"));
                 let found = match field {
                     Value::Array(items) if key.ends_with("pullsecrets") => items.iter().collect(),
-                    field if one || (key.starts_with("secret") && key.ends_with("ref")) => vec![field],
+                    Value::String(_) if key.ends_with("secretname") => vec![field],
+                    Value::Object(_) if one => vec![field],
                     _ => Vec::new(),
                 };
                 let found = found.into_iter().filter_map(|found| found.get("name").unwrap_or(found).as_str());
