@@ -41,6 +41,7 @@ async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_ch
         scene.until_shop("Ready", "True", None).await;
         let mut market = Market::open(&scene).await;
 
+        Box::pin(wrong_log_ins_are_tried_and_used_by_nobody(&scene, &stores, &mut market)).await;
         // Tried before it is used, and used by nobody because it is wrong.
         let before = scene.pods("order").await;
         stores.tell(&scene, "rabbitmq", "test", WRONG).await;
@@ -58,6 +59,20 @@ async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_ch
         drop(operator);
     })
     .await;
+}
+
+async fn wrong_log_ins_are_tried_and_used_by_nobody(scene: &Scene, stores: &Stores, market: &mut Market) {
+    for (store, user) in [("postgres", "postgres"), ("mongodb", "root")] {
+        let before = scene.pods("user").await;
+        stores.tell(scene, store, user, WRONG).await;
+        // Secrets are not watched.
+        scene.touch().await;
+        Box::pin(market.during_trouble(unreachable(scene, store))).await;
+        stores.tell(scene, store, user, PASSWORD).await;
+        scene.touch().await;
+        Box::pin(market.during_trouble(scene.until_shop("Ready", "True", None))).await;
+        assert_eq!(scene.pods("user").await, before, "{store}");
+    }
 }
 
 async fn unreachable(scene: &Scene, store: &str) {
