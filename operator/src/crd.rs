@@ -199,6 +199,21 @@ impl ShopSpec {
             _ => self.rabbitmq.embedded.is_some(),
         }
     }
+
+    /// What happens to the volume of an embedded store when the Shop is deleted.
+    pub(crate) fn data_on_delete(&self, store: &EmbeddedStore) -> DataOnDelete {
+        store.data_on_delete.unwrap_or(self.lifecycle.data_on_delete)
+    }
+
+    /// Whether any store keeps its data when the Shop is deleted. One that somebody else runs goes by the whole Shop's word.
+    pub(crate) fn keeps_data(&self) -> bool {
+        let embedded = [&self.postgres.embedded, &self.mongodb.embedded, &self.redis.embedded, &self.rabbitmq.embedded];
+        let policies = embedded.map(|store| {
+            let own = store.as_ref().map(|store| self.data_on_delete(store));
+            own.unwrap_or(self.lifecycle.data_on_delete)
+        });
+        policies.contains(&DataOnDelete::Retain)
+    }
 }
 
 fn default_currency() -> String {

@@ -1,8 +1,8 @@
 //! Generated passwords and keys: the Secret `<shop>-credentials`, and the only step that uses randomness.
 //!
 //! The Secret is created once. Keys that a later version needs are added, and a key is only written again by a rotation
-//! (`rotation.rs`) that somebody asked for: what opens a volume must outlive the operator, and with `dataOnDelete: Retain` the
-//! Shop as well.
+//! (`rotation.rs`) that somebody asked for: what opens a volume must outlive the operator, and where a store has
+//! `dataOnDelete: Retain` the Shop as well.
 
 mod values;
 
@@ -22,7 +22,7 @@ use serde_json::json;
 pub use self::values::{Credentials, Login, Password, TokenKeys};
 use self::values::{MESH, ROTATION, SIGNING, rotated_keys, wanted_keys};
 use crate::apply::ownership::is_labelled;
-use crate::crd::{DataOnDelete, Shop};
+use crate::crd::Shop;
 use crate::rotation::{Rotation, Stage};
 use crate::{identities, names};
 
@@ -240,13 +240,10 @@ fn fresh_secret(shop: &Shop, values: BTreeMap<String, String>) -> Secret {
     }
 }
 
-/// With `Delete` the Secret belongs to the Shop, with `Retain` it does not; owners of other kinds are left alone.
+/// The Secret belongs to the Shop unless a store keeps data that only these values open; owners of other kinds are left alone.
 fn wanted_owners(shop: &Shop, secret: &Secret) -> Vec<OwnerReference> {
     let others = secret.owner_references().iter().filter(|owner| !is_shop(owner)).cloned();
-    let ours = match shop.spec.lifecycle.data_on_delete {
-        DataOnDelete::Retain => None,
-        DataOnDelete::Delete => shop.controller_owner_ref(&()),
-    };
+    let ours = shop.controller_owner_ref(&()).filter(|_| !shop.spec.keeps_data());
     others.chain(ours).collect()
 }
 
@@ -270,7 +267,7 @@ fn encode(values: BTreeMap<String, String>) -> BTreeMap<String, ByteString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crd::ShopSpec;
+    use crate::crd::{DataOnDelete, ShopSpec};
     use ring::rand::SystemRandom;
 
     fn shop(policy: DataOnDelete) -> Shop {
@@ -310,6 +307,32 @@ mod tests {
         assert!(fresh_secret(&shop(DataOnDelete::Retain), BTreeMap::new()).owner_references().is_empty());
         let secret = fresh_secret(&shop(DataOnDelete::Delete), BTreeMap::new());
         assert_eq!(secret.owner_references()[0].uid, "uid-1");
+    }
+
+    #[test]
+    fn credentials_belong_to_the_shop_only_when_no_store_keeps_data() {
+        let owners = |shop: &Shop| fresh_secret(shop, BTreeMap::new()).owner_references().len();
+        let mut shop = shop(DataOnDelete::Retain);
+        let spec = &mut shop.spec;
+        let stores = [
+            &mut spec.postgres.embedded,
+            &mut spec.mongodb.embedded,
+            &mut spec.redis.embedded,
+            &mut spec.rabbitmq.embedded,
+        ];
+        for store in stores.into_iter().flatten() {
+            store.data_on_delete = Some(DataOnDelete::Delete);
+        }
+        assert_eq!(owners(&shop), 1, "all let their data go");
+
+        let mut kept = shop.clone();
+        kept.spec.redis.embedded.as_mut().expect("a store").data_on_delete = Some(DataOnDelete::Retain);
+        assert_eq!(owners(&kept), 0, "one of them does not");
+        kept.spec.lifecycle.data_on_delete = DataOnDelete::Delete;
+        assert_eq!(owners(&kept), 0, "nor does it when the Shop says otherwise");
+
+        shop.spec.postgres.embedded = None;
+        assert_eq!(owners(&shop), 0, "one is run by somebody else, and the Shop keeps data");
     }
 
     #[test]

@@ -14,7 +14,9 @@ use kube::api::ObjectMeta;
 
 pub use self::login::{AUTHORITY, Login};
 use crate::catalog::{POSTGRES, store_port};
-use crate::crd::{CloudNativePgStore, ClusterOperatorStore, EmbeddedStore, ExternalStore, Shop, StoreMode};
+use crate::crd::{
+    CloudNativePgStore, ClusterOperatorStore, DataOnDelete, EmbeddedStore, ExternalStore, Shop, StoreMode,
+};
 use crate::identities::StoreLeaf;
 use crate::names;
 
@@ -48,6 +50,8 @@ pub struct Embedded {
     pub image: String,
     /// Size and class of its volume.
     pub volume: EmbeddedStore,
+    /// What happens to it when the Shop is deleted.
+    pub data_on_delete: DataOnDelete,
     /// What it proves who it is with; without one it speaks plain text.
     pub certificate: Option<StoreLeaf>,
 }

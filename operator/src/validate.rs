@@ -83,7 +83,7 @@ pub struct ValidShop {
     pub delivery: MockProvider,
     /// Whether nothing is to run.
     pub hibernated: bool,
-    /// What happens to volumes.
+    /// What happens to what other operators keep data in; an embedded store has its own answer.
     pub data_on_delete: DataOnDelete,
     /// Hashes of Secrets that somebody else writes and pods read, by name.
     pub given: BTreeMap<String, String>,

@@ -65,7 +65,7 @@ fn stateful_set(inputs: &Inputs<'_>, mut parts: Parts<'_>) -> StatefulSet {
     }
     let name = component_name(shop, parts.component);
     let version = image_version(&parts.store.image);
-    let when_deleted = match shop.data_on_delete {
+    let when_deleted = match parts.store.data_on_delete {
         DataOnDelete::Retain => "Retain",
         DataOnDelete::Delete => "Delete",
     };

@@ -114,8 +114,9 @@ pub struct LifecycleSpec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub deletion_protection: bool,
 
-    /// What happens to the volumes of the stores, and to the credentials that open them, when the Shop is deleted.
-    /// A new Shop of the same name takes up what `Retain` left.
+    /// What happens to the volumes of the stores, and to the credentials that open them, when the Shop is deleted. An embedded
+    /// store can say otherwise for its volume, and the credentials stay as long as one store keeps its data. A new Shop of the
+    /// same name takes up what `Retain` left. Change it while the Shop is awake: volumes of stores that sleep are not told.
     #[serde(default)]
     pub data_on_delete: DataOnDelete,
 }
@@ -126,12 +127,12 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// What happens to the data of a deleted Shop.
+/// What happens to data when the Shop is deleted.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
 pub enum DataOnDelete {
-    /// Volumes and credentials stay.
+    /// It stays, and so do the credentials.
     #[default]
     Retain,
-    /// Volumes and credentials go with the Shop.
+    /// It goes with the Shop, and where no store keeps anything the credentials do too.
     Delete,
 }

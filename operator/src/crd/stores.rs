@@ -7,6 +7,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::DataOnDelete;
+
 /// What the API server answers to a Shop that changes where a store lives.
 const MOVED_HELP: &str = "where a store lives cannot change once the Shop exists, because its data would stay behind; make another Shop and move the data to it";
 const CLASS_RULE: &str = "has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)";
@@ -129,6 +131,11 @@ pub struct EmbeddedStore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
+
+    /// What happens to the volume when the Shop is deleted. Default: what `lifecycle.dataOnDelete` says. PostgreSQL and RabbitMQ
+    /// should say the same: an order that is under way is partly in both. Change it while the Shop is awake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_on_delete: Option<DataOnDelete>,
 }
 
 /// A PostgreSQL cluster that CloudNativePG runs.
@@ -234,7 +241,7 @@ impl Default for RabbitmqSpec {
 
 impl Default for EmbeddedStore {
     fn default() -> Self {
-        Self { storage: default_storage(), storage_class_name: None }
+        Self { storage: default_storage(), storage_class_name: None, data_on_delete: None }
     }
 }
 

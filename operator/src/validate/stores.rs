@@ -23,18 +23,18 @@ pub(super) fn postgres(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store
     });
     one_of(
         POSTGRES,
-        [own.embedded(spec.embedded.as_ref()), operated, external(POSTGRES, spec.external.as_ref(), found)],
+        [own.embedded(shop, spec.embedded.as_ref()), operated, external(POSTGRES, spec.external.as_ref(), found)],
     )
 }
 
 pub(super) fn mongodb(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store, Invalid> {
     let spec = &shop.spec.mongodb;
-    one_of(MONGODB, [own.embedded(spec.embedded.as_ref()), external(MONGODB, spec.external.as_ref(), found)])
+    one_of(MONGODB, [own.embedded(shop, spec.embedded.as_ref()), external(MONGODB, spec.external.as_ref(), found)])
 }
 
 pub(super) fn redis(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store, Invalid> {
     let spec = &shop.spec.redis;
-    one_of(REDIS, [own.embedded(spec.embedded.as_ref()), external(REDIS, spec.external.as_ref(), found)])
+    one_of(REDIS, [own.embedded(shop, spec.embedded.as_ref()), external(REDIS, spec.external.as_ref(), found)])
 }
 
 pub(super) fn rabbitmq(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store, Invalid> {
@@ -45,16 +45,17 @@ pub(super) fn rabbitmq(shop: &Shop, own: Own<'_>, found: &Found) -> Result<Store
         .map(|wanted| Store::ClusterOperator { wanted, installed: found.cluster_operator });
     one_of(
         RABBITMQ,
-        [own.embedded(spec.embedded.as_ref()), operated, external(RABBITMQ, spec.external.as_ref(), found)],
+        [own.embedded(shop, spec.embedded.as_ref()), operated, external(RABBITMQ, spec.external.as_ref(), found)],
     )
 }
 
 impl Own<'_> {
-    fn embedded(self, spec: Option<&EmbeddedStore>) -> Option<Store> {
+    fn embedded(self, shop: &Shop, spec: Option<&EmbeddedStore>) -> Option<Store> {
         let Self { image, certificate } = self;
         let embedded = |volume: &EmbeddedStore| {
             let (image, certificate) = (image.to_owned(), certificate.cloned());
-            Store::Embedded(Embedded { image, volume: volume.clone(), certificate })
+            let data_on_delete = shop.spec.data_on_delete(volume);
+            Store::Embedded(Embedded { image, volume: volume.clone(), data_on_delete, certificate })
         };
         spec.map(embedded)
     }

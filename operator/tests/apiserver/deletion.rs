@@ -30,6 +30,12 @@ async fn delete(scene: &Scene) {
     scene.until::<Shop>(SHOP, "is gone", conditions::is_deleted(&uid)).await;
 }
 
+/// Tells the volume of a store from one that was made later.
+async fn volume(scene: &Scene, store: &str) -> Option<String> {
+    let claim: PersistentVolumeClaim = scene.api().get(&format!("data-acorn-{store}-0")).await.expect("a volume");
+    claim.uid()
+}
+
 /// Waits until nothing but `kept` is left.
 async fn collected(scene: &Scene, kept: impl Fn(&str) -> bool) -> Snapshot {
     let mut left = Snapshot::new();
@@ -69,7 +75,7 @@ async fn volumes_and_credentials_outlive_a_shop_and_the_next_one_of_its_name_tak
         let left = collected(&scene, |name| volumes(name) || name == "Secret acorn-credentials").await;
         assert_eq!(left.len(), 5, "{:?}", left.keys());
 
-        let volume: PersistentVolumeClaim = scene.api().get("data-acorn-redis-0").await.expect("a volume");
+        let kept = volume(&scene, "redis").await;
         let operator = scene.operate();
         scene.create(&spec("Retain")).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
@@ -78,10 +84,72 @@ async fn volumes_and_credentials_outlive_a_shop_and_the_next_one_of_its_name_tak
         scene.create(&spec("Retain")).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
         drop(operator);
-        let again: PersistentVolumeClaim = scene.api().get("data-acorn-redis-0").await.expect("a volume");
-        assert_eq!(again.uid(), volume.uid());
+        assert_eq!(volume(&scene, "redis").await, kept);
         let same: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
         assert_eq!((same.uid(), same.data), (credentials.uid(), credentials.data));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_lets_its_data_go_starts_empty_beside_those_that_keep_it_and_with_their_credentials() {
+    with_scene(async |scene, _kubelet| {
+        let mut spec = spec("Retain");
+        spec["redis"] = json!({"embedded": {"dataOnDelete": "Delete"}});
+        scene.create(&spec).await.expect("a Shop");
+        let operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        let credentials: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        drop(operator);
+        delete(&scene).await;
+        let stays = [
+            "PersistentVolumeClaim data-acorn-mongodb-0",
+            "PersistentVolumeClaim data-acorn-postgres-0",
+            "PersistentVolumeClaim data-acorn-rabbitmq-0",
+            "Secret acorn-credentials",
+        ];
+        let left = collected(&scene, |name| stays.contains(&name)).await;
+        assert!(left.keys().eq(stays), "{:?}", left.keys());
+
+        let kept = volume(&scene, "postgres").await;
+        let _operator = scene.operate();
+        scene.create(&spec).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
+        let let_go = volume(&scene, "redis").await;
+        // At once: the garbage collector is still at work on this Shop's objects, that volume among them.
+        delete(&scene).await;
+        scene.create(&spec).await.expect("a Shop");
+        scene.until_shop("Ready", "True", None).await;
+        assert_eq!(volume(&scene, "postgres").await, kept);
+        assert_ne!(volume(&scene, "redis").await, let_go);
+        let same: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        assert_eq!((same.uid(), same.data), (credentials.uid(), credentials.data));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn credentials_go_with_the_last_store_that_lets_its_data_go() {
+    with_scene(async |scene, _kubelet| {
+        let mut spec = spec("Retain");
+        for store in ["mongodb", "redis", "rabbitmq"] {
+            spec[store] = json!({"embedded": {"dataOnDelete": "Delete"}});
+        }
+        scene.create(&spec).await.expect("a Shop");
+        let operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        let kept: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        assert!(kept.owner_references().is_empty(), "PostgreSQL keeps what only they open");
+
+        scene.edit(&json!({"postgres": {"embedded": {"dataOnDelete": "Delete"}}})).await.expect("an edit");
+        let owned = |found: Option<&Secret>| found.is_some_and(|secret| !secret.owner_references().is_empty());
+        scene.until("acorn-credentials", "belong to the Shop", owned).await;
+        let owned =
+            |found: Option<&PersistentVolumeClaim>| found.is_some_and(|claim| !claim.owner_references().is_empty());
+        scene.until("data-acorn-postgres-0", "belongs to its store", owned).await;
+        drop(operator);
+        delete(&scene).await;
+        collected(&scene, |_| false).await;
     })
     .await;
 }

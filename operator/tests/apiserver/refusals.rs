@@ -131,6 +131,7 @@ async fn a_bad_shop_is_refused_with_what_to_write() {
                 "leave out error or reset",
             ),
             (json!({"lifecycle": {"dataOnDelete": "Maybe"}}), "Retain"),
+            (json!({"redis": {"embedded": {"dataOnDelete": "Maybe"}}}), "Retain"),
         ] {
             check_new(&scene, spec, help).await;
         }

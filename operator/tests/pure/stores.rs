@@ -255,6 +255,8 @@ fn a_cluster_whose_deletion_would_delete_data_belongs_to_the_shop_only_if_that_i
     let owners = |policy: DataOnDelete| {
         let mut shop = shop(OPERATED);
         shop.spec.lifecycle.data_on_delete = policy;
+        // What an embedded store says is about its own volume.
+        shop.spec.redis.embedded.as_mut().expect("a store").data_on_delete = Some(DataOnDelete::Delete);
         let objects = build(&valid(&shop));
         let definitions =
             objects.secrets.iter().find(|secret| secret.name_any() == "beech-rabbitmq").expect("a Secret");
@@ -266,6 +268,23 @@ fn a_cluster_whose_deletion_would_delete_data_belongs_to_the_shop_only_if_that_i
     };
     assert_eq!(owners(DataOnDelete::Retain), [0, 0, 0]);
     assert_eq!(owners(DataOnDelete::Delete), [1, 1, 1]);
+}
+
+#[test]
+fn an_embedded_store_keeps_its_volume_or_lets_it_go_as_it_says_and_else_as_the_shop_says() {
+    use DataOnDelete::{Delete, Retain};
+    let retention = |of_shop: DataOnDelete, of_redis: Option<DataOnDelete>| -> Vec<String> {
+        let mut shop = shop(MINIMAL);
+        shop.spec.lifecycle.data_on_delete = of_shop;
+        shop.spec.redis.embedded.as_mut().expect("a store").data_on_delete = of_redis;
+        let specs = build(&valid(&shop)).stateful_sets.into_iter().filter_map(|set| set.spec);
+        let policies = specs.filter_map(|spec| spec.persistent_volume_claim_retention_policy);
+        policies.filter_map(|policy| policy.when_deleted).collect()
+    };
+    assert_eq!(retention(Retain, None), ["Retain"; 4]);
+    assert_eq!(retention(Delete, None), ["Delete"; 4]);
+    assert_eq!(retention(Retain, Some(Delete)), ["Retain", "Retain", "Delete", "Retain"]);
+    assert_eq!(retention(Delete, Some(Retain)), ["Delete", "Delete", "Retain", "Delete"]);
 }
 
 #[test]
