@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apply::fingerprint;
 use crate::build::{PROGRESS_DEADLINE, build, short_hash};
+use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS};
 use crate::crd::{Release, RolledBack, Shop, ShopStatus};
 use crate::names;
 use crate::objects::{Desired, Live, Objects};
@@ -80,11 +81,17 @@ fn with_images(mut shop: ValidShop, release: &Release) -> ValidShop {
     shop
 }
 
-/// What was tried: everything in the spec except for what only says when the Shop runs, the images, and what others say in Secrets.
+/// What was tried: everything in the spec except for what only says when the Shop runs and what it leaves, the images, and what
+/// others say in Secrets.
 fn attempt(shop: &Shop, wanted: &ValidShop) -> String {
     let mut spec = json!(shop.spec);
     if let Some(fields) = spec.as_object_mut() {
         fields.remove("lifecycle");
+    }
+    for store in [POSTGRES, MONGODB, REDIS, RABBITMQ] {
+        if let Some(Value::Object(fields)) = spec.pointer_mut(&format!("/{store}/embedded")) {
+            fields.remove("dataOnDelete");
+        }
     }
     short_hash(json!([spec, images(wanted), wanted.all_given]).to_string().as_bytes())
 }

@@ -9,7 +9,9 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::apply::fingerprint;
-use shopkeeper_operator::crd::{Amounts, MailSpec, Resources, RolledBack, ServiceSpec, Shop, ShopStatus, SmtpSpec};
+use shopkeeper_operator::crd::{
+    Amounts, DataOnDelete, MailSpec, Resources, RolledBack, ServiceSpec, Shop, ShopStatus, SmtpSpec,
+};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
@@ -141,6 +143,8 @@ fn what_failed_stays_away_until_the_spec_changes() {
     assert_eq!(chosen(&shop, &returned_to), ("1.0.0".to_owned(), returned));
 
     shop.spec.lifecycle.hibernated = true;
+    check(&shop, &returned_to, "1.0.0");
+    shop.spec.redis.embedded.as_mut().expect("a store").data_on_delete = Some(DataOnDelete::Delete);
     check(&shop, &returned_to, "1.0.0");
     shop.spec.currency = "EUR".to_owned();
     check(&shop, &returned_to, "2.0.0");
