@@ -6,9 +6,9 @@ use std::{env, fs};
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    /// A new one; `name` is whose it is.
+    /// A new one; `name` is whose it is. Process ids come again, and what a killed process left lies there still.
     pub fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("shopkeeper-{name}-{}", std::process::id()));
+        let path = env::temp_dir().join(format!("shopkeeper-{name}-{:016x}", rand::random::<u64>()));
         fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self(path)
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::folder::Folder;
 use crate::helm::{project, template};
 
 /// Checks beyond kube-score's own choice.
@@ -51,14 +52,14 @@ fn find_nothing_in(files: &[PathBuf]) {
 
 #[test]
 fn the_linter_finds_nothing_in_what_the_chart_makes() {
+    let folder = Folder::new("lint");
     for values in ["namespaced", "monitored", "placed"] {
         let file = project().join("operator/tests/charts/values").join(format!("{values}.yaml"));
         let output = template("shopkeeper", &["--values", &file.to_string_lossy()]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let rendered = std::env::temp_dir().join(format!("shopkeeper-lint-{values}-{}.yaml", std::process::id()));
+        let rendered = folder.0.join(format!("{values}.yaml"));
         std::fs::write(&rendered, output.stdout).expect("a file");
-        find_nothing_in(std::slice::from_ref(&rendered));
-        std::fs::remove_file(rendered).expect("the file");
+        find_nothing_in(&[rendered]);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Monitors, alerts and dashboards: absent unless asked for, and made so that what reads them finds what it needs.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::folder::Folder;
 use crate::helm::{items, objects, of_kind, one, project, read, rendered, selects, template, text, yaml};
 
 #[test]
@@ -123,15 +125,16 @@ fn panels_lie_beside_each_other() {
 
 /// Runs promtool in the project's folder, with `input` in a file of its own.
 fn promtool(arguments: &[&str], input: Option<&str>) {
-    let file = std::env::temp_dir().join(format!("shopkeeper-queries-{}.yaml", std::process::id()));
     let mut promtool = Command::new("promtool");
     promtool.args(arguments).current_dir(project());
-    if let Some(input) = input {
-        std::fs::write(&file, input).expect("a file");
-        promtool.arg(&file);
-    }
+    let _until_it_was_read = input.map(|input| {
+        let folder = Folder::new("queries");
+        let file = folder.0.join("queries.yaml");
+        fs::write(&file, input).expect("a file");
+        promtool.arg(file);
+        folder
+    });
     let output = promtool.output().expect("promtool is on the PATH: `cargo xtask test` makes it");
-    let _ = std::fs::remove_file(&file);
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "promtool {arguments:?}:\n{}", String::from_utf8_lossy(&said));
 }
