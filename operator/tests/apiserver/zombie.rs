@@ -9,13 +9,15 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::json;
 use shopkeeper_operator::crd::Shop;
-use shopkeeper_testing::{SHOP, Scene};
+use shopkeeper_testing::{Audit, SHOP, Scene};
 use tokio::time::{sleep, timeout};
 
 use crate::scene::{server, with_scene};
 
 /// What who stands for election writes, whether it is granted or not.
 const ELECTION: &str = " leases";
+/// What it writes when it is in the middle of an edit: there is more to come, at the least what it says of it.
+const AT_WORK: &str = "patch deployments";
 const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -29,16 +31,18 @@ async fn an_operator_that_was_frozen_while_another_one_took_over_writes_nothing_
         scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
 
-        // In the middle of its work.
-        scene.edit(&json!({"services": {"docs": {"logLevel": "debug"}}})).await.expect("an edit");
-        frozen.signal("STOP");
         of_first.news().expect("the audit log");
+        scene.edit(&json!({"services": {"docs": {"logLevel": "debug"}}})).await.expect("an edit");
+        timeout(PATIENCE, until_noted(&mut of_first, AT_WORK)).await.expect("it sees to the edit");
+        frozen.signal("STOP");
         let _successor = Program::start(second, &scene);
         scene.edit(&json!({"services": {"cart": {"replicas": 2}}})).await.expect("an edit");
         let grown = |found: Option<&Deployment>| found.and_then(|found| found.spec.as_ref()?.replicas) == Some(2);
         scene.until("acorn-cart", "has two pods", grown).await;
         scene.until_shop("Ready", "True", None).await;
 
+        // What was on its way when it was frozen has long been noted.
+        of_first.news().expect("the audit log");
         frozen.signal("CONT");
         let ended = timeout(PATIENCE, frozen.end()).await.expect("it goes on as if it led");
         assert!(!ended, "it was not asked to end");
@@ -67,6 +71,13 @@ async fn an_operator_that_is_asked_to_stop_ends_content_and_another_one_follows(
         scene.until_shop("Ready", "True", None).await;
     })
     .await;
+}
+
+/// Waits until a write is noted.
+async fn until_noted(audit: &mut Audit, write: &str) {
+    while !audit.news().expect("the audit log").iter().any(|noted| noted == write) {
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// The operator's program; killed when dropped.

@@ -71,7 +71,9 @@ async fn killing<T>(scene: &Scene, random: &mut StdRng, done: impl Future<Output
     let operators = async {
         loop {
             let operator = scene.operate();
-            let longest = if random.random_bool(SHORT_LIVES) { SHORT_LIFE } else { LONG_LIFE };
+            // What is to be done takes longer than one short life, and perhaps no longer than a long one.
+            let is_short = kills == 0 || random.random_bool(SHORT_LIVES);
+            let longest = if is_short { SHORT_LIFE } else { LONG_LIFE };
             sleep(longest.mul_f64(random.random())).await;
             drop(operator);
             kills += 1;
