@@ -6,17 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::client::ClientBuilder;
 use kube::core::DynamicObject;
-use kube::runtime::wait::{Condition, await_condition};
+use kube::discovery::{ApiGroup, ApiResource, Discovery, Scope, verbs};
+use kube::runtime::wait::{Condition, await_condition, conditions};
 use kube::{Api, Client, Config, CustomResourceExt, ResourceExt};
 use serde_json::{Value, json};
 use shopkeeper_operator::controller::{self, Context, Watch};
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::observe::Child;
+use shopkeeper_operator::rollout::out_of_time;
 use shopkeeper_operator::settings::Settings;
 use tokio::task::JoinHandle;
 
@@ -110,6 +114,13 @@ impl Scene {
         self.api::<Shop>().patch(SHOP, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await
     }
 
+    /// Deletes the Shop, and waits until it is gone; what belonged to it may still be there.
+    pub async fn delete(&self) {
+        let uid = self.shop().await.uid().expect("a uid");
+        self.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
+        self.until::<Shop>(SHOP, "is gone", conditions::is_deleted(&uid)).await;
+    }
+
     /// Gives an annotation of the Shop a value that it did not have.
     pub async fn annotate(&self, annotation: &str) {
         let change = json!({"metadata": {"annotations": {annotation: Timestamp::now().to_string()}}});
@@ -127,6 +138,22 @@ impl Scene {
         self.until_shop("Progressing", "False", Some("Hibernated")).await;
         self.edit(&json!({"lifecycle": {"hibernated": false}})).await.expect("an edit");
         self.until_shop("Ready", "True", None).await;
+    }
+
+    /// What a rollout has minutes for is over, and the stores have been ready all the while. For when no operator runs, which
+    /// would have another opinion.
+    pub async fn minutes_pass(&self, deployment: &str) {
+        let long_ago = Time(Timestamp::now() - SignedDuration::from_hours(1));
+        let mut conditions = self.shop().await.status.expect("a status").conditions;
+        for condition in &mut conditions {
+            condition.last_transition_time = long_ago.clone();
+        }
+        let (params, status) = (PatchParams::default(), json!({"status": {"conditions": conditions}}));
+        self.api::<Shop>().patch_status(SHOP, &params, &Patch::Merge(status)).await.expect("an edit");
+        let shorter = Patch::Merge(json!({"spec": {"progressDeadlineSeconds": 1}}));
+        self.api::<Deployment>().patch(deployment, &params, &shorter).await.expect("an edit");
+        let late = |found: Option<&Deployment>| found.is_some_and(out_of_time);
+        self.until(deployment, "comes no further", late).await;
     }
 
     /// The Shop as it is now.
@@ -185,6 +212,24 @@ impl Scene {
             conditions.any(|c| c.type_ == type_ && c.status == status)
         };
         self.until(SHOP, &format!("{type_} is {status}"), wanted).await;
+    }
+
+    /// All namespaced kinds of which objects can be made, so that nothing is made unnoticed.
+    pub async fn kinds(&self) -> Vec<ApiResource> {
+        let discovery = Discovery::new(self.client.clone()).run_aggregated().await.expect("a list of kinds");
+        let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
+        let makeable = resources.filter(|(_, can)| {
+            can.scope == Scope::Namespaced
+                && can.supports_operation(verbs::LIST)
+                && can.supports_operation(verbs::CREATE)
+        });
+        makeable.map(|(kind, _)| kind).collect()
+    }
+
+    /// The objects of a kind that is only known when the test runs.
+    pub async fn objects(&self, kind: &ApiResource) -> Vec<DynamicObject> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, kind);
+        api.list(&ListParams::default()).await.expect("a list").items
     }
 
     /// The names of what a selector finds.

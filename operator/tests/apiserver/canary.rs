@@ -3,9 +3,10 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use serde_json::json;
-use shopkeeper_testing::Scene;
+use shopkeeper_testing::{Scene, message};
 
 use crate::scene::with_scene;
+use crate::steady::NOTHING;
 
 async fn until_share(scene: &Scene, share: &str) {
     let wanted = |found: Option<&ConfigMap>| {
@@ -26,17 +27,16 @@ async fn a_canary_gets_its_share_when_it_is_ready_and_is_taken_away_when_it_cras
         until_share(&scene, "20").await;
         scene.until_shop("Ready", "True", None).await;
         scene.api::<Service>().get("acorn-order-canary-grpc").await.expect("a name for its pods");
-        let nothing: Vec<String> = Vec::new();
         drop(operator);
         scene.writes_of_a_reconcile().await;
-        assert_eq!(scene.writes_of_a_reconcile().await, nothing, "a canary that is only there costs no write");
+        assert_eq!(scene.writes_of_a_reconcile().await, NOTHING, "a canary that is only there costs no write");
 
         let _operator = scene.operate();
         let before = scene.pods("order").await;
         kubelet.break_down("order-canary").await.expect("a report");
         let shop = scene.until_shop("CanaryPromoted", "False", Some("RolledBack")).await;
-        let told = shop.status.expect("a status").conditions.into_iter().find(|told| told.type_ == "CanaryPromoted");
-        assert!(told.expect("the condition").message.starts_with("order 9.9.9 at 20 %: it "));
+        let told = message(&shop, "CanaryPromoted");
+        assert!(told.starts_with("order 9.9.9 at 20 %: it "), "{told}");
         until_share(&scene, "0").await;
         scene.until("acorn-order-canary", "is gone", |found: Option<&Deployment>| found.is_none()).await;
         scene.until("acorn-order-canary-grpc", "is gone", |found: Option<&Service>| found.is_none()).await;

@@ -18,7 +18,7 @@ use shopkeeper_operator::observe::observe;
 use shopkeeper_operator::rollout;
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::validate;
-use shopkeeper_testing::SHOP;
+use shopkeeper_testing::{SHOP, message};
 
 use crate::scene::with_scene;
 use crate::steady::{NOTHING, edit, ready, repairs};
@@ -143,11 +143,10 @@ async fn an_object_of_somebody_else_is_not_taken_over_because_of_its_name() {
         let theirs = scene.api().create(&PostParams::default(), &theirs).await.expect("a Service");
         scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
         let _operator = scene.operate();
-        let status = scene.until_shop("Ready", "False", Some("NameTaken")).await.status.expect("a status");
-        assert_eq!(status.phase, Some(Phase::Blocked));
-        let message =
-            status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| c.message.clone()).unwrap_or_default();
-        assert!(message.contains("Service acorn-cart exists and does not belong to this Shop"), "{message}");
+        let shop = scene.until_shop("Ready", "False", Some("NameTaken")).await;
+        let told = message(&shop, "Ready");
+        assert!(told.contains("Service acorn-cart exists and does not belong to this Shop"), "{told}");
+        assert_eq!(shop.status.expect("a status").phase, Some(Phase::Blocked));
         let untouched: Service = scene.api().get("acorn-cart").await.expect("the Service");
         assert_eq!(untouched.resource_version(), theirs.resource_version());
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
-use kube::runtime::wait::conditions;
 use serde_json::{Value, json};
 use shopkeeper_operator::controller::reconcile;
-use shopkeeper_operator::crd::Shop;
-use shopkeeper_testing::{SHOP, Scene};
+use shopkeeper_testing::Scene;
 use tokio::time::sleep;
 
 use crate::scene::with_scene;
@@ -22,12 +20,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 fn spec(data_on_delete: &str) -> Value {
     json!({"host": "acorn.test", "lifecycle": {"dataOnDelete": data_on_delete}})
-}
-
-async fn delete(scene: &Scene) {
-    let uid = scene.shop().await.uid().expect("a uid");
-    scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
-    scene.until::<Shop>(SHOP, "is gone", conditions::is_deleted(&uid)).await;
 }
 
 /// Tells the volume of a store from one that was made later.
@@ -56,7 +48,7 @@ async fn deleting_a_shop_with_its_data_leaves_nothing_though_no_operator_runs() 
         let operator = scene.operate();
         scene.until_shop("Ready", "True", None).await;
         drop(operator);
-        delete(&scene).await;
+        scene.delete().await;
         collected(&scene, |_| false).await;
     })
     .await;
@@ -70,7 +62,7 @@ async fn volumes_and_credentials_outlive_a_shop_and_the_next_one_of_its_name_tak
         scene.until_shop("Ready", "True", None).await;
         let credentials: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
         drop(operator);
-        delete(&scene).await;
+        scene.delete().await;
         let volumes = |name: &str| name.starts_with("PersistentVolumeClaim data-acorn-");
         let left = collected(&scene, |name| volumes(name) || name == "Secret acorn-credentials").await;
         assert_eq!(left.len(), 5, "{:?}", left.keys());
@@ -80,7 +72,7 @@ async fn volumes_and_credentials_outlive_a_shop_and_the_next_one_of_its_name_tak
         scene.create(&spec("Retain")).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
         // At once: the garbage collector is still at work on this Shop's objects.
-        delete(&scene).await;
+        scene.delete().await;
         scene.create(&spec("Retain")).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
         drop(operator);
@@ -101,7 +93,7 @@ async fn a_store_that_lets_its_data_go_starts_empty_beside_those_that_keep_it_an
         scene.until_shop("Ready", "True", None).await;
         let credentials: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
         drop(operator);
-        delete(&scene).await;
+        scene.delete().await;
         let stays = [
             "PersistentVolumeClaim data-acorn-mongodb-0",
             "PersistentVolumeClaim data-acorn-postgres-0",
@@ -117,7 +109,7 @@ async fn a_store_that_lets_its_data_go_starts_empty_beside_those_that_keep_it_an
         scene.until_shop("Ready", "True", None).await;
         let let_go = volume(&scene, "redis").await;
         // At once: the garbage collector is still at work on this Shop's objects, that volume among them.
-        delete(&scene).await;
+        scene.delete().await;
         scene.create(&spec).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
         assert_eq!(volume(&scene, "postgres").await, kept);
@@ -148,7 +140,7 @@ async fn credentials_go_with_the_last_store_that_lets_its_data_go() {
             |found: Option<&PersistentVolumeClaim>| found.is_some_and(|claim| !claim.owner_references().is_empty());
         scene.until("data-acorn-postgres-0", "belongs to its store", owned).await;
         drop(operator);
-        delete(&scene).await;
+        scene.delete().await;
         collected(&scene, |_| false).await;
     })
     .await;
@@ -161,7 +153,7 @@ async fn a_shop_that_lets_its_data_go_gets_new_credentials_after_all_of_the_old_
         let _operator = scene.operate();
         scene.until_shop("Ready", "True", None).await;
         let old: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
-        delete(&scene).await;
+        scene.delete().await;
         scene.create(&spec("Delete")).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
         let new: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
@@ -197,7 +189,7 @@ async fn lost_credentials_are_not_made_anew_while_volumes_need_them() {
 async fn what_a_late_reconcile_has_to_say_of_a_deleted_shop_is_not_told_of_the_next_one_of_its_name() {
     with_scene(async |scene, _kubelet| {
         let old = scene.create(&spec("Delete")).await.expect("a Shop");
-        delete(&scene).await;
+        scene.delete().await;
         scene.create(&spec("Delete")).await.expect("a Shop");
         reconcile(&scene.context(), &old).await.expect("nobody is left to be told");
         assert_eq!(scene.shop().await.status, None);

@@ -8,17 +8,14 @@ use shopkeeper_operator::crd::{Phase, ShopStatus};
 use shopkeeper_testing::{Scene, message};
 
 use crate::scene::with_scene;
+use crate::steady::{NOTHING, ready};
 
 /// The Secret with a service's certificate.
 const IDENTITY: &str = "acorn-order-identity";
-const NOTHING: [String; 0] = [];
 
-async fn ready(scene: &Scene) {
-    scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
-    let operator = scene.operate();
-    scene.until_shop("Ready", "True", None).await;
-    drop(operator);
-    scene.writes_of_a_reconcile().await;
+/// The Shop that all tests begin with.
+fn spec() -> Value {
+    json!({"host": "acorn.test"})
 }
 
 async fn certificate(scene: &Scene) -> Vec<u8> {
@@ -41,7 +38,7 @@ async fn is_due(scene: &Scene) {
 #[tokio::test]
 async fn a_paused_shop_gets_the_certificates_that_are_due_and_nothing_else() {
     with_scene(async |scene, _kubelet| {
-        ready(&scene).await;
+        ready(&scene, &spec()).await;
         let edit = json!({
             "lifecycle": {"paused": true}, "mesh": {"mtls": "Off"}, "services": {"cart": {"replicas": 2}},
         });
@@ -68,7 +65,7 @@ async fn a_paused_shop_gets_the_certificates_that_are_due_and_nothing_else() {
 #[tokio::test]
 async fn a_blocked_shop_gets_the_certificates_that_are_due() {
     with_scene(async |scene, _kubelet| {
-        ready(&scene).await;
+        ready(&scene, &spec()).await;
         let api = scene.api::<ServiceAccount>();
         api.delete("acorn-docs", &DeleteParams::default()).await.expect("a deletion");
         let theirs: ServiceAccount =
@@ -87,7 +84,7 @@ async fn a_blocked_shop_gets_the_certificates_that_are_due() {
 #[tokio::test]
 async fn a_paused_shop_whose_certificate_cannot_be_renewed_says_which_and_why() {
     with_scene(async |scene, _kubelet| {
-        ready(&scene).await;
+        ready(&scene, &spec()).await;
         scene.edit(&json!({"lifecycle": {"paused": true}})).await.expect("an edit");
         scene.api::<Secret>().delete("acorn-credentials", &DeleteParams::default()).await.expect("a deletion");
         write(&scene, "tls.crt", "damaged").await;
@@ -104,7 +101,7 @@ async fn a_paused_shop_whose_certificate_cannot_be_renewed_says_which_and_why() 
 #[tokio::test]
 async fn a_shop_that_sleeps_says_so_and_not_that_it_is_ready_or_on_its_way() {
     with_scene(async |scene, _kubelet| {
-        ready(&scene).await;
+        ready(&scene, &spec()).await;
         let says = |status: &ShopStatus, type_: &str| status.conditions.iter().any(|told| told.type_ == type_);
         let _operator = scene.operate();
         scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");

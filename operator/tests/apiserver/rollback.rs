@@ -1,15 +1,10 @@
 //! A rollout that fails because of a Secret of somebody else, and is tried again when that is put right.
 
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::wait::Condition;
 use serde_json::json;
-use shopkeeper_operator::crd::Shop;
-use shopkeeper_operator::rollout::out_of_time;
-use shopkeeper_testing::{SHOP, Scene};
 
 use crate::scene::with_scene;
 
@@ -29,7 +24,7 @@ async fn a_rollout_that_was_taken_back_is_made_again_when_a_secret_that_the_shop
         scene.edit(&json!({"version": "9.9.9"})).await.expect("an edit");
         scene.until(USER, "is the new version", of_version("9.9.9")).await;
         drop(operator);
-        its_time_is_over(&scene).await;
+        scene.minutes_pass(USER).await;
 
         let _operator = scene.operate();
         scene.until_shop("RolledBack", "True", None).await;
@@ -50,18 +45,4 @@ fn of_version(version: &'static str) -> impl Condition<Deployment> {
         let mut images = spec.into_iter().flat_map(|spec| &spec.containers).filter_map(|found| found.image.as_ref());
         images.any(|image| image.ends_with(&format!(":{version}")))
     }
-}
-
-/// The rollout has come no further for longer than it may, while the stores were ready.
-async fn its_time_is_over(scene: &Scene) {
-    let hurry = Patch::Merge(json!({"spec": {"progressDeadlineSeconds": 1}}));
-    scene.api::<Deployment>().patch(USER, &PatchParams::default(), &hurry).await.expect("an edit");
-    let late = |found: Option<&Deployment>| found.is_some_and(out_of_time);
-    scene.until(USER, "is out of time", late).await;
-    let mut status = scene.shop().await.status.expect("a status");
-    for condition in &mut status.conditions {
-        condition.last_transition_time = Time(Timestamp::now() - SignedDuration::from_hours(1));
-    }
-    let status = Patch::Merge(json!({ "status": status }));
-    scene.api::<Shop>().patch_status(SHOP, &PatchParams::default(), &status).await.expect("a report");
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use kube::api::{DynamicObject, ListParams};
-use kube::discovery::{ApiGroup, ApiResource, Discovery, Scope, verbs};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
+use kube::api::DynamicObject;
+use kube::discovery::ApiResource;
 use serde_json::{Value, json};
 use shopkeeper_testing::Scene;
 use tokio::sync::OnceCell;
@@ -50,9 +50,10 @@ pub type Snapshot = BTreeMap<String, Value>;
 
 /// Takes one. Of the values in Secrets it has what tells one from another, and nothing that a failed test would print.
 pub async fn snapshot(scene: &Scene) -> Snapshot {
-    let lists = kinds(scene).await.iter().map(|kind| objects(scene, kind));
-    let objects = futures::future::join_all(lists).await.into_iter().flatten();
-    objects.map(|(kind, object)| (format!("{} {}", kind.kind, object.name_any()), content(&kind, &object))).collect()
+    let lists = kinds(scene).await.iter().map(|kind| async move { (kind, scene.objects(kind).await) });
+    let lists = futures::future::join_all(lists).await.into_iter();
+    let objects = lists.flat_map(|(kind, objects)| objects.into_iter().map(move |object| (kind, object)));
+    objects.map(|(kind, object)| (format!("{} {}", kind.kind, object.name_any()), content(kind, &object))).collect()
 }
 
 /// What every Shop has that was made in the same way: without what is generated, and without the namespace.
@@ -121,28 +122,16 @@ fn compare(path: &str, left: &Value, right: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// All namespaced kinds that there are, so that nothing can be made unnoticed.
+/// All kinds that there are, so that nothing can be made unnoticed.
 pub async fn kinds(scene: &Scene) -> &'static [ApiResource] {
     static KINDS: OnceCell<Vec<ApiResource>> = OnceCell::const_new();
     KINDS.get_or_init(|| discover(scene)).await
 }
 
 async fn discover(scene: &Scene) -> Vec<ApiResource> {
-    let discovery = Discovery::new(scene.client.clone()).run_aggregated().await.expect("a list of kinds");
-    let resources = discovery.groups().flat_map(ApiGroup::recommended_resources);
-    let ours = resources.filter(|(kind, can)| {
-        can.scope == Scope::Namespaced
-            && can.supports_operation(verbs::LIST)
-            && can.supports_operation(verbs::CREATE)
-            && !OF_THE_CLUSTER.contains(&kind.kind.as_str())
-    });
-    ours.map(|(kind, _)| kind).collect()
-}
-
-async fn objects(scene: &Scene, kind: &ApiResource) -> Vec<(ApiResource, DynamicObject)> {
-    let api: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), &scene.namespace, kind);
-    let list = api.list(&ListParams::default()).await.expect("a list").items;
-    list.into_iter().map(|object| (kind.clone(), object)).collect()
+    let mut kinds = scene.kinds().await;
+    kinds.retain(|kind| !OF_THE_CLUSTER.contains(&kind.kind.as_str()));
+    kinds
 }
 
 fn content(kind: &ApiResource, object: &DynamicObject) -> Value {

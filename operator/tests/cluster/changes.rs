@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use shopkeeper_operator::catalog::SERVICES;
 use shopkeeper_operator::crd::{Shop, ShopStatus};
-use shopkeeper_operator::rollout::out_of_time;
-use shopkeeper_testing::{Operator, SHOP, Scene, message};
+use shopkeeper_testing::{Operator, Scene, message};
 
 use crate::frozen::one_of_three_order_pods_freezes;
 use crate::market::{self, Market};
@@ -70,7 +67,7 @@ async fn a_version_that_does_not_start_is_taken_back(scene: &Scene, operator: Op
     assert_eq!(status(&shop).services_ready.as_deref(), Some("7/7"), "the pods of before serve");
 
     drop(operator);
-    minutes_pass(scene, "acorn-cart").await;
+    scene.minutes_pass("acorn-cart").await;
     let operator = scene.operate();
     let returned = scene.until_shop("RolledBack", "True", None).await;
     let told = status(&returned).rolled_back.expect("what failed").message;
@@ -79,20 +76,6 @@ async fn a_version_that_does_not_start_is_taken_back(scene: &Scene, operator: Op
     assert_eq!(json!(returned.spec), json!(shop.spec), "the spec is nobody's but its author's");
     assert_eq!(scene.pods("cart").await, before, "no pod was replaced on the way there and back");
     operator
-}
-
-/// What a rollout has minutes for is over, and the stores have been ready all the while.
-async fn minutes_pass(scene: &Scene, deployment: &str) {
-    let long_ago = Timestamp::now() - SignedDuration::from_mins(10);
-    let mut conditions = json!(status(&scene.shop().await).conditions);
-    for condition in conditions.as_array_mut().into_iter().flatten() {
-        condition["lastTransitionTime"] = json!(long_ago.to_string());
-    }
-    let (params, status) = (PatchParams::default(), json!({"status": {"conditions": conditions}}));
-    scene.api::<Shop>().patch_status(SHOP, &params, &Patch::Merge(status)).await.expect("an edit");
-    let shorter = Patch::Merge(json!({"spec": {"progressDeadlineSeconds": 1}}));
-    scene.api::<Deployment>().patch(deployment, &params, &shorter).await.expect("an edit");
-    scene.until(deployment, "comes no further", |found: Option<&Deployment>| found.is_some_and(out_of_time)).await;
 }
 
 async fn a_corrected_version_goes_through(scene: &Scene) {

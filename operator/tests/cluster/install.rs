@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::{env, fs, io::Write as _};
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use shopkeeper_testing::Scene;
 use tokio::task::spawn_blocking;
 
 use crate::market::{self, Market};
-use crate::scene::with_scene;
+use crate::scene::{volumes, with_scene};
 
 const RELEASE: &str = "trial";
 /// Where `install.yaml` puts the operator.
@@ -32,7 +32,7 @@ async fn an_operator_is_upgraded_removed_and_installed_again_and_nobody_who_buys
         scene.until_shop("Ready", "True", None).await;
         let mut market = Market::open(&scene).await;
         assert_eq!(market.everybody_buys_once().await, Vec::<String>::new());
-        let (pods, volumes) = (pods(&scene).await, volumes(&scene).await);
+        let (first_pods, first_volumes) = (pods(&scene).await, volumes(&scene).await);
 
         let upgraded = async {
             release.apply("logLevel=debug").await;
@@ -40,12 +40,12 @@ async fn an_operator_is_upgraded_removed_and_installed_again_and_nobody_who_buys
             looked_at(&scene, "2160h").await;
         };
         Box::pin(market.during(upgraded)).await;
-        assert_eq!(self::pods(&scene).await, pods, "a new operator restarted what nobody changed");
+        assert_eq!(pods(&scene).await, first_pods, "a new operator restarted what nobody changed");
 
         Box::pin(market.during(release.remove())).await;
         assert_eq!(market.everybody_buys_once().await, Vec::<String>::new(), "there is no operator");
-        assert_eq!(self::volumes(&scene).await, volumes);
-        assert_eq!(self::pods(&scene).await, pods, "pods went with the operator");
+        assert_eq!(volumes(&scene).await, first_volumes);
+        assert_eq!(pods(&scene).await, first_pods, "pods went with the operator");
 
         let back = async {
             release.apply("logLevel=info").await;
@@ -59,10 +59,10 @@ async fn an_operator_is_upgraded_removed_and_installed_again_and_nobody_who_buys
             looked_at(&scene, "2162h").await;
         };
         Box::pin(market.during(taken_over)).await;
-        assert_eq!(self::pods(&scene).await, pods, "the next operator restarted what it took over");
+        assert_eq!(pods(&scene).await, first_pods, "the next operator restarted what it took over");
 
         Box::pin(market.during(a_change_is_carried_out(&scene))).await;
-        assert_eq!(self::volumes(&scene).await, volumes);
+        assert_eq!(volumes(&scene).await, first_volumes);
         market.audit(&scene).await;
     })
     .await;
@@ -90,12 +90,6 @@ async fn pods(scene: &Scene) -> BTreeSet<(String, Option<String>, i32)> {
         containers.map(|container| container.restart_count).sum()
     };
     found.iter().map(|pod| (pod.name_any(), pod.uid(), restarts(pod))).collect()
-}
-
-/// The claims and which they are.
-async fn volumes(scene: &Scene) -> BTreeSet<(String, Option<String>)> {
-    let found = scene.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.expect("a list").items;
-    found.iter().map(|claim| (claim.name_any(), claim.uid())).collect()
 }
 
 /// The chart as a release in the scene's namespace, for Shops of that namespace. Dropped, it is uninstalled: what it has

@@ -1,11 +1,7 @@
 //! An operator that is killed at random moments, whatever it is doing.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
-use kube::ResourceExt;
-use kube::api::ListParams;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::json;
@@ -16,7 +12,7 @@ use tokio::time::sleep;
 use crate::chance::{is_deep, random};
 use crate::changes::a_failed_migration_leaves_the_pods_as_they_are;
 use crate::market::{self, Market};
-use crate::scene::with_scene;
+use crate::scene::{credentials, volumes, with_scene};
 
 /// Most operators live no longer: they list what there is in a fraction of it, and reconcile a few times in all of it.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
@@ -30,7 +26,7 @@ async fn an_operator_that_is_killed_again_and_again_loses_no_order_and_makes_not
         let mut random = random();
         scene.create(&market::spec(&scene, &json!({}))).await.expect("a Shop");
         Box::pin(killing(&scene, &mut random, scene.until_shop("Ready", "True", None))).await;
-        let (first, volumes) = (credentials(&scene).await, volumes(&scene).await);
+        let (first, first_volumes) = (credentials(&scene).await, volumes(&scene).await);
         let mut market = Market::open(&scene).await;
 
         for round in 0..if is_deep() { 4 } else { 1 } {
@@ -53,7 +49,7 @@ async fn an_operator_that_is_killed_again_and_again_loses_no_order_and_makes_not
             Box::pin(killing(&scene, &mut random, scene.hibernate_and_wake())).await;
             market.routed().await;
             assert_eq!(credentials(&scene).await, before, "waking up made credentials anew");
-            assert_eq!(self::volumes(&scene).await, volumes);
+            assert_eq!(volumes(&scene).await, first_volumes);
         }
         let operator = scene.operate();
         Box::pin(market.during(scene.until_shop("Ready", "True", None))).await;
@@ -84,11 +80,6 @@ async fn killing<T>(scene: &Scene, random: &mut StdRng, done: impl Future<Output
     outcome
 }
 
-async fn credentials(scene: &Scene) -> Values {
-    let secret: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
-    secret.data.expect("data")
-}
-
 fn only_what_is_rotated_differs(before: &Values, after: &Values) {
     assert!(before.keys().eq(after.keys()), "{:?} became {:?}", before.keys(), after.keys());
     for (key, value) in before {
@@ -96,10 +87,4 @@ fn only_what_is_rotated_differs(before: &Values, after: &Values) {
     }
     let (generation, stage) = standing(before);
     assert_eq!(standing(after), (generation + 1, stage), "one wish is one rotation");
-}
-
-/// The claims and which they are.
-async fn volumes(scene: &Scene) -> BTreeMap<String, Option<String>> {
-    let claims = scene.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.expect("a list").items;
-    claims.iter().map(|claim| (claim.name_any(), claim.uid())).collect()
 }

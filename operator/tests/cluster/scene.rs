@@ -1,14 +1,17 @@
 //! A scene on the cluster that runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
 use kube::{Api, Client, Config, CustomResourceExt, ResourceExt};
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::settings::{OPERATOR_SELECTOR, Settings};
 use shopkeeper_testing::Scene;
+use shopkeeper_testing::rotation::Values;
 
 /// Runs a test in a namespace of its own, shows what was there if it fails, and removes the namespace.
 pub async fn with_scene<F: Future<Output = ()>>(test: impl FnOnce(Arc<Scene>) -> F) {
@@ -23,6 +26,18 @@ pub async fn with_scene<F: Future<Output = ()>>(test: impl FnOnce(Arc<Scene>) ->
     require_crd(&client).await;
     let settings = settings(&client).await;
     Scene::new(config, settings).await.expect("a namespace").play(test).await;
+}
+
+/// The Shop's credentials as they are now.
+pub async fn credentials(scene: &Scene) -> Values {
+    let secret: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+    secret.data.expect("data")
+}
+
+/// The claims and which they are.
+pub async fn volumes(scene: &Scene) -> BTreeMap<String, Option<String>> {
+    let claims = scene.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.expect("a list").items;
+    claims.iter().map(|claim| (claim.name_any(), claim.uid())).collect()
 }
 
 /// The settings of the operator that is deployed on the cluster, because they name images that the cluster has. Without one,
