@@ -7,7 +7,8 @@ pub fn is_deep() -> bool {
     std::env::var_os("SHOP_TEST_DEEP").is_some()
 }
 
-/// The choices of a run that is not deep: always the same, so that it is a change that makes it fail.
+/// The seed of a run that is not deep: it chooses the same wherever there is the same to choose from, so that it is most likely a
+/// change that makes it fail.
 const USUAL: u64 = 16_285_464_229_187_016_543;
 
 /// Choices that follow from a printed seed; `SHOP_TEST_SEED` makes the same ones again.

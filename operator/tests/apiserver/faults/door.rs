@@ -28,7 +28,7 @@ use super::run::recreate;
 use super::watch;
 use crate::snapshot::same_text;
 
-/// Every reconcile reads it, and only once.
+/// Every reconcile reads it; one that is blocked does again, for the certificates.
 const CREDENTIALS: &str = "/secrets/acorn-credentials";
 /// An operator that waits for an answer that will not come looks again within this time.
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -1,11 +1,11 @@
 //! What goes wrong, and where.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::StatusCode;
 use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
 
 use super::scenario::Scenario;
 
@@ -31,6 +31,15 @@ pub struct Point {
     pub what: String,
     /// How often the same was there before.
     pub nth: usize,
+}
+
+impl Point {
+    /// Where it stands among others in a draw.
+    fn lot(&self, seed: u64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (seed, &self.what, self.nth).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// One thing that goes wrong.
@@ -154,10 +163,12 @@ impl Fault {
 }
 
 impl Plan {
-    /// The fault at so many points of what the reference of a scenario did and heard.
+    /// The fault at so many points of what the reference of a scenario did and heard. No two references do all in the same order,
+    /// or read the same as often; so each point has a lot of its own, which follows from its name.
     pub fn drawn(scenario: Scenario, fault: Fault, trace: &[Point], count: usize, random: &mut StdRng) -> Vec<Self> {
+        let seed: u64 = random.random();
         let mut points: Vec<&Point> = trace.iter().filter(|point| fault.fits(point)).collect();
-        points.shuffle(random);
+        points.sort_by_cached_key(|point| point.lot(seed));
         points.into_iter().take(count).map(|at| Self { scenario, at: at.clone(), fault }).collect()
     }
 
