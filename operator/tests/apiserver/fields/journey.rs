@@ -6,7 +6,7 @@ use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_testing::{SHOP, Scene};
 
 use super::schema::{self, Field, Schema};
-use crate::snapshot::{Snapshot, left_behind};
+use crate::snapshot::{Snapshot, differences_now, left_behind, snapshot};
 
 /// Fields beside which nothing of the others would show.
 const ALONE: [&str; 1] = ["lifecycle.hibernated"];
@@ -98,16 +98,25 @@ fn holds(all: &Value, part: &Value) -> bool {
 }
 
 /// Gives the Shop other values, waits until it has come to rest with them, and takes them back: everything is as it was `before`.
-pub async fn there_and_back(scene: &Scene, before: &Snapshot, round: Vec<Change>) {
-    if !Box::pin(travel(scene, before, &round)).await && round.len() > 1 {
-        // One of them kept all others from being applied.
-        for change in round {
-            Box::pin(travel(scene, before, &[change])).await;
-        }
+/// Answers with the fields whose values were not applied.
+pub async fn there_and_back(scene: &Scene, before: &Snapshot, mut round: Vec<Change>) -> Vec<String> {
+    if Box::pin(travel(scene, before, &round)).await {
+        return Vec::new();
     }
+    if round.len() > 1 {
+        // One of them kept all others from being applied.
+        let mut refused = Vec::new();
+        for change in round {
+            if !Box::pin(travel(scene, before, std::slice::from_ref(&change))).await {
+                refused.push(change);
+            }
+        }
+        round = refused;
+    }
+    round.into_iter().map(|change| change.field).collect()
 }
 
-/// Answers whether the other values were applied, or the Shop only said what is wrong with them.
+/// Answers whether the other values were applied, which shows in objects, or the Shop only said what is wrong with them.
 async fn travel(scene: &Scene, before: &Snapshot, round: &[Change]) -> bool {
     let fields: Vec<&str> = round.iter().map(|change| change.field.as_str()).collect();
     let there = together(round.iter().map(|change| &change.there));
@@ -115,6 +124,8 @@ async fn travel(scene: &Scene, before: &Snapshot, round: &[Change]) -> bool {
     scene.edit(&there).await.expect("another value");
     let shop = scene.until::<Shop>(SHOP, &format!("comes to rest with {there}"), is_at_rest).await.expect("the Shop");
     let applied = !NOT_APPLIED.iter().any(|reason| says(&shop, "Ready", "False", Some(reason)));
+    let changed = !differences_now(before, &snapshot(scene).await).is_empty();
+    assert!(changed || !applied, "{fields:?} are applied and change nothing");
     scene.edit(&together(round.iter().map(|change| &change.back))).await.expect("the way back");
     scene.until_shop("Ready", "True", None).await;
     let left = left_behind(scene, before).await;
