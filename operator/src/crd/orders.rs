@@ -110,7 +110,7 @@ pub struct LifecycleSpec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub hibernated: bool,
 
-    /// Whether deleting the Shop is refused, by the admission policy that the chart installs.
+    /// Whether deleting the Shop is refused, by the admission policy that the chart shopkeeper-crds installs.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deletion_protection: bool,
 
