@@ -134,24 +134,21 @@ async fn a_replay_that_is_cut_off_in_the_middle_loses_nothing() {
     let (broker, client, ids, letters) = given_up(100).await;
     let proxy = Proxy::to(&broker).await;
     let cut_off = DeadLetters::open(&proxy.config.url, None, SERVICE).await.expect("the broker answers");
-    let replaying = tokio::spawn(async move { cut_off.replay(Which::All).await });
-    eventually("the first is on its way", || async {
-        let left = letters.count().await.expect("the broker answers").unwrap_or_default();
-        if left < 100 { Ok(()) } else { Err(left.to_string()) }
-    })
-    .await;
-    proxy.cut();
-    // A fast one may have ended before.
-    let _ = replaying.await.expect("it does not panic");
+    let half = async {
+        timeout(Duration::from_mins(1), proxy.silence_at_confirm(50)).await.expect("50 are on their way");
+        proxy.cut();
+    };
+    let (replayed, ()) = tokio::join!(cut_off.replay(Which::All), half);
+    replayed.expect_err("it was cut off");
 
-    // It has one in its hands at a time, and that one is in one of the queues again, or in both.
+    // The one that it had in its hands was sent back, and it does not know: it is in both queues.
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    eventually("all are in one of the queues", || async {
+    eventually("all are in one of the queues, and one in both", || async {
         let queue = format!("{SERVICE}.events");
         let sent = client.channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()).await;
         let sent = sent.expect("the consumer has declared it").message_count();
         let dead = letters.count().await.expect("the broker answers").unwrap_or_default();
-        if dead + sent >= 100 { Ok(()) } else { Err(format!("{dead} dead, {sent} sent back")) }
+        if (dead, sent) == (51, 50) { Ok(()) } else { Err(format!("{dead} dead, {sent} sent back")) }
     })
     .await;
     let dead = letters.look(200).await.unwrap();

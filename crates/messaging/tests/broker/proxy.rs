@@ -31,6 +31,9 @@ const UNBLOCKED: &[u8] = b"\x01\0\0\0\0\0\x04\0\x0a\0\x3d\xce";
 const HEARTBEAT: &[u8] = b"\x08\0\0\0\0\0\0\xce";
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 const PROTOCOL_HEADER: usize = 8;
+/// How a method frame begins, and the class and method of `basic.ack`, by which a broker confirms.
+const METHOD: u8 = 1;
+const CONFIRM: &[u8] = b"\0\x3c\0\x50";
 
 /// Ends with the value.
 pub struct Proxy {
@@ -46,6 +49,8 @@ struct State {
     silent: watch::Sender<bool>,
     cuts: watch::Sender<usize>,
     accepted: AtomicUsize,
+    /// Confirms up to the one that is kept back.
+    confirms: AtomicUsize,
 }
 
 impl Proxy {
@@ -79,6 +84,23 @@ impl Proxy {
     /// Passes on what clients send and none of what the broker answers, or lets the answers through.
     pub fn silence(&self, silent: bool) {
         self.state.silent.send_replace(silent);
+    }
+
+    /// Is silent from the `nth` confirm on, counted from now, which it keeps back. Returns when it does.
+    pub async fn silence_at_confirm(&self, nth: usize) {
+        let mut silent = self.state.silent.subscribe();
+        self.state.confirms.store(nth, Ordering::SeqCst);
+        let _ = silent.wait_for(|silent| *silent).await;
+    }
+}
+
+impl State {
+    /// Becomes silent if this answer is the confirm to keep back. Nobody counts down from zero: it wraps.
+    fn look_at(&self, answer: &[u8]) {
+        let confirms = answer.first() == Some(&METHOD) && answer.get(7..11) == Some(CONFIRM);
+        if confirms && self.confirms.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.silent.send_replace(true);
+        }
     }
 }
 
@@ -139,8 +161,9 @@ async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State)
                 if read? == 0 {
                     return Ok(());
                 }
-                let _ = silent.wait_for(|silent| !silent).await;
                 while let Some(frame) = whole_frame(&mut buffer) {
+                    state.look_at(&frame);
+                    let _ = silent.wait_for(|silent| !silent).await;
                     to.write_all(&frame).await?;
                 }
             }
