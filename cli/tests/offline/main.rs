@@ -6,9 +6,10 @@ mod did;
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use serde_json::{Value, json};
@@ -23,12 +24,18 @@ const SHOPS: &str = "/apis/shopkeeper.dev/v1alpha1/namespaces/oak/shops";
 const ACORN: &str = "/apis/shopkeeper.dev/v1alpha1/namespaces/oak/shops/acorn";
 const COMMANDS: [&str; 8] = ["status", "plan", "trace", "dlq", "rotate", "hibernate", "wake", "report"];
 
+/// Where nobody listens: whoever asks for a free port gets none of the privileged ones.
+const NOBODY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 1);
+/// Kubeconfigs so far: two tests may name the same server.
+static KUBECONFIGS: AtomicUsize = AtomicUsize::new(0);
+
 /// A kubeconfig that is gone when the test is.
 struct Kubeconfig(PathBuf);
 
 impl Kubeconfig {
     fn of(server: SocketAddr) -> Self {
-        let path = std::env::temp_dir().join(format!("kubeconfig-{}-{}", server.port(), std::process::id()));
+        let number = KUBECONFIGS.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("kubeconfig-{}-{number}", std::process::id()));
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
             "contexts": [{"name": "here", "context": {"cluster": "here", "user": "jane", "namespace": "oak"}}],
@@ -99,7 +106,7 @@ fn every_command_helps_with_examples_and_knows_its_formats() {
 #[test]
 fn a_kubeconfig_that_is_not_there_and_a_context_that_is_not_in_it_are_named() {
     run(&["status", "--kubeconfig", "/no/such/file"]).check(2, "/no/such/file");
-    let kubeconfig = Kubeconfig::of((Ipv4Addr::LOCALHOST, 1).into());
+    let kubeconfig = Kubeconfig::of(NOBODY.into());
     let did = kubeconfig.run(&["status", "--context", "elsewhere"]);
     did.check(2, "there is no usable kubeconfig");
     did.check(2, "elsewhere");
@@ -107,9 +114,7 @@ fn a_kubeconfig_that_is_not_there_and_a_context_that_is_not_in_it_are_named() {
 
 #[test]
 fn a_cluster_that_does_not_answer_is_named_with_its_address() {
-    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let address = closed.local_addr().expect("an address");
-    drop(closed);
+    let address = SocketAddr::from(NOBODY);
     let kubeconfig = Kubeconfig::of(address);
     for arguments in [&["status"][..], &["status", "acorn"], &["dlq", "ls"], &["report"], &["rotate"]] {
         let did = kubeconfig.run(arguments);
