@@ -17,7 +17,7 @@ use kube::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use shopkeeper_operator::crd::{Phase, Shop};
+use shopkeeper_operator::crd::Shop;
 
 use crate::{
     cluster::Cluster,
@@ -103,13 +103,11 @@ async fn arrival(cluster: &Cluster, name: &str, generation: Option<i64>, hiberna
     bail!("the watch of {name} ended")
 }
 
-/// Whether a status is about this generation, and says that nothing is left to do.
+/// Whether the condition that is waited for holds of this generation. That the status is about it is not enough: of a Shop that
+/// is blocked it still has what was known before.
 fn arrived(shop: &Shop, generation: Option<i64>, hibernated: bool) -> bool {
-    let Some(status) = shop.status.as_ref().filter(|status| status.observed_generation >= generation) else {
-        return false;
-    };
-    let is = |type_: &str, wanted: &str| condition(shop, type_).is_some_and(|found| found.status == wanted);
-    if hibernated { status.phase == Some(Phase::Hibernated) && is("Progressing", "False") } else { is("Ready", "True") }
+    let wanted = condition(shop, if hibernated { "Hibernated" } else { "Ready" });
+    wanted.is_some_and(|found| found.status == "True" && found.observed_generation >= generation)
 }
 
 fn condition<'a>(shop: &'a Shop, type_: &str) -> Option<&'a Condition> {
@@ -145,43 +143,49 @@ impl View for Done {
 
 #[cfg(test)]
 mod tests {
+    use shopkeeper_operator::status::{Blocked, blocked};
+
     use super::*;
 
-    fn shop(status: &Value) -> Shop {
+    /// A Shop of which the operator said this at that generation.
+    fn told(generation: i64, conditions: &[(&str, &str)]) -> Shop {
+        let condition = |(type_, status): &(&str, &str)| {
+            json!({"type": type_, "status": status, "reason": "R", "message": "", "observedGeneration": generation,
+                   "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let conditions: Vec<Value> = conditions.iter().map(condition).collect();
         serde_json::from_value(json!({
             "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn"}, "spec": {},
-            "status": status,
+            "status": {"observedGeneration": generation, "conditions": conditions},
         }))
         .unwrap()
     }
 
-    fn conditions(ready: &str, progressing: &str) -> Value {
-        let condition = |type_: &str, status: &str| {
-            json!({"type": type_, "status": status, "reason": "R", "message": "",
-                   "lastTransitionTime": "2026-01-01T00:00:00Z"})
-        };
-        json!([condition("Ready", ready), condition("Progressing", progressing)])
-    }
-
     #[test]
     fn it_sleeps_when_nothing_is_stopping_any_more() {
-        let at = |progressing: &str, generation: i64| {
-            shop(&json!({"observedGeneration": generation, "phase": "Hibernated",
-                        "conditions": conditions("False", progressing)}))
-        };
-        assert!(!arrived(&at("True", 2), Some(2), true), "pods are left");
-        assert!(!arrived(&at("False", 1), Some(2), true), "the status is about the Shop before the change");
-        assert!(arrived(&at("False", 2), Some(2), true));
+        let stopping = told(2, &[("Ready", "False"), ("Progressing", "True"), ("Hibernated", "False")]);
+        assert!(!arrived(&stopping, Some(2), true), "pods are left");
+        let asleep = told(2, &[("Progressing", "False"), ("Hibernated", "True")]);
+        assert!(arrived(&asleep, Some(2), true));
+        assert!(!arrived(&asleep, Some(3), true), "the status is about the Shop before the change");
     }
 
     #[test]
     fn it_is_awake_when_it_is_ready_and_not_before_the_operator_noticed() {
-        let at = |generation: i64, ready: &str| {
-            shop(&json!({"observedGeneration": generation, "phase": "Ready", "conditions": conditions(ready, "False")}))
-        };
+        let at = |generation: i64, ready: &str| told(generation, &[("Ready", ready)]);
         assert!(!arrived(&at(1, "True"), Some(2), false), "it was ready before it slept");
         assert!(!arrived(&at(2, "False"), Some(2), false));
         assert!(arrived(&at(2, "True"), Some(2), false));
-        assert!(!arrived(&shop(&json!({})), Some(1), false));
+        assert!(!arrived(&told(2, &[("Hibernated", "True")]), Some(2), false));
+        assert!(!arrived(&told(1, &[]), Some(1), false));
+    }
+
+    #[test]
+    fn what_was_known_of_a_shop_before_it_was_blocked_does_not_count() {
+        let mut shop = told(2, &[("Progressing", "False"), ("Hibernated", "True")]);
+        let why = Blocked { reason: "AnyReason", message: "", passes: false };
+        shop.status = Some(blocked(shop.status.as_ref(), Some(3), &why, None, Timestamp::UNIX_EPOCH));
+        assert!(condition(&shop, "Hibernated").is_some_and(|known| known.status == "True"));
+        assert!(!arrived(&shop, Some(3), true));
     }
 }

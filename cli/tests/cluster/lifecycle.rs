@@ -5,21 +5,29 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
     runtime::wait::await_condition,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use shopkeeper_operator::crd::Shop;
 
 use crate::scene::{Scene, run, start, with_scene};
 
+/// What the operator says while pods are stopping.
+const STOPPING: &[(&str, &str)] = &[("Ready", "False"), ("Progressing", "True"), ("Hibernated", "False")];
+/// What it says then: there is no `Ready`.
+const ASLEEP: &[(&str, &str)] = &[("Progressing", "False"), ("Hibernated", "True")];
+/// What it says of a Shop that is awake.
+const AWAKE: &[(&str, &str)] = &[("Ready", "True"), ("Progressing", "False")];
+
 /// Says what the operator would say.
-async fn report(scene: &Scene, phase: &str, ready: &str, progressing: &str) {
+async fn report(scene: &Scene, phase: &str, conditions: &[(&str, &str)]) {
     let shop = scene.api::<Shop>().get("acorn").await.expect("the Shop");
-    let condition = |type_: &str, status: &str| {
+    let generation = shop.metadata.generation;
+    let condition = |(type_, status): &(&str, &str)| {
         json!({"type": type_, "status": status, "reason": "Told", "message": format!("{type_} was told"),
-               "lastTransitionTime": Timestamp::now()})
+               "observedGeneration": generation, "lastTransitionTime": Timestamp::now()})
     };
-    let conditions = [condition("Ready", ready), condition("Progressing", progressing)];
+    let conditions: Vec<Value> = conditions.iter().map(condition).collect();
     let status = json!({"status": {
-        "phase": phase, "observedGeneration": shop.metadata.generation, "services": [], "stores": [], "conditions": conditions,
+        "phase": phase, "observedGeneration": generation, "services": [], "stores": [], "conditions": conditions,
     }});
     let params = PatchParams::default();
     scene.api::<Shop>().patch_status("acorn", &params, &Patch::Merge(status)).await.expect("a status");
@@ -63,16 +71,16 @@ async fn a_shop_is_put_to_sleep_and_woken_again() {
 async fn waiting_ends_when_the_condition_says_so_and_not_before() {
     with_scene(async |scene| {
         scene.shop("acorn").await;
-        report(scene, "Ready", "True", "False").await;
+        report(scene, "Ready", AWAKE).await;
         let waiting = start(&scene.namespace, &["hibernate", "--wait", "--timeout", "1m"]);
         until(scene, true).await;
-        report(scene, "Hibernated", "False", "True").await;
-        report(scene, "Hibernated", "False", "False").await;
+        report(scene, "Hibernated", STOPPING).await;
+        report(scene, "Hibernated", ASLEEP).await;
         waiting.end().check(0, "acorn is asleep: everything is stopped, the data is kept");
 
         let waiting = start(&scene.namespace, &["wake", "--wait", "--timeout", "1m"]);
         until(scene, false).await;
-        report(scene, "Ready", "True", "False").await;
+        report(scene, "Ready", AWAKE).await;
         waiting.end().check(0, "acorn is awake: it is Ready");
         run(&scene.namespace, &["hibernate", "--wait", "--timeout", "1s"]).check(2, "not within 1s");
 
