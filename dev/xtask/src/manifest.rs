@@ -18,6 +18,11 @@ const NAMESPACE: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: sho
 /// The variable that tells tests where the file is.
 pub const VARIABLE: &str = "SHOP_TEST_INSTALL";
 
+/// Who defines kinds for a moment. The API server keeps it with each, so the next run knows what is left of one that was killed.
+const MANAGER: &str = "xtask-for-a-moment";
+/// Who writes the status of every definition.
+const API_SERVER: &str = "kube-apiserver";
+
 /// Where it is kept for tests.
 pub fn file(paths: &Paths) -> PathBuf {
     paths.cache.join("install.yaml")
@@ -56,17 +61,20 @@ fn dry_run(kubectl: &Kubectl, manifests: &str) -> Result<()> {
     shell::run_with_input(&mut kubectl.command(&arguments), manifests).map(drop)
 }
 
-/// Lets the API server know the Prometheus operator's definitions for a moment, unless it knows them anyway.
+/// Lets the API server know the Prometheus operator's definitions for a moment, unless it knows them anyway. What a run that
+/// was killed has left of them is removed too.
 fn with_monitors(paths: &Paths, kubectl: &Kubectl, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let known = shell::succeeds(&mut kubectl.command(&["get", "crd", "podmonitors.monitoring.coreos.com"]));
-    if known {
-        return work();
-    }
     let files = definitions::monitors(paths);
     let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
     let flags: Vec<&str> = files.iter().flat_map(|file| ["-f", file]).collect();
+    let managers = ["get", "--ignore-not-found", "-o", "jsonpath={.items[*].metadata.managedFields[*].manager}"];
+    let managers = shell::output(&mut kubectl.command(&[&managers[..], &flags[..]].concat()))?;
+    if managers.split_whitespace().any(|manager| ![MANAGER, API_SERVER].contains(&manager)) {
+        return work();
+    }
+    let manager = format!("--field-manager={MANAGER}");
     let defined = kubectl
-        .run(&[&["apply", "--server-side"], &flags[..]].concat())
+        .run(&[&["apply", "--server-side", &manager], &flags[..]].concat())
         .and_then(|()| kubectl.run(&[&["wait", "--for=condition=Established", "--timeout=30s"], &flags[..]].concat()));
     let result = defined.and_then(|()| work());
     kubectl.run(&[&["delete", "--ignore-not-found"], &flags[..]].concat())?;
