@@ -7,16 +7,26 @@ use shopkeeper_operator::status::{Blocked, blocked, paused};
 use super::{ended, pod, scene};
 use crate::support::job_status;
 
-/// What kstatus makes of an object of a kind that it does not know (sigs.k8s.io/cli-utils, pkg/kstatus/README.md).
+/// What kstatus makes of an object that is not being deleted, of a kind for which it has no rules of its own: `Compute` in
+/// pkg/kstatus/status/status.go of sigs.k8s.io/cli-utils v0.37.2, with `checkGenericProperties` and `checkGeneration` in
+/// generic.go beside it.
 fn kstatus(status: &ShopStatus, generation: i64) -> &'static str {
     let is = |type_: &str, value: &str| {
         status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == value)
     };
-    match () {
-        () if status.observed_generation != Some(generation) => "InProgress",
-        () if is("Stalled", "True") => "Failed",
-        () if is("Ready", "False") || is("Ready", "Unknown") => "InProgress",
-        () => "Current",
+    // Of these two the first one in the list decides.
+    let mut abnormal = status.conditions.iter().filter(|condition| condition.status == "True");
+    let abnormal = abnormal.find_map(|condition| match &*condition.type_ {
+        "Reconciling" => Some("InProgress"),
+        "Stalled" => Some("Failed"),
+        _ => None,
+    });
+    match abnormal {
+        // Where no generation is told, that says nothing.
+        _ if status.observed_generation.is_some_and(|observed| observed != generation) => "InProgress",
+        Some(abnormal) => abnormal,
+        None if is("Ready", "False") || is("Ready", "Unknown") => "InProgress",
+        None => "Current",
     }
 }
 
