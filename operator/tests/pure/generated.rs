@@ -55,7 +55,7 @@ fn the_smallest_shop_becomes_the_objects_on_record() {
 }
 
 #[test]
-fn a_shop_with_every_field_becomes_the_objects_on_record() {
+fn a_shop_that_says_most_of_what_it_can_becomes_the_objects_on_record() {
     check_golden(FULL);
 }
 
