@@ -9,7 +9,7 @@ pub mod metrics;
 mod statements;
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::{OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, SpanExporter};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_subscriber::{
@@ -20,6 +20,21 @@ use tracing_subscriber::{
 };
 
 pub use carrier::{Carrier, trace_id};
+
+/// The variable with the log filter.
+pub const LOG: &str = "SHOP_LOG";
+
+/// Every variable that is read here and by OpenTelemetry's libraries, as far as anybody sets it. Of some the libraries have no
+/// constant.
+pub const VARIABLES: [&str; 7] = [
+    LOG,
+    OTEL_EXPORTER_OTLP_ENDPOINT,
+    OTEL_EXPORTER_OTLP_HEADERS,
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+];
 
 /// A span for one command to a store whose client makes none of its own. `summary` is the command and what it is about, of which
 /// there are few: never a key or a value. Names and attributes follow OpenTelemetry's semantic conventions for database
@@ -42,10 +57,10 @@ pub fn command_span(system: &'static str, summary: &'static str) -> Span {
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The OTLP endpoint's address or options cannot be used.
-    #[error("the trace exporter cannot be built; check OTEL_EXPORTER_OTLP_ENDPOINT: {0}")]
+    #[error("the trace exporter cannot be built; check {endpoint}: {0}", endpoint = OTEL_EXPORTER_OTLP_ENDPOINT)]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// `SHOP_LOG` is not a filter.
-    #[error("SHOP_LOG is not a log filter (write for instance `info` or `info,shop_order=debug`): {0}")]
+    /// The value of [`LOG`] is not a filter.
+    #[error("{name} is not a log filter (write for instance `info` or `info,shop_order=debug`): {0}", name = LOG)]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Somebody installed a subscriber before.
     #[error("telemetry was started twice: {0}")]
@@ -62,13 +77,13 @@ pub struct Telemetry {
 pub fn init(service: &'static str) -> Result<Telemetry, TelemetryError> {
     let mut provider =
         SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(service).build());
-    if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+    if std::env::var_os(OTEL_EXPORTER_OTLP_ENDPOINT).is_some() {
         provider = provider.with_batch_exporter(SpanExporter::builder().with_tonic().build()?);
     }
     let provider = provider.build();
 
     // `EnvFilter` knows fields and spans too, for the price of a regex engine.
-    let filter = std::env::var("SHOP_LOG").unwrap_or_else(|_| "info".to_owned()).parse()?;
+    let filter = std::env::var(LOG).unwrap_or_else(|_| "info".to_owned()).parse()?;
     let logs = tracing_subscriber::fmt::layer()
         .event_format(json::JsonLines { service })
         .with_filter(without_messages(filter));

@@ -1,6 +1,8 @@
 //! From a Shop to the settings of what runs: what the operator gives to the containers of the services, held against what the
 //! services read. Neither side links the other's code, so that nothing but this keeps their words the same.
 
+mod values;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,17 +39,6 @@ const SERVICES: [(&str, Reads); 7] = [
     (shop_payment::App::NAME, read_by::<shop_payment::App>),
     (shop_delivery::App::NAME, read_by::<shop_delivery::App>),
     (shop_docs::App::NAME, read_by::<shop_docs::App>),
-];
-/// What `shop-telemetry` reads, and the libraries below it.
-const OF_TELEMETRY: [&str; 8] = [
-    "POD_NAME",
-    "SHOP_LOG",
-    "OTEL_SERVICE_NAME",
-    "OTEL_RESOURCE_ATTRIBUTES",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_HEADERS",
-    "OTEL_TRACES_SAMPLER",
-    "OTEL_TRACES_SAMPLER_ARG",
 ];
 /// Where the operator puts files.
 const FOLDER: &str = "/etc/shopkeeper/";
@@ -210,9 +201,12 @@ fn wrong(variables: &Texts, reads: Reads) -> Vec<String> {
 fn is_read(variables: &Texts, name: &str, reads: Reads) -> bool {
     let mut others = variables.clone();
     let value = others.remove(name).unwrap_or_default();
+    // The kubelet puts one variable into another.
+    let reference = format!("$({name})");
+    let is_part = others.values().any(|value| value.contains(&reference));
     // Whoever reads a value takes no section in its place; what nobody reads may be anything.
     others.insert(format!("{name}__NOBODY"), value);
-    OF_TELEMETRY.contains(&name) || reads(&others).is_err()
+    shop_telemetry::VARIABLES.contains(&name) || is_part || reads(&others).is_err()
 }
 
 /// The files and folders of which a value speaks.
@@ -229,8 +223,8 @@ fn read(path: &Path) -> Shop {
     parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The Shop that says everything.
-fn full() -> Shop {
+/// The Shop that says most of what a Shop can say, and each of it with a value of its own.
+fn outspoken() -> Shop {
     read(&fixtures().join("walnut.yaml"))
 }
 
@@ -249,26 +243,32 @@ fn every_service_of_every_shop_starts_with_what_it_is_given_and_reads_all_of_it(
 
 #[test]
 fn a_mail_server_that_is_only_named_is_enough() {
-    assert_eq!(complaints(&full(), Credentials::dummy(), &MAIL[..1]), NOTHING);
+    assert_eq!(complaints(&outspoken(), Credentials::dummy(), &MAIL[..1]), NOTHING);
 }
 
 #[test]
 fn services_and_migrations_start_at_every_stage_of_a_rotation() {
-    for (generation, stage) in [(0, Stage::Publishing), (1, Stage::Moving), (1, Stage::Closing), (1, Stage::Settled)] {
-        let rotation = Rotation { generation, stage, ..Rotation::first(None, Timestamp::UNIX_EPOCH) };
-        assert_eq!(complaints(&full(), Credentials::dummy_at(rotation), &MAIL), NOTHING);
+    let mut shop = outspoken();
+    for mtls in [Mtls::Strict, Mtls::Off] {
+        shop.spec.mesh.mtls = mtls;
+        for (generation, stage) in
+            [(0, Stage::Publishing), (1, Stage::Moving), (1, Stage::Closing), (1, Stage::Settled)]
+        {
+            let rotation = Rotation { generation, stage, ..Rotation::first(None, Timestamp::UNIX_EPOCH) };
+            assert_eq!(complaints(&shop, Credentials::dummy_at(rotation), &MAIL), NOTHING);
+        }
     }
 }
 
 #[test]
 fn a_variable_with_a_letter_too_many_is_noticed() {
-    let shop = full();
+    let shop = outspoken();
     let objects = objects(&shop, Credentials::dummy());
     let given = Given::of(&objects, &shop, &MAIL);
     for (_, container) in containers(&objects) {
         let variables = given.variables(container);
         let (service, reads) = service(&variables);
-        for (name, value) in variables.iter().filter(|(name, _)| !OF_TELEMETRY.contains(&name.as_str())) {
+        for (name, value) in &variables {
             let mut misspelled = variables.clone();
             misspelled.remove(name);
             misspelled.insert(format!("{name}S"), value.clone());
