@@ -10,9 +10,10 @@ use shopkeeper_operator::build::build;
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::identities::{Authorities, Identities, new_authority, renew};
 use shopkeeper_operator::names;
+use shopkeeper_operator::stores::Found;
 
 use super::{Scene, check, pod, scene};
-use crate::support::{MINIMAL, shop, valid_with};
+use crate::support::{MINIMAL, shop, valid_on, valid_with};
 
 const TYPE: &str = "CertificatesValid";
 const HOUR: i64 = 3600;
@@ -64,7 +65,8 @@ fn a_certificate_that_is_not_renewed_in_time_is_told_before_it_runs_out() {
 fn an_authority_that_runs_out_soon_is_told_with_how_to_replace_it() {
     let scene = Scene { second: (10 * 365 - 20) * DAY, ..scene() };
     let certificates = issued(&authority(), &[], scene.second);
-    let shop = valid_with(&scene.shop, Credentials::dummy().with(certificates));
+    let found = Found { default_class: scene.default_class.clone(), ..Found::dummy(&scene.shop) };
+    let shop = valid_on(&scene.shop, Credentials::dummy().with(certificates), &found);
     let status = scene.status_of(&shop, |_| {});
     check(&status, TYPE, "True", "AuthorityExpires", "kubectl shopkeeper rotate acorn");
     check(&status, "Ready", "True", "AsWanted", "");
