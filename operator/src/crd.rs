@@ -79,6 +79,9 @@ const DURATION_HELP: &str = "write a whole number with a unit, for example 500ms
 #[x_kube(validation = Rule::new("!has(self.ingress) || !has(self.ingress.tls) || has(self.host)").message(
     "ingress.tls needs host: a certificate is for a host name; set spec.host or remove spec.ingress.tls"
 ))]
+#[x_kube(validation = Rule::new(orders::ASLEEP_RULE).message(
+    "dataOnDelete cannot change while the Shop is hibernated, because the volumes of stores that sleep are not told: wake the Shop first (lifecycle.hibernated: false)"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct ShopSpec {
     /// Version of the seven services, the tag of their images. Default: the version of the operator itself.

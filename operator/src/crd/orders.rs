@@ -95,6 +95,9 @@ pub struct OtlpSpec {
     pub headers_secret_name: Option<String>,
 }
 
+/// Kubernetes writes into a volume what becomes of it only while a pod has it.
+pub(super) const ASLEEP_RULE: &str = "!self.?lifecycle.?hibernated.orValue(false) || (self.?lifecycle.?dataOnDelete == oldSelf.?lifecycle.?dataOnDelete && self.?postgres.?embedded.?dataOnDelete == oldSelf.?postgres.?embedded.?dataOnDelete && self.?mongodb.?embedded.?dataOnDelete == oldSelf.?mongodb.?embedded.?dataOnDelete && self.?redis.?embedded.?dataOnDelete == oldSelf.?redis.?embedded.?dataOnDelete && self.?rabbitmq.?embedded.?dataOnDelete == oldSelf.?rabbitmq.?embedded.?dataOnDelete)";
+
 /// What happens to the Shop over its life.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -116,7 +119,7 @@ pub struct LifecycleSpec {
 
     /// What happens to the volumes of the stores, and to the credentials that open them, when the Shop is deleted. An embedded
     /// store can say otherwise for its volume, and the credentials stay as long as one store keeps its data. A new Shop of the
-    /// same name takes up what `Retain` left. Change it while the Shop is awake: volumes of stores that sleep are not told.
+    /// same name takes up what `Retain` left. It cannot change while the Shop is hibernated.
     #[serde(default)]
     pub data_on_delete: DataOnDelete,
 }
