@@ -80,7 +80,7 @@ const DURATION_HELP: &str = "write a whole number with a unit, for example 500ms
     "ingress.tls needs host: a certificate is for a host name; set spec.host or remove spec.ingress.tls"
 ))]
 #[x_kube(validation = Rule::new(orders::ASLEEP_RULE).message(
-    "dataOnDelete cannot change while the Shop is hibernated, because the volumes of stores that sleep are not told: wake the Shop first (lifecycle.hibernated: false)"
+    "dataOnDelete cannot change while the Shop is hibernated or paused, because its volumes are not told then: wake the Shop first (lifecycle.hibernated: false, lifecycle.paused: false)"
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct ShopSpec {

@@ -96,13 +96,13 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     }
 }
 
-/// The status of a Shop of which nothing is made yet.
+/// The status of a Shop of which nothing is made yet. It has no phase: what follows is its first one, which is an event.
 #[must_use]
 pub fn begun(generation: Option<i64>, now: Timestamp) -> ShopStatus {
     let ready = Verdict::not_yet("Ready", "Begun", "the operator has begun to make what the Shop consists of");
     let progressing = Verdict { type_: "Progressing", holds: true, ..ready.clone() };
     let conditions = stamp(vec![ready, progressing], generation, None, now);
-    ShopStatus { observed_generation: generation, phase: Some(Phase::Preparing), conditions, ..ShopStatus::default() }
+    ShopStatus { observed_generation: generation, conditions, ..ShopStatus::default() }
 }
 
 /// Why a Shop was not applied.

@@ -68,10 +68,13 @@ impl View for Rotating {
             "{} of {shop} at {requested_at}\n\
              The operator makes new passwords and keys beside the old ones, rolls what uses them, and then ends the old ones.\n\
              Requests go on meanwhile; RabbitMQ starts anew twice, and events wait in their outboxes. It takes about half an hour.\n\
-             The first admin's password stays.\n\
-             Wait for its end with: kubectl wait shop/{shop} --for=condition=CredentialsSettled --timeout=1h\n",
+             The first admin's password stays.\n",
             styled("Rotation requested", GOOD)
         );
+        if !*hibernated && !*paused {
+            let wait = format!("kubectl wait shop/{shop} --for=condition=CredentialsSettled");
+            text += &["Wait for its end with: ", &wait, "=False && ", &wait, " --timeout=1h\n"].concat();
+        }
         if *hibernated {
             text += &styled("The Shop is hibernated: it starts when the Shop was woken and is Ready.\n", NEW);
         }

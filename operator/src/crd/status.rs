@@ -54,7 +54,7 @@ pub struct ShopStatus {
     /// Ready, and what it takes to be ready: `DependenciesReady`, `Migrated`, `ServicesReady`,
     /// `CertificatesValid`, `RouteReady`.
     /// `Stalled` is there while somebody has to do something before the operator can go on.
-    /// `CredentialsSettled` is false while generated passwords and keys are being replaced; everything works meanwhile.
+    /// `CredentialsSettled` is false while generated passwords and keys are to be or being replaced; everything works meanwhile.
     /// `RolledBack` is there while older images run than the spec wants, because those did not become ready.
     /// `Paused` is there while the operator leaves the Shop alone.
     /// `Hibernated` is there while the Shop is to sleep, and true once it does. Then there is no `Ready`: it does not serve, and

@@ -17,7 +17,7 @@ const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub struct Worry {
     /// One word, for conditions.
     pub reason: &'static str,
-    /// Whether somebody is refused already, or will be before anything can be done; else there is time.
+    /// Whether the Shop is not ready with it. What a rotation cures must not keep it from being ready, which a rotation waits for.
     pub breaks: bool,
     /// What it is about, and what to do.
     pub message: String,

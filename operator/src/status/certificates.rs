@@ -5,6 +5,8 @@ use super::conditions::Verdict;
 use crate::identities::{self, Worry};
 
 const TYPE: &str = "CertificatesValid";
+/// The reason when nothing is wrong.
+pub(super) const ISSUED: &str = "Issued";
 
 /// Of a Shop that was applied: what is in its Secrets now, and which stores take up theirs by a restart.
 pub(super) fn of_applied(facts: &Facts<'_>) -> Option<Verdict> {
@@ -24,7 +26,7 @@ fn verdict(worries: &[Worry], planned: &str) -> Verdict {
     let Some(first) = worries.iter().find(|worry| worry.breaks).or(worries.first()) else {
         let issued =
             "every service of the mesh and every embedded store has a certificate that is renewed before it runs out";
-        return Verdict::yes(TYPE, "Issued", format!("{issued}{planned}"));
+        return Verdict::yes(TYPE, ISSUED, format!("{issued}{planned}"));
     };
     let others = worries.iter().filter(|worry| *worry != first);
     let messages: Vec<&str> = [first].into_iter().chain(others).map(|worry| worry.message.as_str()).collect();

@@ -1,5 +1,6 @@
 //! Pure: what people should hear of, when a status differs from the one before.
 
+use super::certificates;
 use crate::crd::{CanaryPhase, CanaryStatus, Phase, ServiceStatus, ShopStatus};
 
 /// Something that happened to a Shop, once.
@@ -21,7 +22,7 @@ pub fn news(previous: Option<&ShopStatus>, status: &ShopStatus) -> Option<News> 
     let same_phase = previous.and_then(|previous| previous.phase) == Some(phase);
     let same_reason = previous.and_then(why).is_some_and(|(before, _)| before == reason);
     if same_phase && (same_reason || phase != Phase::Blocked) {
-        return previous.and_then(|previous| rotation(previous, status));
+        return previous.and_then(|previous| rotation(previous, status).or_else(|| worry(previous, status)));
     }
     let reason = if phase == Phase::Blocked { reason.to_owned() } else { format!("{phase:?}") };
     Some(News { warning: phase == Phase::Blocked, reason, message: message.to_owned() })
@@ -29,13 +30,24 @@ pub fn news(previous: Option<&ShopStatus>, status: &ShopStatus) -> Option<News> 
 
 /// A rotation of credentials goes through its stages while the Shop stays ready.
 fn rotation(previous: &ShopStatus, status: &ShopStatus) -> Option<News> {
-    let stage = |status: &ShopStatus| {
-        let found = status.conditions.iter().find(|condition| condition.type_ == "CredentialsSettled");
+    let (reason, message) = turned(previous, status, "CredentialsSettled")?;
+    Some(News { warning: false, reason: format!("Credentials{reason}"), message })
+}
+
+/// So it does when a certificate wants somebody's help and there is time.
+fn worry(previous: &ShopStatus, status: &ShopStatus) -> Option<News> {
+    let (reason, message) = turned(previous, status, "CertificatesValid")?;
+    (reason != certificates::ISSUED).then_some(News { warning: true, reason, message })
+}
+
+/// Reason and message of a condition that had another reason before.
+fn turned(previous: &ShopStatus, status: &ShopStatus, type_: &str) -> Option<(String, String)> {
+    let told = |status: &ShopStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == type_);
         found.map(|found| (found.reason.clone(), found.message.clone()))
     };
-    let (reason, message) = stage(status)?;
-    let turned = stage(previous).is_some_and(|(before, _)| before != reason);
-    turned.then(|| News { warning: false, reason: format!("Credentials{reason}"), message })
+    let (reason, message) = told(status)?;
+    told(previous).is_some_and(|(before, _)| before != reason).then_some((reason, message))
 }
 
 /// Each canary that came further, or back.

@@ -89,6 +89,18 @@ fn new_credentials_that_are_asked_for_are_not_called_settled_before_they_begin()
     check(&status, "Ready", "True", "AsWanted", "");
 }
 
+#[test]
+fn what_a_certificate_wants_in_time_is_an_event_though_the_shop_stays_ready() {
+    let before = scene().status(|_| {});
+    let mut after = before.clone();
+    let told = after.conditions.iter_mut().find(|condition| condition.type_ == "CertificatesValid").expect("it");
+    "AuthorityExpires".clone_into(&mut told.reason);
+    let event = news(Some(&before), &after).expect("an event");
+    assert!(event.warning && event.reason == "AuthorityExpires", "{event:?}");
+    assert_eq!(news(Some(&after), &after), None, "once");
+    assert_eq!(news(Some(&after), &before), None, "and not when it is over");
+}
+
 fn named(name: &str) -> ObjectMeta {
     ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }
 }

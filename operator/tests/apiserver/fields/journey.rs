@@ -11,7 +11,7 @@ use crate::snapshot::{Snapshot, differences_now, left_behind, snapshot};
 /// Fields beside which nothing of the others would show.
 const ALONE: [&str; 1] = ["lifecycle.hibernated"];
 /// What the Shop says when nothing of it was applied.
-const NOT_APPLIED: [&str; 2] = ["ApplyFailed", "Invalid"];
+const REFUSALS: [&str; 2] = ["ApplyFailed", "Invalid"];
 
 /// Another value for a field of the Shop.
 pub struct Change {
@@ -123,7 +123,7 @@ async fn travel(scene: &Scene, before: &Snapshot, round: &[Change]) -> bool {
     println!("there and back: {fields:?}");
     scene.edit(&there).await.expect("another value");
     let shop = scene.until::<Shop>(SHOP, &format!("comes to rest with {there}"), is_at_rest).await.expect("the Shop");
-    let applied = !NOT_APPLIED.iter().any(|reason| says(&shop, "Ready", "False", Some(reason)));
+    let applied = !REFUSALS.iter().any(|reason| says(&shop, "Ready", "False", Some(reason)));
     let changed = !differences_now(before, &snapshot(scene).await).is_empty();
     assert!(changed || !applied, "{fields:?} are applied and change nothing");
     scene.edit(&together(round.iter().map(|change| &change.back))).await.expect("the way back");
