@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DURATION_HELP, DURATION_RULE, Empty};
+use super::{DURATION_HELP, DURATION_RULE, Empty, SECRET_HELP, SECRET_RULE};
 
 /// Orders and the stock they reserve.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -92,6 +92,7 @@ pub struct OtlpSpec {
     /// end: `name=value`, several with commas between them. Pods start anew when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(SECRET_RULE).message(SECRET_HELP))]
     pub headers_secret_name: Option<String>,
 }
 

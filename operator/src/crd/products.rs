@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{SECRET_HELP, SECRET_RULE};
+
 /// Products.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -52,6 +54,7 @@ pub struct S3Spec {
     /// and to put objects and to list the bucket, or nobody is told that a picture is not there. Pods of product start
     /// anew when it changes.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(SECRET_RULE).message(SECRET_HELP))]
     pub secret_name: String,
 }
 

@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::DataOnDelete;
+use super::{DataOnDelete, SECRET_HELP, SECRET_RULE};
 
 /// What the API server answers to a Shop that changes where a store lives.
 const MOVED_HELP: &str = "where a store lives cannot change once the Shop exists, because its data would stay behind; make another Shop and move the data to it";
@@ -199,9 +199,7 @@ pub struct ExternalStore {
     /// Name of a Secret in the Shop's namespace that says where the store is and who the services are there. A change of it
     /// is noticed within a minute, checked by connecting, and then rolls what uses the store.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message(
-        "secretName is the name of a Secret in the Shop's namespace: a-z, 0-9, '-' and '.'"
-    ))]
+    #[x_kube(validation = Rule::new(SECRET_RULE).message(SECRET_HELP))]
     pub secret_name: String,
 }
 

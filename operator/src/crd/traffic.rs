@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Empty;
+use super::{Empty, SECRET_HELP, SECRET_RULE};
 
 /// The Ingress that leads to the shop, or the route through a Gateway in its place.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -71,6 +71,7 @@ pub struct TlsSpec {
     /// certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(SECRET_RULE).message(SECRET_HELP))]
     pub secret_name: Option<String>,
 }
 
@@ -83,6 +84,7 @@ pub struct UsersSpec {
     /// changes, and changes no account that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(SECRET_RULE).message(SECRET_HELP))]
     pub admin_secret_name: Option<String>,
 
     /// Proxies in front of the services that append to `X-Forwarded-For`, the ingress controller included. The client's
@@ -144,6 +146,7 @@ pub struct SmtpSpec {
     /// `password`, if the server wants them. Pods of user start anew when it
     /// changes.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new(SECRET_RULE).message(SECRET_HELP))]
     pub secret_name: String,
 
     /// The sender, for example `Acorn Shop <shop@acorn.example>`.
