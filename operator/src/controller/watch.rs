@@ -160,11 +160,13 @@ fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures::future::join_all;
     use http::header::ACCEPT;
-    use http::{Request, Response};
+    use http::{Request, Response, Uri};
     use kube::client::Body;
     use tokio::sync::mpsc::unbounded_channel;
     use tokio::task::yield_now;
@@ -178,18 +180,48 @@ mod tests {
     #[derive(Default)]
     struct Requests {
         all: AtomicUsize,
-        under_way: AtomicUsize,
+        /// Of how many Shops at the same time.
         most: AtomicUsize,
+        under_way: Mutex<Vec<String>>,
     }
 
     impl Requests {
-        async fn refuse(&self) -> Result<Response<Body>, BoxError> {
+        async fn refuse(&self, shop: String) -> Result<Response<Body>, BoxError> {
             self.all.fetch_add(1, Ordering::SeqCst);
-            self.most.fetch_max(self.under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            self.change(|under_way| under_way.push(shop.clone()));
+            let _request = UnderWay { requests: self, shop };
             everybody_else_goes_on().await;
-            self.under_way.fetch_sub(1, Ordering::SeqCst);
             Err("refused".into())
         }
+
+        fn change(&self, change: impl FnOnce(&mut Vec<String>)) {
+            let mut under_way = self.under_way.lock().expect("no panic while counting");
+            change(&mut under_way);
+            let shops: BTreeSet<&String> = under_way.iter().collect();
+            self.most.fetch_max(shops.len(), Ordering::SeqCst);
+        }
+    }
+
+    /// A request until it is refused, or until nobody wants its answer any more.
+    struct UnderWay<'a> {
+        requests: &'a Requests,
+        shop: String,
+    }
+
+    impl Drop for UnderWay<'_> {
+        fn drop(&mut self) {
+            self.requests.change(|under_way| {
+                let place = under_way.iter().position(|other| *other == self.shop).expect("it is under way");
+                under_way.swap_remove(place);
+            });
+        }
+    }
+
+    /// Which Shop a request is about: each has a namespace, and a name that is in the path or in the query.
+    fn shop_in(uri: &Uri) -> String {
+        let namespace = uri.path().split('/').nth(4).expect("a namespace");
+        let (_, name) = uri.path_and_query().expect("a path").as_str().split_once("rowan-").expect("a name");
+        format!("{namespace}/{}", name.chars().take_while(char::is_ascii_digit).collect::<String>())
     }
 
     /// Everybody else gets as far as possible meanwhile.
@@ -199,18 +231,18 @@ mod tests {
         }
     }
 
-    /// Paused Shops in three namespaces, each of which is watched for itself: their reconciles send one request after the other.
+    /// Paused Shops in three namespaces, each of which is watched for itself: their reconciles ask for their certificates.
     fn scene(requests: &Arc<Requests>) -> (Arc<Context>, Vec<Arc<Shop>>) {
         let seen = requests.clone();
-        let api = service_fn(move |_: Request<Body>| {
-            let seen = seen.clone();
-            async move { seen.refuse().await }
+        let api = service_fn(move |request: Request<Body>| {
+            let (seen, shop) = (seen.clone(), shop_in(request.uri()));
+            async move { seen.refuse(shop).await }
         });
         let mut context = Context::new(Client::new(api, "default"), Settings::default());
         for namespace in ["oak", "elm", "ash"] {
             let (shops, mut writer) = reflector::store();
             for number in 0..4 {
-                let mut shop = Shop::new(&format!("shop-{number}"), ShopSpec::default());
+                let mut shop = Shop::new(&format!("rowan-{number}"), ShopSpec::default());
                 shop.metadata.namespace = Some(namespace.to_owned());
                 shop.spec.lifecycle.paused = true;
                 writer.apply_watcher_event(&watcher::Event::Apply(shop));
