@@ -111,13 +111,18 @@ fn spoiled(ours: &Ours) -> Value {
     }
 }
 
+/// Makes a Shop with everything: how it was, and its objects but for certificates, of which new ones differ.
+async fn full_shop(scene: &Scene) -> (Snapshot, Vec<Ours>) {
+    ready(scene, &full()).await;
+    let mut all = ours(scene).await;
+    all.retain(|ours| !ours.is_certificate());
+    (snapshot(scene).await, all)
+}
+
 #[tokio::test]
 async fn every_object_that_somebody_edits_is_put_right_by_one_write_each() {
     with_scene(async |scene, _kubelet| {
-        ready(&scene, &full()).await;
-        let before = snapshot(&scene).await;
-        let mut all = ours(&scene).await;
-        all.retain(|ours| !ours.is_certificate());
+        let (before, all) = full_shop(&scene).await;
         for ours in &all {
             edit_by(&ours.api(&scene), &ours.name(), spoiled(ours)).await;
         }
@@ -141,10 +146,7 @@ fn last_two(write: &str) -> String {
 #[tokio::test]
 async fn every_object_that_somebody_deletes_is_made_again_as_it_was() {
     with_scene(async |scene, _kubelet| {
-        ready(&scene, &full()).await;
-        let before = snapshot(&scene).await;
-        let mut all = ours(&scene).await;
-        all.retain(|ours| !ours.is_certificate());
+        let (before, all) = full_shop(&scene).await;
         for ours in &all {
             ours.api(&scene).delete(&ours.name(), &DeleteParams::background()).await.expect("a deletion");
         }
