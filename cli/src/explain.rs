@@ -70,7 +70,7 @@ mod tests {
     }
 
     const FORBIDDEN: &str =
-        "shops.shopkeeper.dev is forbidden: User \"jane\" cannot list resource \"shops\" in the namespace \"oak\"";
+        "shops.shopkeeper.dev is forbidden: User \"viewer\" cannot list resource \"shops\" in the namespace \"oak\"";
 
     #[test]
     fn a_missing_right_is_named_once_with_its_verb_and_what_to_do() {

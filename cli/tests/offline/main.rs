@@ -38,9 +38,9 @@ impl Kubeconfig {
         let path = std::env::temp_dir().join(format!("kubeconfig-{}-{number}", std::process::id()));
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
-            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "jane", "namespace": "oak"}}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "viewer", "namespace": "oak"}}],
             "clusters": [{"name": "here", "cluster": {"server": format!("http://{server}")}}],
-            "users": [{"name": "jane", "user": {}}],
+            "users": [{"name": "viewer", "user": {}}],
         });
         fs::write(&path, config.to_string()).expect("a file");
         Self(path)
@@ -56,7 +56,8 @@ impl Kubeconfig {
         let line = format!("'{PLUGIN}' {arguments} --kubeconfig '{}'", self.path());
         let mut script = Command::new("script");
         script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(std::process::Stdio::null());
-        for colour in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        // The last one makes of any terminal one that shows colours, as logs of continuous integration do.
+        for colour in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
             script.env_remove(colour);
         }
         let output = script.env("TERM", "xterm").envs(variables.iter().copied()).output();
@@ -79,7 +80,7 @@ fn run(arguments: &[&str]) -> Did {
 }
 
 fn missing_right() -> Answer {
-    let message = "things is forbidden: User \"jane\" cannot list resource \"things\" in the namespace \"oak\"";
+    let message = "things is forbidden: User \"viewer\" cannot list resource \"things\" in the namespace \"oak\"";
     refusal(403, "Forbidden", message)
 }
 

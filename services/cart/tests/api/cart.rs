@@ -66,9 +66,9 @@ async fn items_are_taken_out_and_the_cart_is_emptied() {
 #[tokio::test]
 async fn a_cart_is_its_owners_alone() {
     let shop = Shop::open().await;
-    let (ada, bob, desk) = (shop.buyer(), shop.buyer(), shop.neighbours.sell("desk", 2));
-    ada.add(desk, 1).await;
-    assert!(bob.contents().await.is_empty());
+    let (owner, neighbour, desk) = (shop.buyer(), shop.buyer(), shop.neighbours.sell("desk", 2));
+    owner.add(desk, 1).await;
+    assert!(neighbour.contents().await.is_empty());
     assert_eq!(shop.as_stranger(Method::GET, "/api/v1/cart").await.0, 401);
 }
 
