@@ -41,9 +41,9 @@ impl Failures {
         count.failures
     }
 
-    /// It succeeded.
-    pub(super) fn forget(&self, shop: &Shop) {
-        self.counts().remove(&ObjectRef::from_obj(shop));
+    /// It succeeded, or it is gone.
+    pub(super) fn forget(&self, shop: &ObjectRef<Shop>) {
+        self.counts().remove(shop);
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<ObjectRef<Shop>, Count>> {
@@ -69,7 +69,7 @@ mod tests {
         let pauses = [(); 8].map(|()| seconds(&acorn));
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(seconds(&rowan), 1);
-        failures.forget(&acorn);
+        failures.forget(&ObjectRef::from_obj(&acorn));
         assert_eq!((failures.of(&acorn), failures.of(&rowan)), (0, 1));
         assert_eq!(seconds(&acorn), 1, "a success begins anew");
         let mut again = rowan.clone();

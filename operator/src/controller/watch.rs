@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, watcher};
 use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates};
@@ -79,11 +79,12 @@ impl Watch {
     ) -> impl Stream<Item = ()> {
         let retry = |shop: Arc<Shop>, error: &Error, context: Arc<Context>| retry(&shop, error, &context);
         let controller = self.controller.graceful_shutdown_on(stop);
-        controller.run(observed_reconcile, retry, context).map(|outcome| {
-            if let Err(error) = outcome {
-                // Failed reconciles were logged where they failed; what is left are watches.
-                tracing::debug!(%error, "watching");
-            }
+        controller.run(observed_reconcile, retry, context.clone()).map(move |outcome| match outcome {
+            Ok(_) => {}
+            // A Shop whose reconciles fail is always tried again, and is not found when it is gone.
+            Err(ControllerError::ObjectNotFound(gone)) => context.failures.forget(&gone.into_kind_unchecked(())),
+            // Failed reconciles were logged where they failed; what is left are watches.
+            Err(error) => tracing::debug!(%error, "watching"),
         })
     }
 }
@@ -130,7 +131,7 @@ async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Ac
     let outcome = timeout(DEADLINE, reconcile(&context, &shop)).await.unwrap_or(Err(Error::Late));
     context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
     if outcome.is_ok() {
-        context.failures.forget(&shop);
+        context.failures.forget(&ObjectRef::from_obj(&*shop));
     }
     outcome
 }
@@ -140,8 +141,11 @@ async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Ac
 async fn turn<'a>(context: &'a Context, shop: &Shop) -> Option<(SemaphorePermit<'a>, Arc<Shop>)> {
     let turn = context.turns.acquire().await.ok()?;
     let name = ObjectRef::from_obj(shop);
-    let shop = context.shops.iter().find_map(|shops| shops.get(&name))?;
-    Some((turn, shop))
+    let found = context.shops.iter().find_map(|shops| shops.get(&name));
+    if found.is_none() {
+        context.failures.forget(&name);
+    }
+    Some((turn, found?))
 }
 
 fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
@@ -264,13 +268,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_shop_that_went_while_its_turn_had_not_come_is_left_alone() {
+    async fn a_shop_that_went_while_its_turn_had_not_come_is_left_alone_and_forgotten() {
         let requests = Arc::<Requests>::default();
         let (context, _) = scene(&requests);
         let gone = Arc::new(Shop::new("gone", ShopSpec::default()));
-        let outcome = observed_reconcile(gone, context).await;
+        context.failures.count(&gone);
+        let outcome = observed_reconcile(gone.clone(), context.clone()).await;
         assert_eq!(outcome.expect("nothing to do"), Action::await_change());
         assert_eq!(requests.all.load(Ordering::SeqCst), 0);
+        assert_eq!(context.failures.of(&gone), 0);
+    }
+
+    #[tokio::test]
+    async fn a_shop_that_failed_and_went_is_forgotten_when_it_is_to_be_tried_again() {
+        let (context, _) = scene(&Arc::default());
+        let gone = Shop::new("gone", ShopSpec::default());
+        context.failures.count(&gone);
+        let (shops, mut writer) = reflector::store();
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        let again = stream::iter([Ok(gone.clone())]).chain(stream::pending());
+        let watch = Watch { controller: Controller::for_stream(again, shops.clone()), shops };
+        watch.run(context.clone(), std::future::pending()).boxed().next().await.expect("an outcome");
+        assert_eq!(context.failures.of(&gone), 0);
     }
 
     #[tokio::test]
