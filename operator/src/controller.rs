@@ -64,6 +64,7 @@ pub struct Context {
     recorder: Recorder,
     random: SystemRandom,
     failures: Failures,
+    /// For as many reconciles as may begin: none before this process leads.
     turns: Semaphore,
 }
 
@@ -80,7 +81,7 @@ impl Context {
             shops: Vec::new(),
             random: SystemRandom::new(),
             failures: Failures::default(),
-            turns: Semaphore::new(CONCURRENCY.into()),
+            turns: Semaphore::new(0),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod fence;
 mod standing;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
+use tokio::sync::SetOnce;
 use tokio::time::{Instant, sleep, timeout};
 
 pub use self::fence::Fence;
@@ -38,6 +40,7 @@ pub struct Election {
     identity: String,
     fence: Fence,
     standing: Standing,
+    won: Arc<SetOnce<()>>,
 }
 
 /// Another operator leads by now, or may soon.
@@ -66,7 +69,8 @@ impl Election {
     pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
         let fence = Fence::default();
         let standing = Standing::new(name, fence.clone());
-        Self { leases: Api::namespaced(client, namespace), name: name.to_owned(), identity, fence, standing }
+        let leases = Api::namespaced(client, namespace);
+        Self { leases, name: name.to_owned(), identity, fence, standing, won: Arc::default() }
     }
 
     /// What keeps everybody but the holder from writing: a layer of the client that reconciles use.
@@ -81,24 +85,30 @@ impl Election {
         self.standing.clone()
     }
 
-    /// Works while this process holds the Lease, which is given up when `work` is done. `stop` ends the waiting for it; when to end
-    /// is for `work` to know.
-    pub async fn lead(&self, stop: impl Future<Output = ()>, work: impl Future<Output = ()>) -> Result<(), Lost> {
-        let lease = tokio::select! {
-            lease = self.win() => lease,
-            () = stop => {
-                // The last request may have won it.
-                self.resign().await;
-                return Ok(());
-            }
+    /// Comes when [`Self::lead`] has won the Lease.
+    pub fn won(&self) -> impl Future<Output = ()> + Send + use<> {
+        let won = self.won.clone();
+        async move {
+            won.wait().await;
+        }
+    }
+
+    /// Stands for election, and lets `work` prepare itself until this process holds the Lease. That is given up when `work` is done;
+    /// when to end is for `work` to know.
+    pub async fn lead(&self, work: impl Future<Output = ()>) -> Result<(), Lost> {
+        let office = async {
+            let lease = self.win().await;
+            tracing::info!(lease = self.name, "holding the Lease, looking after Shops");
+            self.won.set(()).ok();
+            self.hold(lease).await;
         };
-        tracing::info!(lease = self.name, "holding the Lease, looking after Shops");
         tokio::select! {
             () = work => {
+                // Also who only stood by may have won it, by the last request.
                 self.resign().await;
                 Ok(())
             }
-            () = self.hold(lease) => Err(Lost),
+            () = office => Err(Lost),
         }
     }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use futures::FutureExt;
 use http::Uri;
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
@@ -101,12 +100,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     context.shops = watches.iter().map(|watch| watch.shops.clone()).collect();
     let context = Arc::new(context);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), namespaces = namespaces.join(","), "starting");
-    let stop = asked_to_stop()?.shared();
-    let work = controller::run(watches, context.clone(), stop.clone());
+    let work = controller::run(watches, context.clone(), election.won(), asked_to_stop()?);
     let probes = health::serve(cli.listen, context, election.standing());
     let outcome = tokio::select! {
         // A new process starts clean; one that lost the Lease may have reconciles under way that know nothing of it.
-        outcome = election.lead(stop, work) => outcome.map_err(anyhow::Error::from),
+        outcome = election.lead(work) => outcome.map_err(anyhow::Error::from),
         outcome = probes => outcome.context("serving probes and metrics"),
     };
     telemetry.shutdown();

@@ -1,5 +1,6 @@
 //! The watches that start reconciles, how many of those run at once, and how they end.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,7 @@ impl Watch {
     ) -> impl Stream<Item = ()> {
         let retry = |shop: Arc<Shop>, error: &Error, context: Arc<Context>| retry(&shop, error, &context);
         let controller = self.controller.graceful_shutdown_on(stop);
-        controller.run(observed_reconcile, retry, context.clone()).map(move |outcome| match outcome {
+        controller.run(reconcile_in_turn, retry, context.clone()).map(move |outcome| match outcome {
             Ok(_) => {}
             // A Shop whose reconciles fail is always tried again, and is not found when it is gone.
             Err(ControllerError::ObjectNotFound(gone)) => context.failures.forget(&gone.into_kind_unchecked(())),
@@ -89,12 +90,22 @@ impl Watch {
     }
 }
 
-/// Runs all watches until `stop`. From then on no reconcile begins, and those that are under way soon end or are dropped, with the
-/// request on which each of them waits.
-pub async fn run(watches: Vec<Watch>, context: Arc<Context>, stop: impl Future<Output = ()> + Send + 'static) {
+/// Runs all watches until `stop`. No reconcile begins before `leads`: who stands by has listed everything when its time comes. From
+/// `stop` on none begins any more, and those that are under way soon end or are dropped, with the request on which each waits.
+pub async fn run(
+    watches: Vec<Watch>,
+    context: Arc<Context>,
+    leads: impl Future<Output = ()> + Send,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
     let stop = stop.shared();
     let streams = watches.into_iter().map(|watch| watch.run(context.clone(), stop.clone()).boxed());
     let work = stream::select_all(streams).collect::<()>();
+    let turns = async {
+        leads.await;
+        context.turns.add_permits(CONCURRENCY.into());
+        pending::<()>().await;
+    };
     let patience = async {
         stop.await;
         context.turns.close();
@@ -104,6 +115,7 @@ pub async fn run(watches: Vec<Watch>, context: Arc<Context>, stop: impl Future<O
         // First no turn is left, then the controllers hear of the stop.
         biased;
         () = patience => tracing::warn!("reconciles that do not end within {GRACE:?} are given up"),
+        () = turns => {}
         () = work => {}
     }
 }
@@ -124,16 +136,9 @@ fn shop_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Shop>> {
     Some(ObjectRef::new(shop).within(&pod.namespace()?))
 }
 
-#[tracing::instrument(name = "reconcile", skip_all, fields(k8s.namespace.name = shop.namespace(), shop = shop.name_any()))]
-async fn observed_reconcile(shop: Arc<Shop>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile_in_turn(shop: Arc<Shop>, context: Arc<Context>) -> Result<Action, Error> {
     let Some((_turn, shop)) = turn(&context, &shop).await else { return Ok(Action::await_change()) };
-    let start = Instant::now();
-    let outcome = timeout(DEADLINE, reconcile(&context, &shop)).await.unwrap_or(Err(Error::Late));
-    context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
-    if outcome.is_ok() {
-        context.failures.forget(&ObjectRef::from_obj(&*shop));
-    }
-    outcome
+    observed_reconcile(&context, &shop).await
 }
 
 /// Waits until one more reconcile may begin: the controllers of all namespaces share how many there may be. Answers with the Shop
@@ -146,6 +151,18 @@ async fn turn<'a>(context: &'a Context, shop: &Shop) -> Option<(SemaphorePermit<
         context.failures.forget(&name);
     }
     Some((turn, found?))
+}
+
+/// Its span begins with the turn: somebody who stands by may wait for days.
+#[tracing::instrument(name = "reconcile", skip_all, fields(k8s.namespace.name = shop.namespace(), shop = shop.name_any()))]
+async fn observed_reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> {
+    let start = Instant::now();
+    let outcome = timeout(DEADLINE, reconcile(context, shop)).await.unwrap_or(Err(Error::Late));
+    context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
+    if outcome.is_ok() {
+        context.failures.forget(&ObjectRef::from_obj(shop));
+    }
+    outcome
 }
 
 fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
@@ -165,6 +182,7 @@ fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::future::ready;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -235,6 +253,11 @@ mod tests {
         }
     }
 
+    /// From now on there are turns.
+    async fn lead(context: &Arc<Context>) {
+        run(Vec::new(), context.clone(), ready(()), pending()).await;
+    }
+
     /// Paused Shops in three namespaces, each of which is watched for itself: their reconciles ask for their certificates.
     fn scene(requests: &Arc<Requests>) -> (Arc<Context>, Vec<Arc<Shop>>) {
         let seen = requests.clone();
@@ -261,10 +284,23 @@ mod tests {
     async fn however_many_namespaces_are_watched_the_same_number_of_shops_is_worked_on_at_once() {
         let requests = Arc::<Requests>::default();
         let (context, shops) = scene(&requests);
-        let reconciles = shops.into_iter().map(|shop| tokio::spawn(observed_reconcile(shop, context.clone())));
+        lead(&context).await;
+        let reconciles = shops.into_iter().map(|shop| tokio::spawn(reconcile_in_turn(shop, context.clone())));
         let outcomes = join_all(reconciles).await;
         assert_eq!(outcomes.into_iter().filter(|outcome| matches!(outcome, Ok(Err(_)))).count(), 12);
         assert_eq!(requests.most.load(Ordering::SeqCst), usize::from(CONCURRENCY));
+    }
+
+    #[tokio::test]
+    async fn who_stands_by_begins_no_reconcile_until_it_leads() {
+        let requests = Arc::<Requests>::default();
+        let (context, shops) = scene(&requests);
+        let waiting = tokio::spawn(reconcile_in_turn(shops[0].clone(), context.clone()));
+        everybody_else_goes_on().await;
+        assert_eq!(requests.all.load(Ordering::SeqCst), 0);
+        lead(&context).await;
+        waiting.await.expect("it ends").expect_err("the API server refuses");
+        assert_ne!(requests.all.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
@@ -273,7 +309,8 @@ mod tests {
         let (context, _) = scene(&requests);
         let gone = Arc::new(Shop::new("gone", ShopSpec::default()));
         context.failures.count(&gone);
-        let outcome = observed_reconcile(gone.clone(), context.clone()).await;
+        lead(&context).await;
+        let outcome = reconcile_in_turn(gone.clone(), context.clone()).await;
         assert_eq!(outcome.expect("nothing to do"), Action::await_change());
         assert_eq!(requests.all.load(Ordering::SeqCst), 0);
         assert_eq!(context.failures.of(&gone), 0);
@@ -288,12 +325,12 @@ mod tests {
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let again = stream::iter([Ok(gone.clone())]).chain(stream::pending());
         let watch = Watch { controller: Controller::for_stream(again, shops.clone()), shops };
-        watch.run(context.clone(), std::future::pending()).boxed().next().await.expect("an outcome");
+        watch.run(context.clone(), pending()).boxed().next().await.expect("an outcome");
         assert_eq!(context.failures.of(&gone), 0);
     }
 
     #[tokio::test]
-    async fn of_everything_but_shops_only_the_metadata_is_watched() {
+    async fn of_everything_but_shops_only_the_metadata_is_watched_and_so_it_is_by_who_stands_by() {
         const WATCHED: [&str; 11] = [
             "configmaps",
             "deployments",
@@ -312,13 +349,13 @@ mod tests {
             let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
             let whole = !accepted.contains("as=PartialObjectMetadata");
             sender.send((request.uri().path().to_owned(), whole)).expect("the test listens");
-            std::future::pending::<Result<Response<Body>, BoxError>>()
+            pending::<Result<Response<Body>, BoxError>>()
         });
         let client = Client::new(api, "default");
         let watches = vec![Watch::new(&client, Some("oak"))];
         let context = Arc::new(Context::new(client, Settings::default()));
         tokio::select! {
-            () = run(watches, context, std::future::pending()) => panic!("nobody asked it to stop"),
+            () = run(watches, context, pending(), pending()) => panic!("nobody asked it to stop"),
             () = everybody_else_goes_on() => {}
         }
         let (mut whole, mut metadata) = (Vec::new(), Vec::new());
@@ -335,8 +372,8 @@ mod tests {
     async fn after_the_stop_no_reconcile_begins() {
         let requests = Arc::<Requests>::default();
         let (context, shops) = scene(&requests);
-        run(Vec::new(), context.clone(), std::future::ready(())).await;
-        let outcome = observed_reconcile(shops[0].clone(), context).await;
+        run(Vec::new(), context.clone(), ready(()), ready(())).await;
+        let outcome = reconcile_in_turn(shops[0].clone(), context).await;
         assert_eq!(outcome.expect("nothing to do"), Action::await_change());
         assert_eq!(requests.all.load(Ordering::SeqCst), 0);
     }

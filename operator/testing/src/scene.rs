@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,18 +171,19 @@ impl Scene {
     /// Runs the operator with a client of its own until the guard is dropped.
     #[must_use]
     pub fn operate_as(&self, client: Client) -> Operator {
-        Operator(tokio::spawn(self.work(client, std::future::pending())))
+        Operator(tokio::spawn(self.work(client, ready(()), pending())))
     }
 
-    /// What an operator with a client of its own does until it is asked to stop.
-    pub fn work<S>(&self, client: Client, stop: S) -> impl Future<Output = ()> + Send + use<S>
+    /// What an operator with a client of its own does before and after it leads, until it is asked to stop.
+    pub fn work<L, S>(&self, client: Client, leads: L, stop: S) -> impl Future<Output = ()> + Send + use<L, S>
     where
+        L: Future<Output = ()> + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
         let watch = Watch::new(&client, Some(&self.namespace));
         let mut context = Context::new(client, self.settings.clone());
         context.shops = vec![watch.shops.clone()];
-        controller::run(vec![watch], Arc::new(context), stop)
+        controller::run(vec![watch], Arc::new(context), leads, stop)
     }
 
     /// Waits for something to become true of an object.

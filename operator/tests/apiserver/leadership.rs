@@ -9,10 +9,13 @@ use axum::body::{Body, to_bytes};
 use futures::FutureExt;
 use futures::future::join;
 use http::{Request, StatusCode};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::client::ClientBuilder;
+use kube::runtime::reflector;
 use kube::runtime::wait::Condition;
 use serde_json::json;
+use shopkeeper_operator::controller::Context;
 use shopkeeper_operator::health;
 use shopkeeper_operator::leader::{Election, Standing};
 use shopkeeper_testing::{Scene, rights};
@@ -78,6 +81,25 @@ async fn operators_of_two_releases_in_one_namespace_do_not_wait_for_each_other()
 }
 
 #[tokio::test]
+async fn an_operator_that_is_asked_to_stop_while_it_stands_by_ends_and_leaves_the_lease_to_its_holder() {
+    with_scene(async |scene, _| {
+        let (first, second) = (candidate(&scene, "first"), candidate(&scene, "second"));
+        first.win().await;
+        let (ask, asked) = oneshot::channel::<()>();
+        let standing_by = second.lead(scene.work(scene.client.clone(), second.won(), asked.map(drop)));
+        let asking = async {
+            until_told(&scene, &second, "standing by").await;
+            ask.send(()).expect("it stands by");
+        };
+        let (ended, ()) = timeout(FOLLOWS_WITHIN, join(standing_by, asking)).await.expect("it goes on");
+        ended.expect("it was asked to");
+        let lease: Lease = scene.api().get(LEASE).await.expect("the Lease");
+        assert_eq!(lease.spec.and_then(|spec| spec.holder_identity).as_deref(), Some("first"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_operator_that_is_asked_to_stop_gives_the_lease_up_though_a_write_of_it_is_never_answered() {
     /// Far less than a reconcile may take.
     const WITHIN: Duration = Duration::from_secs(30);
@@ -89,8 +111,7 @@ async fn an_operator_that_is_asked_to_stop_gives_the_lease_up_though_a_write_of_
         scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
 
         let (ask, asked) = oneshot::channel::<()>();
-        let stop = asked.map(drop).shared();
-        let leading = first.lead(stop.clone(), scene.work(client, stop));
+        let leading = first.lead(scene.work(client, first.won(), asked.map(drop)));
         pin!(leading);
         tokio::select! {
             _ = &mut leading => panic!("nobody asked it to stop"),
@@ -110,13 +131,19 @@ async fn an_operator_that_is_asked_to_stop_gives_the_lease_up_though_a_write_of_
 }
 
 #[tokio::test]
-async fn an_operator_that_stands_by_is_ready_only_if_it_could_follow_and_else_names_the_lease() {
+async fn an_operator_that_stands_by_is_ready_only_if_it_could_follow_at_once_and_else_says_why() {
     with_scene(async |scene, _| {
         let (first, second) = (candidate(&scene, "first"), candidate(&scene, "second"));
         first.win().await;
-        let (status, told) = readiness(&scene, second.standing()).await;
+        let (status, told) = readiness(scene.context(), second.standing()).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "it has not looked yet: {told}");
         assert_eq!(stand_until_told(&scene, &second, "standing by").await, StatusCode::OK);
+
+        let mut unprepared = scene.context();
+        unprepared.shops.push(reflector::store().0);
+        let (status, told) = readiness(unprepared, second.standing()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(told.contains("the first list of Shops is missing"), "{told}");
 
         // The rules for Shops allow nothing of Leases.
         let stranger = Client::try_from(rights::of_operator(config().await)).expect("a client");
@@ -129,25 +156,27 @@ async fn an_operator_that_stands_by_is_ready_only_if_it_could_follow_and_else_na
 
 /// Lets a candidate stand for election until its probe says something, and answers with how.
 async fn stand_until_told(scene: &Scene, candidate: &Election, wanted: &str) -> StatusCode {
-    let telling = async {
-        loop {
-            let (status, told) = readiness(scene, candidate.standing()).await;
-            if told.contains(wanted) {
-                return status;
-            }
-            sleep(LOOK_EVERY).await;
-        }
-    };
     tokio::select! {
         _ = candidate.win() => panic!("somebody else holds the Lease"),
-        status = telling => status,
+        status = until_told(scene, candidate, wanted) => status,
+    }
+}
+
+/// Waits until the probe of a candidate says something, and answers with how.
+async fn until_told(scene: &Scene, candidate: &Election, wanted: &str) -> StatusCode {
+    loop {
+        let (status, told) = readiness(scene.context(), candidate.standing()).await;
+        if told.contains(wanted) {
+            return status;
+        }
+        sleep(LOOK_EVERY).await;
     }
 }
 
 /// What the kubelet hears.
-async fn readiness(scene: &Scene, standing: Standing) -> (StatusCode, String) {
+async fn readiness(context: Context, standing: Standing) -> (StatusCode, String) {
     let question = Request::get("/readyz").body(Body::empty()).expect("a request");
-    let answer = health::routes(Arc::new(scene.context()), standing).oneshot(question).await.expect("an answer");
+    let answer = health::routes(Arc::new(context), standing).oneshot(question).await.expect("an answer");
     let (head, body) = answer.into_parts();
     let told = to_bytes(body, usize::MAX).await.expect("a text");
     (head.status, String::from_utf8_lossy(&told).into_owned())
@@ -160,7 +189,6 @@ async fn follows(candidate: &Election) {
 
 /// Waits until the Lease was renewed so many times.
 async fn renewals(scene: &Scene, count: usize) {
-    use k8s_openapi::api::coordination::v1::Lease;
     let mut times = std::collections::BTreeSet::new();
     let renewed = move |lease: Option<&Lease>| {
         times.extend(lease.and_then(|lease| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0)));
