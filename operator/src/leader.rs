@@ -29,7 +29,7 @@ const RENEW_WITHIN: Duration = Duration::from_secs(10);
 /// How often the holder renews.
 const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// How often the others look: this soon they follow a holder that left.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A request that hangs must not use up the time to renew.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
