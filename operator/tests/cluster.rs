@@ -27,3 +27,5 @@ mod market;
 mod rotation;
 #[path = "cluster/scene.rs"]
 mod scene;
+#[path = "cluster/standby.rs"]
+mod standby;

@@ -34,10 +34,11 @@ pub async fn one_of_three_order_pods_freezes(scene: &Scene, market: &mut Market)
 }
 
 /// Processes that are stopped until this ends, or until somebody kills them.
-struct Frozen(Vec<String>);
+pub struct Frozen(Vec<String>);
 
 impl Frozen {
-    fn all_of(pod: &Pod) -> Self {
+    /// Stops everything that runs in a pod.
+    pub fn all_of(pod: &Pod) -> Self {
         let uid = pod.uid().expect("a uid");
         let processes = processes_of(&uid);
         assert!(!processes.is_empty(), "{} runs on another machine", pod.name_any());
@@ -46,7 +47,7 @@ impl Frozen {
     }
 
     /// Fails when it was not allowed to stop them. Who is gone by now was killed, by somebody whom it did not answer.
-    fn stood_still(&self) {
+    pub fn stood_still(&self) {
         for process in &self.0 {
             // proc_pid_stat(5): the state follows the name, which is in parentheses.
             let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();

@@ -14,6 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::market::{self, Market};
 use crate::scene::{volumes, with_scene};
+use crate::standby::each_operator_is_followed_by_the_other;
 
 const RELEASE: &str = "trial";
 /// Where `install.yaml` puts the operator.
@@ -23,7 +24,7 @@ const OF_THE_CLUSTER: [&str; 4] =
     ["Namespace", "CustomResourceDefinition", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
 
 #[tokio::test]
-async fn an_operator_is_upgraded_removed_and_installed_again_and_nobody_who_buys_notices() {
+async fn operators_are_upgraded_removed_installed_again_and_followed_by_others_and_nobody_who_buys_notices() {
     with_scene(async |scene| {
         let release = Release(&scene);
         release.apply("logLevel=info").await;
@@ -48,10 +49,12 @@ async fn an_operator_is_upgraded_removed_and_installed_again_and_nobody_who_buys
         assert_eq!(pods(&scene).await, first_pods, "pods went with the operator");
 
         let back = async {
-            release.apply("logLevel=info").await;
+            release.apply("replicas=2").await;
             looked_at(&scene, "2161h").await;
+            Box::pin(each_operator_is_followed_by_the_other(&scene, &format!("{RELEASE}-operator"))).await;
         };
         Box::pin(market.during(back)).await;
+        assert_eq!(pods(&scene).await, first_pods, "an operator that followed restarted what nobody changed");
         release.remove().await;
         let file = InstallYaml::of(&scene);
         let taken_over = async {
