@@ -74,17 +74,31 @@ pub struct Auth {
     pub audience: String,
 }
 
-/// A PostgreSQL database.
+/// A database, and who logs in there.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Postgres {
-    /// `postgres://user:password@host:port/database`.
+pub struct Database {
+    /// With user and password; the path names the database.
     pub url: SecretString,
-    /// The superuser's URL; only the migration Job has it.
+    /// The URL of whoever may make users; only the migration Job has it.
     pub admin_url: Option<SecretString>,
     /// The same with the password that the one in `admin_url` takes the place of; the migration Job sees to it.
     pub former_admin_url: Option<SecretString>,
     /// A user that must not log in any more; the migration Job sees to it.
     pub retired: Option<String>,
+}
+
+impl From<String> for Database {
+    fn from(url: String) -> Self {
+        Self { url: SecretString::from(url), admin_url: None, former_admin_url: None, retired: None }
+    }
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Postgres {
+    /// `postgres://user:password@host:port/database`, and so on.
+    #[serde(flatten)]
+    pub database: Database,
     /// Most connections at once.
     #[serde(default = "default_pool")]
     pub pool: u32,
@@ -159,12 +173,16 @@ mod tests {
     fn sections_and_lengths_of_time_are_read_from_the_environment() {
         let set = variables(&[
             ("SHOP_POSTGRES__URL", "postgres://u:123@h/d"),
+            ("SHOP_POSTGRES__RETIRED", "order_b"),
+            ("SHOP_POSTGRES__POOL", "4"),
             ("SHOP_EXPIRY", "10m"),
             ("SHOP_LISTEN_HTTP", "127.0.0.1:1"),
         ]);
         let sample: Sample = load_from(set.clone()).unwrap();
         let listeners: Listeners = load_from(set).unwrap();
-        assert_eq!(sample.postgres.url.expose_secret(), "postgres://u:123@h/d");
+        let Postgres { database, pool } = sample.postgres;
+        assert_eq!(database.url.expose_secret(), "postgres://u:123@h/d");
+        assert_eq!((database.retired.as_deref(), pool), (Some("order_b"), 4));
         assert_eq!(sample.expiry, Span(Duration::from_mins(10)));
         assert_eq!(listeners.listen_http.port(), 1);
         assert_eq!(listeners.listen_grpc.port(), 9090);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use shop_config::Postgres;
+use shop_config::Database;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection,
     migrate::Migrator,
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const OUT_OF_REACH: &str = "cannot connect to postgres";
 
 /// Makes role and database when they are missing, then runs `migrations` as the role.
-pub async fn migrate(config: &Postgres, migrations: &Migrator) -> anyhow::Result<()> {
+pub async fn migrate(config: &Database, migrations: &Migrator) -> anyhow::Result<()> {
     let target: PgConnectOptions = config.url.expose_secret().parse().context("the PostgreSQL URL cannot be read")?;
     if let Some(admin_url) = &config.admin_url {
         let mut admin = superuser(admin_url, config.former_admin_url.as_ref()).await?;

@@ -60,7 +60,7 @@ pub(crate) struct Counts {
 impl Pool {
     /// A pool that connects when it is first used.
     pub fn new(config: &Config, service: &str) -> sqlx::Result<Self> {
-        let options: PgConnectOptions = config.url.expose_secret().parse()?;
+        let options: PgConnectOptions = config.database.url.expose_secret().parse()?;
         let server = Server(options.application_name(service).options(SESSION));
         let most = usize::try_from(config.pool).map_err(sqlx::Error::config)?;
         // The one that came back last: its memory is still warm on both sides.

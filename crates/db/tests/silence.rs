@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
-use shop_config::Postgres;
+use secrecy::ExposeSecret as _;
+use shop_config::{Database, Postgres};
 use shop_testing::{TestDatabase, eventually};
 use sqlx::migrate::Migrator;
 use tokio::{
@@ -62,14 +62,12 @@ async fn accept(listener: TcpListener, server: String, silences: watch::Receiver
 #[tokio::test]
 async fn a_connection_that_carries_nothing_any_more_is_given_up_and_the_pool_goes_on_with_another() {
     let database = TestDatabase::create(&Migrator::DEFAULT).await;
-    let url = database.config.url.expose_secret();
+    let url = database.config.database.url.expose_secret();
     let (before, rest) = url.split_once('@').expect("the URL has a user");
     let (server, name) = rest.split_once('/').expect("the URL has a database");
     let way = Way::to(server).await;
-    let url = SecretString::from(format!("{before}@{}/{name}", way.address));
-    let pool =
-        shop_db::Pool::new(&Postgres { url, admin_url: None, former_admin_url: None, retired: None, pool: 1 }, "test")
-            .expect("the URL is good");
+    let config = Postgres { database: Database::from(format!("{before}@{}/{name}", way.address)), pool: 1 };
+    let pool = shop_db::Pool::new(&config, "test").expect("the URL is good");
     shop_db::ping(pool.clone()).await.expect("the server answers");
 
     way.fall_silent();

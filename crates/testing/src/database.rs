@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
-use shop_config::Postgres;
+use shop_config::{Database, Postgres};
 use shop_db::Pool;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
 
@@ -36,15 +36,11 @@ impl TestDatabase {
         let name = unique_name();
         let (_, server) = admin_url.rsplit_once('@').expect("the URL has a user");
         let server = server.split('/').next().expect("the URL has a host");
-        let config = Postgres {
-            url: SecretString::from(format!("postgres://{name}:{name}@{server}/{name}")),
-            admin_url: Some(SecretString::from(admin_url)),
-            former_admin_url: None,
-            retired: None,
-            pool: 6,
-        };
-        shop_db::migrate(&config, migrations).await.expect("the migrations run");
-        give_a_clock(&config, &name).await.expect("the database takes a clock");
+        let url = format!("postgres://{name}:{name}@{server}/{name}");
+        let database = Database { admin_url: Some(SecretString::from(admin_url)), ..Database::from(url) };
+        let config = Postgres { database, pool: 6 };
+        shop_db::migrate(&config.database, migrations).await.expect("the migrations run");
+        give_a_clock(&config.database, &name).await.expect("the database takes a clock");
         let pool = shop_db::Pool::new(&config, "test").expect("the URL is good");
         Self { config, pool, name }
     }
@@ -63,7 +59,7 @@ impl TestDatabase {
 }
 
 /// For the sessions that are opened from now on.
-async fn give_a_clock(config: &Postgres, name: &str) -> sqlx::Result<()> {
+async fn give_a_clock(config: &Database, name: &str) -> sqlx::Result<()> {
     let mut owner = PgConnection::connect(config.url.expose_secret()).await?;
     sqlx::raw_sql(CLOCK).execute(&mut owner).await?;
     let path = format!("ALTER DATABASE {name} SET search_path = public, test, pg_catalog");

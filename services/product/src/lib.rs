@@ -41,7 +41,7 @@ impl Service for App {
 
     async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
         reach("rabbitmq", || declare(&config.amqp, Self::NAME)).await?;
-        shop_db::migrate(&config.postgres, &migrations()).await
+        shop_db::migrate(&config.postgres.database, &migrations()).await
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use shop_config::{Auth, Url};
+use shop_config::{Auth, Database, Url};
 
 use crate::domain::Email;
 
@@ -16,7 +16,7 @@ pub use mail::{Login, MailSettings, Smtp, Tls};
 #[derive(Debug, Deserialize)]
 pub struct Config {
     /// Where accounts and sessions are.
-    pub mongodb: Mongodb,
+    pub mongodb: Database,
     /// Where rate limits are counted.
     pub redis: Url,
     /// What access tokens say and who checks them.
@@ -35,19 +35,6 @@ pub struct Config {
     /// How often somebody may try.
     #[serde(default)]
     pub rate_limits: RateLimits,
-}
-
-/// A MongoDB database.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Mongodb {
-    /// With user and password; the path names the database.
-    pub url: SecretString,
-    /// The URL of whoever may make users; only the migration has it.
-    pub admin_url: Option<SecretString>,
-    /// The same with the password that the one in `admin_url` takes the place of; the migration sees to it.
-    pub former_admin_url: Option<SecretString>,
-    /// A user that must not log in any more; the migration sees to it.
-    pub retired: Option<String>,
 }
 
 /// The keys that sign access tokens.

@@ -4,11 +4,12 @@
 use anyhow::{Context as _, ensure};
 use garde::Validate as _;
 use secrecy::ExposeSecret as _;
+use shop_config::Database;
 use shop_core::World;
 use shop_server::reach;
 
 use crate::{
-    config::{FirstAdmin, Mongodb},
+    config::FirstAdmin,
     domain::{Account, Fact, Token},
     hashing::Hashing,
     metrics::UserMetrics,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Makes the service's own user, and ends the one that went before, where it is known who may do that.
-pub(crate) async fn make_login(config: &Mongodb, world: &dyn World) -> anyhow::Result<()> {
+pub(crate) async fn make_login(config: &Database, world: &dyn World) -> anyhow::Result<()> {
     let Some(admin_url) = &config.admin_url else { return Ok(()) };
     let logins = Logins::open(admin_url, &config.url).await?;
     let former = match &config.former_admin_url {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::Ipv4Addr, net::SocketAddr, path::PathBuf, s
 
 use reqwest::Client;
 use secrecy::ExposeSecret as _;
-use shop_config::{Auth, Postgres};
+use shop_config::{Auth, Database};
 use shop_testing::TestWorld;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -67,7 +67,7 @@ impl Default for Settings {
 
 /// What the processes of one shop share.
 pub struct Neighbourhood {
-    pub databases: HashMap<&'static str, Postgres>,
+    pub databases: HashMap<&'static str, Database>,
     pub amqp: String,
     pub redis: String,
     /// Where accounts are, if there are any.

@@ -64,7 +64,7 @@ impl Shop {
         std::fs::write(folder.join(SIGNING).join("0001.pem"), &tokens.signing_key).expect("a file");
         let accounts = settings.accounts.then(TestMongo::create);
         let around = Neighbourhood {
-            databases: databases.iter().map(|(service, database)| (*service, database.config.clone())).collect(),
+            databases: databases.iter().map(|(service, test)| (*service, test.config.database.clone())).collect(),
             amqp: broker.config.url.expose_secret().to_owned(),
             redis: variable("SHOP_TEST_REDIS_URL"),
             mongodb: accounts.as_ref().map(|accounts| accounts.url.clone()),
@@ -189,7 +189,7 @@ impl Shop {
     }
 
     fn stores(&self) -> Addresses {
-        let database = |service: &str| self.databases[service].config.url.expose_secret().to_owned();
+        let database = |service: &str| self.databases[service].config.database.url.expose_secret().to_owned();
         Addresses {
             order: database("order"),
             payment: database("payment"),

@@ -8,13 +8,13 @@ use std::{sync::Arc, time::Duration};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use shop_config::Url;
+use shop_config::{Database, Url};
 use shop_core::World as _;
 use shop_server::{Host, Service as _};
 use shop_testing::{Running, TestMongo, TestTokens, TestWorld, eventually, variable};
 use shop_user::{
     App,
-    config::{Config, FirstAdmin, MailSettings, Mongodb, RateLimits, Signing, Smtp},
+    config::{Config, FirstAdmin, MailSettings, RateLimits, Signing, Smtp},
     domain::Email,
     mail::{LogMailer, Mailer, SmtpMailer},
 };
@@ -334,7 +334,7 @@ impl Origin {
 /// The settings of a service whose accounts are at `mongodb`.
 pub fn config(keys: &Keys, mongodb: &str, setting: &Setting, admin: &str) -> Config {
     Config {
-        mongodb: Mongodb { url: SecretString::from(mongodb), admin_url: None, former_admin_url: None, retired: None },
+        mongodb: Database::from(mongodb.to_owned()),
         redis: Url::from(setting.redis.clone()),
         auth: keys.config(),
         signing: Signing { folder: keys.folder.join("signing") },

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use reqwest::StatusCode;
 use secrecy::SecretString;
 use serde_json::json;
+use shop_config::Database;
 use shop_server::{Host, Service as _};
 use shop_testing::{Running, TestMongo, TestWorld};
-use shop_user::{
-    App,
-    config::{Config, Mongodb},
-    mail::LogMailer,
-};
+use shop_user::{App, config::Config, mail::LogMailer};
 use uuid::Uuid;
 
 use crate::harness::{ADMIN_PASSWORD, Answer, Keys, Setting, address, config};
@@ -30,16 +27,15 @@ impl Accounts {
 
     /// The migration Job that makes a user, and ends another one.
     async fn migrate(&self, url: &str, retired: Option<&str>) {
-        self.run(Mongodb {
-            url: SecretString::from(url),
+        self.run(Database {
             admin_url: Some(SecretString::from(self.database.url.as_str())),
-            former_admin_url: None,
             retired: retired.map(str::to_owned),
+            ..Database::from(url.to_owned())
         })
         .await;
     }
 
-    async fn run(&self, mongodb: Mongodb) {
+    async fn run(&self, mongodb: Database) {
         let settings = config(&self.keys, &self.database.url, &Setting::default(), &self.admin);
         App::migrate(Config { mongodb, ..settings }, &host()).await.expect("the migration runs");
     }
@@ -97,11 +93,10 @@ async fn a_migration_replaces_the_password_of_whoever_makes_users_and_then_finds
     let [former, present] = ["acorn", "oak"].map(|word| accounts.database.url_of("root", word));
     for _ in 0..2 {
         accounts
-            .run(Mongodb {
-                url: accounts.database.url_of("user", "elm").into(),
+            .run(Database {
                 admin_url: Some(present.clone().into()),
                 former_admin_url: Some(former.clone().into()),
-                retired: None,
+                ..Database::from(accounts.database.url_of("user", "elm"))
             })
             .await;
         assert_eq!(accounts.answered(&present).await, 200);
