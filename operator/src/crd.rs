@@ -52,10 +52,20 @@ const DURATION_RULE: &str = "self.matches('^[0-9]{1,6}(ms|s|m|h)$')";
 /// What the API server answers when [`DURATION_RULE`] does not hold.
 const DURATION_HELP: &str = "write a whole number with a unit, for example 500ms, 30s, 10m or 24h";
 
-/// The rule of every field that names a Secret.
-const SECRET_RULE: &str = "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')";
+/// Whether a text can be the name of a Secret.
+macro_rules! names_secret {
+    ($text:literal) => {
+        concat!($text, ".matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+    };
+}
 
-/// What the API server answers when [`SECRET_RULE`] does not hold.
+/// The rule of every field that names a Secret.
+const SECRET_RULE: &str = names_secret!("self");
+
+/// The rule of every field that names several.
+const SECRETS_RULE: &str = concat!("self.all(name, ", names_secret!("name"), ")");
+
+/// What the API server answers when [`SECRET_RULE`] or [`SECRETS_RULE`] does not hold.
 const SECRET_HELP: &str = "write the name of a Secret in the Shop's namespace: a-z, 0-9, '-' and '.'";
 
 /// What a Shop should be. An empty spec (`spec: {}`) is a complete shop for a development cluster.

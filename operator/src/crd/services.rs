@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::canary::{CALLED_HELP, CALLED_RULE};
-use super::{CanarySpec, SECRET_HELP};
+use super::{CanarySpec, SECRET_HELP, SECRETS_RULE};
 
 /// Where the images of the services come from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -26,7 +26,7 @@ pub struct ImageSpec {
     /// Names of Secrets in the Shop's namespace with credentials for the registry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
-    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'))").message(SECRET_HELP))]
+    #[x_kube(validation = Rule::new(SECRETS_RULE).message(SECRET_HELP))]
     pub pull_secrets: Vec<String>,
 }
 
