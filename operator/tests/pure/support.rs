@@ -22,9 +22,9 @@ use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::{ValidShop, validate};
 
-/// The Shop that says nothing.
+/// The Shop whose spec is empty.
 pub const MINIMAL: &str = "acorn";
-/// The Shop that says everything.
+/// The Shop that sets most fields, each to a value that is no default. What it cannot have besides is in the others.
 pub const FULL: &str = "walnut";
 /// The Shop whose load decides how many pods it has.
 pub const SCALED: &str = "alder";
