@@ -7,12 +7,11 @@
 pub(crate) mod compare;
 pub(crate) mod ownership;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::{ByteString, Resource as _};
+use k8s_openapi::Resource as _;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -114,15 +113,16 @@ pub async fn apply(
     })
 }
 
-/// Writes other values into a Secret as it was read, and nothing else.
-pub async fn refill(client: &Client, found: &Secret, data: BTreeMap<String, ByteString>) -> Result<Secret, Error> {
+/// Changes fields of an object as it was read, and nothing else.
+pub async fn amend<K: Child>(client: &Client, found: &K, mut change: Value) -> Result<K, Error> {
     let (name, namespace) = (found.name_any(), found.namespace().unwrap_or_default());
-    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    let read = json!({"uid": found.uid(), "resourceVersion": found.resource_version()});
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    change["metadata"]["uid"] = json!(found.uid());
+    change["metadata"]["resourceVersion"] = json!(found.resource_version());
     let params = PatchParams { field_manager: Some(names::MANAGER.to_owned()), ..PatchParams::default() };
-    let outcome = api.patch(&name, &params, &Patch::Merge(json!({"metadata": read, "data": data}))).await;
-    let written = outcome.map_err(|source| failed::<Secret>("renewing", &name, source))?;
-    tracing::info!(k8s.kind = "Secret", k8s.name = name, "renewed");
+    let outcome = api.patch(&name, &params, &Patch::Merge(change)).await;
+    let written = outcome.map_err(|source| failed::<K>("changing", &name, source))?;
+    tracing::info!(k8s.kind = %K::kind(&()), k8s.name = name, "changed");
     Ok(written)
 }
 

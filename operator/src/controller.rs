@@ -31,7 +31,7 @@ use crate::rotation::Wish;
 use crate::settings::Settings;
 use crate::status::Blocked;
 use crate::validate::ValidShop;
-use crate::{apply, canary, credentials, identities, names, observe, rollback, rollout, status, validate};
+use crate::{apply, canary, credentials, identities, names, observe, retention, rollback, rollout, status, validate};
 
 /// A Shop that nothing happened to is looked at this often: Secrets are not watched.
 const REQUEUE: Duration = Duration::from_mins(5);
@@ -118,7 +118,8 @@ async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
 
 /// One step; answers with the time until the next one.
 async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
-    let observed = observe::observe(&context.client, shop).await?; // IO
+    let mut observed = observe::observe(&context.client, shop).await?; // IO
+    retention::follow(&context.client, shop, &mut observed).await?; // IO
     if let Some(leftover) = observed.leftover(shop) {
         return wait_for(context, shop, &leftover).await;
     }

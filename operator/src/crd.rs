@@ -37,7 +37,7 @@ pub use self::stores::{
 pub use self::traffic::{
     GatewaySpec, IngressSpec, MailSpec, ParentReference, RateLimits, SmtpSpec, TlsSpec, UsersSpec,
 };
-use crate::catalog::{MONGODB, POSTGRES, REDIS};
+use crate::catalog::{MONGODB, POSTGRES, REDIS, STORES};
 
 /// What a marker object such as `embedded: {}` holds: nothing, its presence is the meaning.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -209,13 +209,13 @@ pub struct ShopSpec {
 }
 
 impl ShopSpec {
-    /// Whether the operator runs a store itself.
-    pub(crate) fn embeds(&self, store: &str) -> bool {
+    /// What is said of a store that the operator runs itself.
+    pub(crate) fn embedded(&self, store: &str) -> Option<&EmbeddedStore> {
         match store {
-            POSTGRES => self.postgres.embedded.is_some(),
-            MONGODB => self.mongodb.embedded.is_some(),
-            REDIS => self.redis.embedded.is_some(),
-            _ => self.rabbitmq.embedded.is_some(),
+            POSTGRES => self.postgres.embedded.as_ref(),
+            MONGODB => self.mongodb.embedded.as_ref(),
+            REDIS => self.redis.embedded.as_ref(),
+            _ => self.rabbitmq.embedded.as_ref(),
         }
     }
 
@@ -226,9 +226,8 @@ impl ShopSpec {
 
     /// Whether any store keeps its data when the Shop is deleted. One that somebody else runs goes by the whole Shop's word.
     pub(crate) fn keeps_data(&self) -> bool {
-        let embedded = [&self.postgres.embedded, &self.mongodb.embedded, &self.redis.embedded, &self.rabbitmq.embedded];
-        let policies = embedded.map(|store| {
-            let own = store.as_ref().map(|store| self.data_on_delete(store));
+        let policies = STORES.map(|store| {
+            let own = self.embedded(store).map(|store| self.data_on_delete(store));
             own.unwrap_or(self.lifecycle.data_on_delete)
         });
         policies.contains(&DataOnDelete::Retain)

@@ -13,7 +13,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use ring::rand::SecureRandom;
@@ -21,7 +20,7 @@ use serde_json::json;
 
 pub use self::values::{Credentials, Login, Password, TokenKeys};
 use self::values::{MESH, ROTATION, SIGNING, rotated_keys, wanted_keys};
-use crate::apply::ownership::is_labelled;
+use crate::apply::ownership::{belongs_to_another, is_labelled};
 use crate::crd::Shop;
 use crate::rotation::{Rotation, Stage};
 use crate::{identities, names};
@@ -99,11 +98,11 @@ pub fn judge(found: Option<Secret>, shop: &Shop, volumes: &[PersistentVolumeClai
         return Err(Unfit::Foreign(secret.name_any()));
     }
     let leaving = secret.metadata.deletion_timestamp.is_some()
-        || shop_owners(&secret).any(|owner| Some(&owner.uid) != shop.metadata.uid.as_ref());
+        || belongs_to_another(&shop.uid().unwrap_or_default(), &secret);
     if leaving { Err(Unfit::Leaving) } else { Ok(Some(secret)) }
 }
 
-/// Makes sure that the Secret is there, complete, and owned as the Shop's lifecycle says.
+/// Makes sure that the Secret is there and complete. A new one is owned as the Shop's lifecycle says, which `retention` follows.
 ///
 /// Safe against a second writer: a Secret is created, never overwritten, and added keys are bound to the version that was
 /// read, so the loser gets a conflict and reads again at the next reconcile.
@@ -133,14 +132,10 @@ pub async fn ensure(
     };
     let values = values_of(&secret);
     let added = generate(shop, missing(&values), now, random)?;
-    let owners = wanted_owners(shop, &secret);
-    if added.is_empty() && owners == secret.owner_references() {
+    if added.is_empty() {
         return read(&secret);
     }
-    let change = json!({
-        "metadata": {"resourceVersion": secret.metadata.resource_version, "ownerReferences": owners},
-        "data": encode(added),
-    });
+    let change = json!({"metadata": {"resourceVersion": secret.metadata.resource_version}, "data": encode(added)});
     read(&api.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await.map_err(failed)?)
 }
 
@@ -227,32 +222,18 @@ fn password(random: &dyn SecureRandom) -> Option<String> {
 
 fn fresh_secret(shop: &Shop, values: BTreeMap<String, String>) -> Secret {
     let name = shop.name_any();
+    let owner = shop.controller_owner_ref(&()).filter(|_| !shop.spec.keeps_data());
     Secret {
         metadata: ObjectMeta {
             name: Some(names::credentials(&name)),
             labels: Some(names::labels(&name, names::SHOP_COMPONENT, env!("CARGO_PKG_VERSION"))),
-            owner_references: Some(wanted_owners(shop, &Secret::default())).filter(|owners| !owners.is_empty()),
+            owner_references: owner.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         data: Some(encode(values)),
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     }
-}
-
-/// The Secret belongs to the Shop unless a store keeps data that only these values open; owners of other kinds are left alone.
-fn wanted_owners(shop: &Shop, secret: &Secret) -> Vec<OwnerReference> {
-    let others = secret.owner_references().iter().filter(|owner| !is_shop(owner)).cloned();
-    let ours = shop.controller_owner_ref(&()).filter(|_| !shop.spec.keeps_data());
-    others.chain(ours).collect()
-}
-
-fn shop_owners(secret: &Secret) -> impl Iterator<Item = &OwnerReference> {
-    secret.owner_references().iter().filter(|owner| is_shop(owner))
-}
-
-fn is_shop(owner: &OwnerReference) -> bool {
-    owner.kind == Shop::kind(&()) && owner.api_version == Shop::api_version(&())
 }
 
 fn values_of(secret: &Secret) -> BTreeMap<String, String> {

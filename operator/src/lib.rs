@@ -3,7 +3,7 @@
 //! A reconcile is a pipeline, and the modules are its steps in reading order:
 //!
 //! ```text
-//! Shop -> observe (IO) -> credentials (IO), identities, stores -> validate -> canary, rollback, build -> rollout -> apply (IO) -> status -> write (IO)
+//! Shop -> observe (IO) -> retention, credentials (IO), identities, stores -> validate -> canary, rollback, build -> rollout -> apply (IO) -> status -> write (IO)
 //! ```
 //!
 //! `plan` goes the same way without the steps that write, for people who want to know before.
@@ -30,6 +30,7 @@ pub mod objects;
 pub mod observe;
 pub mod plan;
 pub mod quantity;
+pub mod retention;
 pub mod rollback;
 pub mod rollout;
 pub mod rotation;

@@ -17,6 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::apply::ownership::belongs_to_another;
 use crate::canary::{self, Measurements};
 use crate::crd::Shop;
 use crate::given;
@@ -273,10 +274,7 @@ impl Observed {
 }
 
 fn first_of_another<K: Child>(objects: &[K], uid: &str) -> Option<String> {
-    let other = |object: &&K| {
-        let mut shops = object.owner_references().iter().filter(|owner| owner.kind == Shop::kind(&()));
-        shops.any(|owner| owner.uid != uid)
-    };
+    let other = |object: &&K| belongs_to_another(uid, *object);
     objects.iter().find(other).map(|object| format!("{} {}", K::kind(&()), object.name_any()))
 }
 

@@ -1,12 +1,24 @@
 //! Pure: whose an object is.
 
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt};
 
+use crate::crd::Shop;
 use crate::names;
+
+/// Whether an owner is a Shop.
+pub(crate) fn is_shop(owner: &OwnerReference) -> bool {
+    owner.kind == Shop::kind(&()) && owner.api_version == Shop::api_version(&())
+}
 
 /// Whether it belongs to the Shop with this uid.
 pub(crate) fn owns(uid: &str, found: &impl ResourceExt) -> bool {
     found.owner_references().iter().any(|owner| owner.uid == uid)
+}
+
+/// Whether it belongs to a Shop with another uid, which had the same name.
+pub(crate) fn belongs_to_another(uid: &str, found: &impl ResourceExt) -> bool {
+    found.owner_references().iter().any(|owner| is_shop(owner) && owner.uid != uid)
 }
 
 /// Whether it is labelled as made for the Shop of this name.

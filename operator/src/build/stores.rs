@@ -21,7 +21,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::pod::{self, Pod, read_only_mount};
 use super::{Inputs, component_name, meta};
-use crate::crd::DataOnDelete;
 use crate::names;
 use crate::stores::Embedded;
 use crate::validate::{ValidShop, image_version};
@@ -65,10 +64,6 @@ fn stateful_set(inputs: &Inputs<'_>, mut parts: Parts<'_>) -> StatefulSet {
     }
     let name = component_name(shop, parts.component);
     let version = image_version(&parts.store.image);
-    let when_deleted = match parts.store.data_on_delete {
-        DataOnDelete::Retain => "Retain",
-        DataOnDelete::Delete => "Delete",
-    };
     StatefulSet {
         metadata: meta::versioned(shop, parts.component, name.clone(), &version),
         spec: Some(StatefulSetSpec {
@@ -77,7 +72,7 @@ fn stateful_set(inputs: &Inputs<'_>, mut parts: Parts<'_>) -> StatefulSet {
             selector: meta::selector(shop, parts.component),
             revision_history_limit: Some(3),
             persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
-                when_deleted: Some(when_deleted.to_owned()),
+                when_deleted: Some(parts.store.data_on_delete.policy().to_owned()),
                 when_scaled: Some("Retain".to_owned()),
             }),
             volume_claim_templates: Some(vec![claim(inputs, parts.component, parts.store)]),

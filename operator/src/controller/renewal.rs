@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use kube::ResourceExt;
+use serde_json::json;
 
 use super::{Context, Error};
-use crate::apply::{ownership::owns, refill};
+use crate::apply::{amend, ownership::owns};
 use crate::build::certificate_data;
 use crate::crd::{Mtls, Shop};
 use crate::identities::{Identities, Worry};
@@ -40,7 +41,7 @@ pub(super) async fn renew(context: &Context, shop: &Shop, now: Timestamp) -> Res
         let Some(secret) = found.secrets.iter_mut().find(|secret| secret.name_any() == name) else { continue };
         let there = secret.data.clone().unwrap_or_default();
         if data.iter().any(|(key, value)| there.get(key) != Some(value)) {
-            *secret = refill(&context.client, secret, data).await?;
+            *secret = amend(&context.client, secret, json!({ "data": data })).await?;
         }
     }
     let others = identities::worries(&shop.name_any(), &found.secrets, &found.pods, now).into_iter().flatten();

@@ -174,3 +174,13 @@ pub enum DataOnDelete {
     /// It goes with the Shop, and where no store keeps anything the credentials do too.
     Delete,
 }
+
+impl DataOnDelete {
+    /// How a StatefulSet is told.
+    pub(crate) fn policy(self) -> &'static str {
+        match self {
+            Self::Retain => "Retain",
+            Self::Delete => "Delete",
+        }
+    }
+}

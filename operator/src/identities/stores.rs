@@ -68,7 +68,7 @@ impl Scope<'_> {
         secrets: &[Secret],
         pods: &[Pod],
     ) -> Result<BTreeMap<&'static str, StoreLeaf>, Error> {
-        let embedded = STORES.iter().filter(|store| shop.spec.embeds(store));
+        let embedded = STORES.iter().filter(|store| shop.spec.embedded(store).is_some());
         embedded
             .zip(0..)
             .map(|(store, place)| {

@@ -6,13 +6,15 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use serde_json::{Value, json};
+use shopkeeper_operator::catalog::STORES;
 use shopkeeper_operator::controller::reconcile;
+use shopkeeper_operator::observe::Child;
 use shopkeeper_testing::Scene;
 use tokio::time::sleep;
 
 use crate::scene::with_scene;
 use crate::snapshot::{Snapshot, snapshot};
-use crate::steady::repairs;
+use crate::steady::{block, ready, repairs};
 
 /// Everything is collected within so many looks.
 const LOOKS: usize = 300;
@@ -26,6 +28,16 @@ fn spec(data_on_delete: &str) -> Value {
 async fn volume(scene: &Scene, store: &str) -> Option<String> {
     let claim: PersistentVolumeClaim = scene.api().get(&format!("data-acorn-{store}-0")).await.expect("a volume");
     claim.uid()
+}
+
+/// Whether it goes with something.
+fn is_owned<K: Child>(found: Option<&K>) -> bool {
+    found.is_some_and(|found| !found.owner_references().is_empty())
+}
+
+/// Whether it stays, whatever goes.
+fn is_free<K: Child>(found: Option<&K>) -> bool {
+    found.is_some_and(|found| found.owner_references().is_empty())
 }
 
 /// Waits until nothing but `kept` is left.
@@ -134,14 +146,37 @@ async fn credentials_go_with_the_last_store_that_lets_its_data_go() {
         assert!(kept.owner_references().is_empty(), "PostgreSQL keeps what only they open");
 
         scene.edit(&json!({"postgres": {"embedded": {"dataOnDelete": "Delete"}}})).await.expect("an edit");
-        let owned = |found: Option<&Secret>| found.is_some_and(|secret| !secret.owner_references().is_empty());
-        scene.until("acorn-credentials", "belong to the Shop", owned).await;
-        let owned =
-            |found: Option<&PersistentVolumeClaim>| found.is_some_and(|claim| !claim.owner_references().is_empty());
-        scene.until("data-acorn-postgres-0", "belongs to its store", owned).await;
+        scene.until::<Secret>("acorn-credentials", "belong to the Shop", is_owned).await;
         drop(operator);
         scene.delete().await;
         collected(&scene, |_| false).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn volumes_and_credentials_of_a_blocked_shop_go_together_and_stay_together() {
+    with_scene(async |scene, _kubelet| {
+        let wish = |data_on_delete: &str| json!({"lifecycle": {"dataOnDelete": data_on_delete}});
+        let volumes = STORES.map(|store| format!("data-acorn-{store}-0"));
+        ready(&scene, &spec("Retain")).await;
+        block(&scene).await;
+        let _operator = scene.operate();
+        scene.edit(&wish("Delete")).await.expect("an edit");
+        scene.until::<Secret>("acorn-credentials", "belong to the Shop", is_owned).await;
+        for volume in &volumes {
+            let claim: PersistentVolumeClaim = scene.api().get(volume).await.expect("a volume");
+            assert!(is_owned(Some(&claim)), "{volume} stays without credentials");
+        }
+        scene.until_shop("Ready", "False", Some("NameTaken")).await;
+
+        scene.edit(&wish("Retain")).await.expect("an edit");
+        for volume in &volumes {
+            scene.until::<PersistentVolumeClaim>(volume, "belongs to nobody", is_free).await;
+        }
+        let credentials: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        assert!(is_free(Some(&credentials)), "they are kept before the volumes are");
+        scene.until_shop("Ready", "False", Some("NameTaken")).await;
     })
     .await;
 }

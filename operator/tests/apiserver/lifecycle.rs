@@ -1,14 +1,14 @@
 //! Shops that are left alone, paused or blocked, and Shops that sleep.
 
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use shopkeeper_operator::controller::reconcile;
 use shopkeeper_operator::crd::{Phase, ShopStatus};
 use shopkeeper_testing::{Scene, message};
 
 use crate::scene::with_scene;
-use crate::steady::{NOTHING, ready};
+use crate::steady::{NOTHING, block, ready};
 
 /// The Secret with a service's certificate.
 const IDENTITY: &str = "acorn-order-identity";
@@ -66,11 +66,7 @@ async fn a_paused_shop_gets_the_certificates_that_are_due_and_nothing_else() {
 async fn a_blocked_shop_gets_the_certificates_that_are_due() {
     with_scene(async |scene, _kubelet| {
         ready(&scene, &spec()).await;
-        let api = scene.api::<ServiceAccount>();
-        api.delete("acorn-docs", &DeleteParams::default()).await.expect("a deletion");
-        let theirs: ServiceAccount =
-            serde_json::from_value(json!({"metadata": {"name": "acorn-docs"}})).expect("a ServiceAccount");
-        api.create(&PostParams::default(), &theirs).await.expect("a ServiceAccount");
+        block(&scene).await;
         let before = certificate(&scene).await;
         is_due(&scene).await;
         reconcile(&scene.context(), &scene.shop().await).await.expect_err("a name is taken");

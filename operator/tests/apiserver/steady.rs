@@ -2,10 +2,11 @@
 
 use std::fmt::Debug;
 
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shopkeeper_operator::observe::Child;
 use shopkeeper_testing::Scene;
 
@@ -19,6 +20,15 @@ pub async fn ready(scene: &Scene, spec: &Value) {
     scene.until_shop("Ready", "True", None).await;
     drop(operator);
     scene.writes_of_a_reconcile().await;
+}
+
+/// Makes a name that the Shop needs somebody else's: from now on the Shop is blocked.
+pub async fn block(scene: &Scene) {
+    let api = scene.api::<ServiceAccount>();
+    api.delete("acorn-docs", &DeleteParams::default()).await.expect("a deletion");
+    let theirs: ServiceAccount =
+        serde_json::from_value(json!({"metadata": {"name": "acorn-docs"}})).expect("a ServiceAccount");
+    api.create(&PostParams::default(), &theirs).await.expect("a ServiceAccount");
 }
 
 /// What a reconcile writes, without what only tells about it.
