@@ -219,6 +219,11 @@ impl ShopSpec {
         }
     }
 
+    /// The stores that the operator runs itself, in the order in which status lists them.
+    pub(crate) fn embedded_stores(&self) -> impl Iterator<Item = &'static str> {
+        STORES.into_iter().filter(|store| self.embedded(store).is_some())
+    }
+
     /// What happens to the volume of an embedded store when the Shop is deleted.
     pub(crate) fn data_on_delete(&self, store: &EmbeddedStore) -> DataOnDelete {
         store.data_on_delete.unwrap_or(self.lifecycle.data_on_delete)

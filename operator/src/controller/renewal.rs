@@ -44,7 +44,9 @@ pub(super) async fn renew(context: &Context, shop: &Shop, now: Timestamp) -> Res
             *secret = amend(&context.client, secret, json!({ "data": data })).await?;
         }
     }
-    let others = identities::worries(&shop.name_any(), &found.secrets, &found.pods, now).into_iter().flatten();
+    let embeds: Vec<&str> = shop.spec.embedded_stores().collect();
+    let others = identities::worries(&shop.name_any(), &embeds, &found.secrets, &found.pods, now);
+    let others = others.into_iter().flatten();
     Ok(Renewed { worries: Some(obstacle.into_iter().chain(others).collect()), due: identities.due() })
 }
 

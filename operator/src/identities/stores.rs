@@ -14,7 +14,6 @@ use kube::ResourceExt;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, SanType};
 
 use super::{Error, Leaf, SKEW, Scope, Worry, find, named, text};
-use crate::catalog::STORES;
 use crate::crd::Shop;
 use crate::names::{self, CERTIFICATE_ANNOTATION, COMPONENT_LABEL};
 
@@ -68,7 +67,7 @@ impl Scope<'_> {
         secrets: &[Secret],
         pods: &[Pod],
     ) -> Result<BTreeMap<&'static str, StoreLeaf>, Error> {
-        let embedded = STORES.iter().filter(|store| shop.spec.embedded(store).is_some());
+        let embedded = shop.spec.embedded_stores();
         embedded
             .zip(0..)
             .map(|(store, place)| {
@@ -79,7 +78,7 @@ impl Scope<'_> {
                 let (since, restart) = self.plan(&leaf, since, deadline, started);
                 let former = if started.is_some_and(|started| shows(&leaf, started)) { String::new() } else { former };
                 let trusted = if trusted.contains(&former) { trusted.to_owned() } else { format!("{trusted}{former}") };
-                Ok((*store, StoreLeaf { leaf, trusted, former, since, restart }))
+                Ok((store, StoreLeaf { leaf, trusted, former, since, restart }))
             })
             .collect()
     }
@@ -211,7 +210,7 @@ mod tests {
     use super::super::tests::{alone, authority, now, shop, stored};
     use super::super::{Authorities, Identities, renew, split};
     use super::*;
-    use crate::catalog::{POSTGRES, REDIS};
+    use crate::catalog::{POSTGRES, REDIS, STORES};
     use crate::crd::Mtls;
 
     const DAY: i64 = 24;

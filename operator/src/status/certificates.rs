@@ -11,7 +11,8 @@ pub(super) const ISSUED: &str = "Issued";
 /// Of a Shop that was applied: what is in its Secrets now, and which stores take up theirs by a restart.
 pub(super) fn of_applied(facts: &Facts<'_>) -> Option<Verdict> {
     let shop = facts.shop;
-    let worries = identities::worries(&shop.name, &facts.applied.secrets, facts.pods, facts.now)?;
+    let (secrets, embeds) = (&facts.applied.secrets, shop.embedded_stores());
+    let worries = identities::worries(&shop.name, &embeds, secrets, facts.pods, facts.now)?;
     let planned = shop.stores().into_iter().filter_map(|(name, store)| Some((name, store.certificate()?.restart?)));
     let planned = planned.map(|(name, time)| format!("; {name} restarts at {time} at the latest"));
     shop.mtls.then(|| verdict(&worries, &planned.collect::<String>()))
