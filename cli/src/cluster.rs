@@ -1,17 +1,15 @@
 //! The cluster of the kubeconfig, and the Shop in it.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ConfigMap, Pod, Secret},
-};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, Client, Config, ResourceExt as _,
     api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use secrecy::SecretString;
 use shopkeeper_operator::{
     catalog::{RABBITMQ, SERVICES, Service},
     crd::Shop,
@@ -19,12 +17,6 @@ use shopkeeper_operator::{
     observe::Child,
     settings::OPERATOR_SELECTOR,
 };
-
-use crate::forward::Forward;
-
-/// The port of the broker's pods.
-const AMQP_PORT: &str = "amqp";
-const AMQP_URL: &str = "SHOP_AMQP__URL";
 
 /// Which cluster and namespace are meant, with the flags of kubectl.
 #[derive(Args)]
@@ -158,34 +150,6 @@ impl Cluster {
     pub fn consumers() -> impl Iterator<Item = &'static Service> {
         SERVICES.iter().filter(|service| service.uses(RABBITMQ))
     }
-
-    /// The broker's address for one service, with that service's user and rights.
-    pub async fn broker_url(&self, shop: &str, service: &str) -> anyhow::Result<SecretString> {
-        let name = names::component(shop, service);
-        let secrets: Api<Secret> = self.api();
-        let secret = secrets.get(&name).await.with_context(|| format!("the Secret {}/{name}", self.namespace))?;
-        let url = secret.data.as_ref().and_then(|data| data.get(AMQP_URL));
-        let url = url.ok_or_else(|| anyhow!("the Secret {}/{name} has no {AMQP_URL}", self.namespace))?;
-        Ok(SecretString::from(String::from_utf8(url.0.clone())?))
-    }
-
-    /// A local port that leads to the Shop's broker.
-    pub async fn forward_to_broker(&self, shop: &Shop) -> anyhow::Result<Forward> {
-        let pod = self.running(shop, "RabbitMQ", &broker_labels(shop)?).await?;
-        let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-        let mut ports = containers.flat_map(|container| container.ports.iter().flatten());
-        let port = ports.find(|port| port.name.as_deref() == Some(AMQP_PORT)).map(|port| port.container_port);
-        let port = port.ok_or_else(|| anyhow!("the pod {} has no port {AMQP_PORT}", pod.name_any()))?;
-        Forward::to(self.api(), pod.name_any(), port.try_into()?).await
-    }
-
-    /// Who has signed the certificate of the Shop's broker, if it has one.
-    pub async fn broker_authority(&self, shop: &str) -> anyhow::Result<Option<String>> {
-        let name = names::store_authorities(shop);
-        let maps: Api<ConfigMap> = self.api();
-        let found = maps.get_opt(&name).await.with_context(|| format!("the ConfigMap {}/{name}", self.namespace))?;
-        Ok(found.and_then(|map| map.data?.remove(&names::authority_file(RABBITMQ))))
-    }
 }
 
 /// Whether that is the answer of a cluster without the kind Shop: a page that is not there, without a reason.
@@ -193,55 +157,17 @@ fn knows_no_shops(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-/// Selects the pods of a Shop's broker.
-fn broker_labels(shop: &Shop) -> anyhow::Result<String> {
-    let (name, rabbitmq) = (shop.name_any(), &shop.spec.rabbitmq);
-    if rabbitmq.external.is_some() {
-        bail!(
-            "the RabbitMQ of {name} is not part of it (spec.rabbitmq.external): use that broker's own tools; dead letters are \
-             in the queues named <service>.events.dead"
-        );
-    }
-    if rabbitmq.cluster_operator.is_some() {
-        // The RabbitMQ cluster operator labels its pods itself.
-        let cluster = names::component(&name, RABBITMQ);
-        return Ok(format!("app.kubernetes.io/name={cluster},app.kubernetes.io/component=rabbitmq"));
-    }
-    Ok(of_component(&name, RABBITMQ))
-}
-
 /// Selects the pods of one component of a Shop.
 pub fn of_component(shop: &str, component: &str) -> String {
-    let labels = names::selector(shop, component);
+    selector(&names::selector(shop, component))
+}
+
+/// Selects what has all of these labels.
+pub fn selector(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(",")
 }
 
 /// Selects everything that belongs to a Shop, what the operator did not make itself too: volumes, for instance.
 pub fn of_shop(shop: &str) -> String {
     format!("app.kubernetes.io/name=shop,{}={shop}", names::INSTANCE_LABEL)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn labels(rabbitmq: &Value) -> anyhow::Result<String> {
-        let shop = json!({
-            "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn"},
-            "spec": {"rabbitmq": rabbitmq},
-        });
-        broker_labels(&serde_json::from_value(shop).unwrap())
-    }
-
-    #[test]
-    fn the_broker_is_looked_for_where_its_maker_puts_it() {
-        let embedded = labels(&json!({"embedded": {}})).unwrap();
-        assert!(embedded.contains("app.kubernetes.io/instance=acorn"), "{embedded}");
-        let operated = labels(&json!({"clusterOperator": {}})).unwrap();
-        assert_eq!(operated, "app.kubernetes.io/name=acorn-rabbitmq,app.kubernetes.io/component=rabbitmq");
-        let external = labels(&json!({"external": {"secretName": "broker"}})).unwrap_err().to_string();
-        assert!(external.contains("use that broker's own tools"), "{external}");
-    }
 }

@@ -1,8 +1,10 @@
 //! `kubectl shopkeeper`: what people do with a running Shop, through the Kubernetes API and with the rights they have there.
 //!
 //! `commands` has one file a command, each ending in a value that can be shown; `cluster` finds the Shop and what belongs to
-//! it; `forward` reaches its pods; `redact` takes secrets out of texts; `output` shows, and `explain` says what went wrong.
+//! it; `forward` reaches its pods, and `broker` its RabbitMQ, wherever that is; `redact` takes secrets out of texts; `output`
+//! shows, and `explain` says what went wrong.
 
+mod broker;
 mod cluster;
 mod commands;
 mod explain;

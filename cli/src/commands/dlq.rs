@@ -4,14 +4,13 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use serde::Serialize;
 use serde_json::Value;
-use shop_messaging::dead_letters::{DeadLetter, DeadLetters, Detour, Which};
+use shop_messaging::dead_letters::{DeadLetter, DeadLetters, Which};
 
 use crate::{
+    broker::Broker,
     cluster::Cluster,
-    forward::Forward,
     output::{BAD, GOOD, Output, PLAIN, Shown, TITLE, Table, View, age, styled},
 };
 
@@ -69,10 +68,7 @@ struct Replay {
 impl Dlq {
     /// Does it.
     pub async fn run(self, cluster: &Cluster) -> anyhow::Result<Shown> {
-        let found = cluster.shop(self.shop.as_deref()).await?;
-        let (shop, forward) = (found.name_any(), cluster.forward_to_broker(&found).await?);
-        let detour = Detour { address: forward.address, authority: cluster.broker_authority(&shop).await? };
-        let broker = Broker { cluster, shop, detour, _forward: forward };
+        let broker = Broker::of(cluster, &cluster.shop(self.shop.as_deref()).await?).await?;
         Ok(match self.action {
             Action::Ls => self.output.of(list(&broker).await?),
             Action::Show { service, id: None } => self.output.of(look(&broker, &service).await?),
@@ -80,15 +76,6 @@ impl Dlq {
             Action::Replay(which) => self.output.of(replay(&broker, &which).await?),
         })
     }
-}
-
-/// The Shop's broker, and the way to it.
-struct Broker<'a> {
-    cluster: &'a Cluster,
-    shop: String,
-    detour: Detour,
-    /// Ends with the value.
-    _forward: Forward,
 }
 
 async fn list(broker: &Broker<'_>) -> anyhow::Result<Queues> {
@@ -134,9 +121,7 @@ async fn open(broker: &Broker<'_>, service: &str) -> anyhow::Result<DeadLetters>
         let names: Vec<&str> = Cluster::consumers().map(|consumer| consumer.name).collect();
         bail!("{service} consumes no events; those that do: {}", names.join(", "));
     }
-    let url = broker.cluster.broker_url(&broker.shop, service).await?;
-    let letters = DeadLetters::open(&url, Some(broker.detour.clone()), service).await;
-    letters.with_context(|| format!("RabbitMQ, as {service}"))
+    broker.dead_letters(service).await
 }
 
 #[derive(Serialize)]

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
-use shop_e2e::{Seen, purchase::Visit, wait_for};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Api;
+use serde_json::{Value, json};
+use shop_e2e::{Seen, Target, purchase::Visit, wait_for};
+use shopkeeper_operator::crd::Shop;
 
 use crate::scene::{run, target, with_scene};
 
@@ -114,4 +117,36 @@ fn dead_letters_are_counted_for_every_service_that_gets_events() {
     run(&target.namespace, &["dlq", "show", "user"]).check(2, "user consumes no events; those that do: product, cart,");
     run(&target.namespace, &["dlq", "replay", "cart", "no-such-id"]).check(2, "cart has no dead letter no-such-id");
     run(&target.namespace, &["dlq", "replay", "cart"]).check(2, "<ID>");
+}
+
+#[tokio::test]
+async fn dead_letters_at_a_broker_of_somebody_else_are_reached_through_its_service() {
+    let target = target();
+    with_scene(async |scene| {
+        // To the Shop of this test the broker of the other one is somebody else's. The operator would write the same.
+        let acorn = json!({
+            "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn"},
+            "spec": {"rabbitmq": {"external": {"secretName": "broker"}}},
+        });
+        scene.create::<Shop>(acorn).await;
+        let Target { shop, namespace, .. } = &target;
+        let theirs: Api<Secret> = Api::namespaced(scene.client.clone(), namespace);
+        for service in ["product", "cart", "order", "payment", "delivery"] {
+            let secret = theirs.get(&format!("{shop}-{service}")).await.expect("the other Shop runs");
+            let url = secret.data.expect("data")["SHOP_AMQP__URL"].0.clone();
+            let url = String::from_utf8(url).expect("text");
+            let url = url.replace(&format!("@{shop}-rabbitmq:"), &format!("@{shop}-rabbitmq.{namespace}.svc:"));
+            let metadata = json!({"name": format!("acorn-{service}")});
+            scene.create::<Secret>(json!({"metadata": metadata, "stringData": {"SHOP_AMQP__URL": url}})).await;
+        }
+        let authorities: Api<ConfigMap> = Api::namespaced(scene.client.clone(), namespace);
+        let authorities = authorities.get(&format!("{shop}-store-authorities")).await.expect("the broker encrypts");
+        let metadata = json!({"name": "acorn-store-authorities"});
+        scene.create::<ConfigMap>(json!({"metadata": metadata, "data": authorities.data})).await;
+
+        let queues = run(&scene.namespace, &["dlq", "ls", "-o", "json"]).json();
+        let counted = |queue: &Value| queue["messages"].is_u64();
+        assert!(queues.as_array().is_some_and(|queues| queues.len() == 5 && queues.iter().all(counted)), "{queues}");
+    })
+    .await;
 }

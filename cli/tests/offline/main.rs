@@ -12,6 +12,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
@@ -161,6 +162,49 @@ fn what_one_may_not_see_of_a_shop_is_a_note_in_json_and_yaml_too() {
     for what in ["images", "restarts", "volumes", "events", "certificates"] {
         let told = |note: &&str| note.starts_with(what) && note.contains("cannot list resource");
         assert!(notes.iter().any(told), "{what}: {notes:?}");
+    }
+}
+
+/// A cluster with a Shop whose services know a broker of somebody else by this host.
+fn with_broker(host: &str, mut known: Vec<(&'static str, Answer)>) -> Api {
+    let shop = json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn", "namespace": "oak"},
+        "spec": {"rabbitmq": {"external": {"secretName": "broker"}}},
+    });
+    let url = STANDARD.encode(format!("amqp://squirrel:hunter2@{host}/%2F"));
+    let secret = json!({"metadata": {"name": "acorn-product"}, "data": {"SHOP_AMQP__URL": url}});
+    known.extend([(ACORN, (200, shop)), ("/api/v1/namespaces/oak/secrets/acorn-product", (200, secret))]);
+    Api::answering(known, refusal(404, "NotFound", "nothing of this name is there"))
+}
+
+#[test]
+fn a_broker_that_is_no_service_of_the_cluster_is_asked_where_its_address_says() {
+    let address = SocketAddr::from(NOBODY);
+    let api = with_broker(&address.to_string(), Vec::new());
+    let did = Kubeconfig::of(api.address).run(&["dlq", "show", "product", "--shop", "acorn"]);
+    did.check(2, &format!("RabbitMQ at {address}, asked from here and not through the cluster, as product"));
+    did.check(2, "Connection refused");
+    assert!(!did.err.contains("hunter2"), "{}", did.err);
+}
+
+#[test]
+fn a_broker_behind_a_service_that_no_port_can_be_forwarded_to_is_told_with_what_to_do_instead() {
+    let service = |spec: Value| {
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "broker"}, "spec": spec});
+        ("/api/v1/namespaces/elm/services/broker", (200, service))
+    };
+    let none = json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": []});
+    let no_pods = ("/api/v1/namespaces/elm/pods", (200, none));
+    let selects = json!({"selector": {"app": "broker"}, "ports": [{"port": 5672}]});
+    for (known, told) in [
+        (
+            vec![service(json!({"type": "ExternalName", "externalName": "mq.test"}))],
+            "the Service elm/broker selects no pods to which a port could be forwarded: use the tools of that broker",
+        ),
+        (vec![service(selects), no_pods], "no pod of the Service elm/broker is running"),
+    ] {
+        let api = with_broker("broker.elm.svc:5672", known);
+        Kubeconfig::of(api.address).run(&["dlq", "ls", "--shop", "acorn"]).check(2, told);
     }
 }
 

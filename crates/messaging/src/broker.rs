@@ -1,8 +1,13 @@
 //! A connection to RabbitMQ, and the loop that makes a new one whenever it is lost.
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, net::SocketAddr, time::Duration};
 
-use lapin::{Connection, ConnectionProperties, runtime::default_runtime, tcp::OwnedTLSConfig, uri::AMQPUri};
+use lapin::{
+    AsyncTcpStream, Connection, ConnectionProperties,
+    runtime::default_runtime,
+    tcp::OwnedTLSConfig,
+    uri::{AMQPScheme, AMQPUri},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use shop_config::Url;
 use tokio::time::{Instant, sleep, timeout};
@@ -44,6 +49,15 @@ pub enum BrokerError {
     NotTaken(String),
 }
 
+/// How a broker is reached by somebody who is not where its clients are.
+#[derive(Clone, Debug, Default)]
+pub struct Way {
+    /// An address that leads to it, where that of its URL does not.
+    pub detour: Option<SocketAddr>,
+    /// Who has signed its certificate for the host of its URL, PEM, where that is not a public authority.
+    pub authority: Option<String>,
+}
+
 /// Runs `work` on a fresh connection again and again until `shutdown`. A broker that is away is waited for.
 pub(crate) async fn keep_connected<F, Fut>(broker: &Url, name: &str, shutdown: &CancellationToken, work: F)
 where
@@ -75,7 +89,7 @@ where
 /// Connects.
 pub(crate) async fn open(broker: &Url, name: &str) -> Result<Connection, BrokerError> {
     let authority = broker.authority().map_err(BrokerError::Authority)?;
-    connect(address(&broker.url)?, authority, name).await
+    connect(address(&broker.url)?, Way { detour: None, authority }, name).await
 }
 
 /// The address in a URL.
@@ -83,17 +97,32 @@ pub(crate) fn address(url: &SecretString) -> Result<AMQPUri, BrokerError> {
     url.expose_secret().parse().map_err(BrokerError::Url)
 }
 
-/// Connects to an address; `authority` has signed the broker's certificate where it is not a public one.
-pub(crate) async fn connect(
-    mut uri: AMQPUri,
-    authority: Option<String>,
-    name: &str,
-) -> Result<Connection, BrokerError> {
+/// Connects to an address. Whatever the way is, the certificate must be for the host of the address.
+pub(crate) async fn connect(mut uri: AMQPUri, way: Way, name: &str) -> Result<Connection, BrokerError> {
     uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
     uri.query.frame_max = Some(FRAME_BYTES);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let Way { detour, authority } = way;
     let tls = OwnedTLSConfig { identity: None, cert_chain: authority };
-    let connecting = Connection::connect_uri_with_config(uri, properties, tls, default_runtime()?);
+    let runtime = default_runtime()?;
+    let connecting = async {
+        let Some(detour) = detour else {
+            return Connection::connect_uri_with_config(uri, properties, tls, runtime).await;
+        };
+        Connection::connector(
+            uri,
+            runtime,
+            async move |uri: AMQPUri, runtime| -> lapin::Result<_> {
+                let stream = AsyncTcpStream::connect(&runtime, detour).await?;
+                Ok(match uri.scheme {
+                    AMQPScheme::AMQP => stream,
+                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await?,
+                })
+            },
+            properties,
+        )
+        .await
+    };
     Ok(timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| BrokerError::Timeout)??)
 }
 

@@ -4,8 +4,6 @@
 //! replay publishes to the consumer's own queue, waits for the confirm, and only then takes the dead letter away: whatever
 //! breaks in between leaves a duplicate, which the consumer notices by the event's id.
 
-use std::net::SocketAddr;
-
 use jiff::Timestamp;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection,
@@ -19,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    broker::{self, BrokerError},
+    broker::{self, BrokerError, Way},
     event::{self, Death},
     topology::Names,
 };
@@ -56,15 +54,6 @@ pub enum Which<'a> {
     Id(&'a str),
 }
 
-/// A broker that is reached at another address than that of its URL.
-#[derive(Clone, Debug)]
-pub struct Detour {
-    /// Where it is reached.
-    pub address: SocketAddr,
-    /// Who has signed its certificate, PEM, where that is not a public authority.
-    pub authority: Option<String>,
-}
-
 /// The dead letters of one consumer.
 pub struct DeadLetters {
     connection: Connection,
@@ -73,14 +62,8 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// Connects with `service`'s own rights, which are enough.
-    pub async fn open(url: &SecretString, detour: Option<Detour>, service: &str) -> Result<Self, BrokerError> {
-        let mut uri = broker::address(url)?;
-        let authority = detour.and_then(|Detour { address, authority }| {
-            uri.authority.host = address.ip().to_string();
-            uri.authority.port = address.port();
-            authority
-        });
-        let connection = broker::connect(uri, authority, &format!("{service} dead letters")).await?;
+    pub async fn open(url: &SecretString, way: Way, service: &str) -> Result<Self, BrokerError> {
+        let connection = broker::connect(broker::address(url)?, way, &format!("{service} dead letters")).await?;
         Ok(Self { connection, names: Names::of(service) })
     }
 

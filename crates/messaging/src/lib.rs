@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 use sqlx::migrate::{Migration, Migrator};
 
-pub use broker::BrokerError;
+pub use broker::{BrokerError, Way};
 pub use consumer::{Consumer, Handler, consume};
 pub use event::{FORGET_AFTER, Incoming};
 pub use outbox::{Outbox, Outgoing};

@@ -8,7 +8,7 @@ use std::{
 
 use lapin::{options::QueueDeleteOptions, types::FieldTable};
 use shop_core::Fault;
-use shop_messaging::{Handler, Incoming, dead_letters::DeadLetters};
+use shop_messaging::{Handler, Incoming, Way, dead_letters::DeadLetters};
 use shop_proto::events::OrderCreated;
 use shop_testing::{TestBroker, eventually};
 use uuid::Uuid;
@@ -68,7 +68,7 @@ async fn poison_is_parked_with_its_reason_while_other_messages_flow() {
     log.becomes(good, (1, 0)).await;
     consumer.shows(r#"messages_processed_total{event="unreadable",outcome="parked"} 1"#).await;
     consumer.shows(r#"messages_processed_total{event="order.created",outcome="parked"} 3"#).await;
-    let letters = DeadLetters::open(&broker.config.url, None, SERVICE).await.unwrap();
+    let letters = DeadLetters::open(&broker.config.url, Way::default(), SERVICE).await.unwrap();
     let dead = letters.look(10).await.unwrap();
     for id in [no_json, not_ours, huge] {
         let letter = dead.iter().find(|letter| letter.id == id.to_string()).unwrap();

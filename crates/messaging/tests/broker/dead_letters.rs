@@ -6,9 +6,10 @@ use lapin::{
     options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
     types::FieldTable,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use shop_core::Fault;
 use shop_messaging::{
-    Incoming,
+    Incoming, Way,
     dead_letters::{DeadLetters, Which},
 };
 use shop_testing::{TestBroker, eventually};
@@ -30,7 +31,7 @@ async fn given_up(count: usize) -> (TestBroker, Client, Vec<Uuid>, DeadLetters) 
     for number in 0..count {
         ids.push(client.publish(format!(r#"{{"orderId":"{number}"}}"#).as_bytes()).await);
     }
-    let letters = DeadLetters::open(&broker.config.url, None, SERVICE).await.expect("the broker answers");
+    let letters = DeadLetters::open(&broker.config.url, Way::default(), SERVICE).await.expect("the broker answers");
     become_count(&letters, count).await;
     consumer.stop().await;
     (broker, client, ids, letters)
@@ -133,7 +134,7 @@ async fn a_replay_that_reaches_no_queue_leaves_the_dead_letter() {
 async fn a_replay_that_is_cut_off_in_the_middle_loses_nothing() {
     let (broker, client, ids, letters) = given_up(100).await;
     let proxy = Proxy::to(&broker).await;
-    let cut_off = DeadLetters::open(&proxy.config.url, None, SERVICE).await.expect("the broker answers");
+    let cut_off = DeadLetters::open(&proxy.config.url, Way::default(), SERVICE).await.expect("the broker answers");
     let half = async {
         timeout(Duration::from_mins(1), proxy.silence_at_confirm(50)).await.expect("50 are on their way");
         proxy.cut();
@@ -164,9 +165,21 @@ async fn a_replay_that_is_cut_off_in_the_middle_loses_nothing() {
 }
 
 #[tokio::test]
+async fn dead_letters_are_reached_on_another_way_than_that_of_the_consumer() {
+    let (broker, _client, _ids, _letters) = given_up(1).await;
+    let proxy = Proxy::to(&broker).await;
+    let (before, rest) = proxy.config.url.expose_secret().split_once('@').expect("the URL has a user");
+    let (address, vhost) = rest.split_once('/').expect("the URL has a virtual host");
+    let url = SecretString::from(format!("{before}@broker.invalid:5672/{vhost}"));
+    let way = Way { detour: Some(address.parse().expect("an address")), authority: None };
+    let letters = DeadLetters::open(&url, way, SERVICE).await.expect("the broker answers");
+    become_count(&letters, 1).await;
+}
+
+#[tokio::test]
 async fn a_consumer_that_never_ran_has_no_dead_letters() {
     let broker = TestBroker::create().await;
-    let letters = DeadLetters::open(&broker.config.url, None, SERVICE).await.unwrap();
+    let letters = DeadLetters::open(&broker.config.url, Way::default(), SERVICE).await.unwrap();
     assert_eq!(letters.count().await.unwrap(), None);
     assert!(letters.replay(Which::All).await.unwrap().is_empty());
 }
