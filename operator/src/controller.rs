@@ -156,6 +156,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let migrations = rollout.migrations.clone();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
+    let given = identities::worries_about_given(shop, &observed.stores, now);
     let status = status::compute(&status::Facts {
         shop: &valid,
         generation: shop.metadata.generation,
@@ -164,6 +165,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
         canaries: &canaries,
         returned: returned.as_ref(),
         wish: &wish,
+        given: given.as_deref(),
         pods: &observed.pods,
         ingress_classes: &observed.ingress_classes,
         previous: shop.status.as_ref(),

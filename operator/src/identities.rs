@@ -3,6 +3,7 @@
 //! A service's certificate is a leaf under the authority with two names: the SPIFFE id of the service, by which servers know a
 //! caller, and the host name under which others call it. It is renewed when two thirds of its life have passed.
 
+mod given;
 mod health;
 mod stores;
 
@@ -20,6 +21,7 @@ use ring::rand::SecureRandom;
 use time::OffsetDateTime;
 use x509_parser::pem::parse_x509_pem;
 
+pub use self::given::worries as worries_about_given;
 pub use self::health::{Worry, worries};
 pub use self::stores::StoreLeaf;
 use crate::catalog::{SERVICES, STORES, Service};

@@ -4,6 +4,7 @@
 //! reconciles, so the operator's memory does not grow with what Shops consist of.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -86,19 +87,21 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         reader.list_if_known(true),
         reader.secrets([stores::secret_names(shop), given::secret_names(shop)].concat()),
     )?;
-    let (pods, volume_claims, ingress_classes, secrets, credentials) = futures::try_join!(
+    let (pods, volume_claims, ingress_classes, secrets, credentials, ingress_certificate) = futures::try_join!(
         reader.list(),
         reader.volume_claims(),
         reader.ingress_classes(),
         reader.secrets(names::derived_secrets(&reader.shop)),
         reader.secret(names::credentials(&reader.shop)),
+        reader.ingress_certificate(shop),
     )?;
     let stores = Found {
         cloud_native_pg: postgres_clusters.is_some(),
         cluster_operator: rabbitmq_clusters.is_some(),
         gateway_api: http_routes.is_some(),
         default_class: default_class(&ingress_classes).or_else(|| class_in_use(&ingresses, &ingress_classes)),
-        secrets: store_secrets.into_iter().map(|secret| (secret.name_any(), secret)).collect(),
+        secrets: by_name(store_secrets),
+        ingress_certificate,
     };
     let measured = scrape::measure(&pods, canary::analyzed(shop)).await;
     Ok(Observed {
@@ -128,7 +131,7 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
     })
 }
 
-/// What the certificates of a Shop are renewed from.
+/// What the certificates of a Shop are renewed from, and those that somebody else renews.
 pub struct Certificates {
     /// The Secret with the generated values, the authority among them.
     pub credentials: Option<Secret>,
@@ -136,17 +139,26 @@ pub struct Certificates {
     pub secrets: Vec<Secret>,
     /// The Shop's pods.
     pub pods: Vec<Pod>,
+    /// The Secrets with somebody else's, and nothing else.
+    pub given: Found,
 }
 
 /// Fetches them.
 pub async fn certificates(client: &Client, shop: &Shop) -> Result<Certificates, Error> {
     let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };
-    let (credentials, secrets, pods) = futures::try_join!(
+    let (credentials, secrets, pods, store_secrets, ingress_certificate) = futures::try_join!(
         reader.secret(names::credentials(&reader.shop)),
         reader.secrets(names::certificates(&reader.shop)),
         reader.list(),
+        reader.secrets(stores::secret_names(shop)),
+        reader.ingress_certificate(shop),
     )?;
-    Ok(Certificates { credentials, secrets, pods })
+    let given = Found { secrets: by_name(store_secrets), ingress_certificate, ..Found::default() };
+    Ok(Certificates { credentials, secrets, pods, given })
+}
+
+fn by_name(secrets: Vec<Secret>) -> BTreeMap<String, Secret> {
+    secrets.into_iter().map(|secret| (secret.name_any(), secret)).collect()
 }
 
 /// As the API server chooses where several are marked: the newest one, the first by name of the same second.
@@ -209,6 +221,14 @@ impl Reader<'_> {
     async fn secrets(&self, names: Vec<String>) -> Result<Vec<Secret>, Error> {
         let found = stream::iter(names).map(|name| self.secret(name)).buffered(SECRETS_AT_ONCE);
         found.try_filter_map(|secret| async { Ok(secret) }).try_collect().await
+    }
+
+    async fn ingress_certificate(&self, shop: &Shop) -> Result<Option<Secret>, Error> {
+        let name = shop.spec.ingress.tls.as_ref().and_then(|tls| tls.secret_name.clone());
+        match name {
+            Some(name) => self.secret(name).await,
+            None => Ok(None),
+        }
     }
 
     async fn secret(&self, name: String) -> Result<Option<Secret>, Error> {

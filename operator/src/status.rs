@@ -47,6 +47,8 @@ pub struct Facts<'a> {
     pub returned: Option<&'a RolledBack>,
     /// When credentials are to be replaced.
     pub wish: &'a Wish,
+    /// What is wrong with certificates that somebody else made; `None` where the Shop rests on none.
+    pub given: Option<&'a [Worry]>,
     /// The Shop's pods.
     pub pods: &'a [Pod],
     /// The cluster's ingress classes.

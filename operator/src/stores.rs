@@ -72,6 +72,8 @@ pub struct Trouble {
 pub struct Found {
     /// Those of [`secret_names`] that exist, and of [`crate::given::secret_names`].
     pub secrets: BTreeMap<String, Secret>,
+    /// The Secret with what the Ingress shows, if the Shop names one and it exists. No pod reads it.
+    pub ingress_certificate: Option<Secret>,
     /// Whether there are `Cluster`s of CloudNativePG.
     pub cloud_native_pg: bool,
     /// Whether there are `RabbitmqCluster`s.
@@ -193,7 +195,7 @@ impl Found {
             (name, Secret { metadata, data: Some(data.clone()), ..Secret::default() })
         };
         let secrets = secret_names(shop).into_iter().map(secret).collect();
-        Self { secrets, cloud_native_pg: true, cluster_operator: true, gateway_api: true, default_class: None }
+        Self { secrets, cloud_native_pg: true, cluster_operator: true, gateway_api: true, ..Self::default() }
     }
 
     /// How an external store is reached.

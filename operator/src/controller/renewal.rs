@@ -19,7 +19,7 @@ use crate::{credentials, identities, names};
 /// How the certificates are.
 #[derive(Debug)]
 pub(super) struct Renewed {
-    /// What is wrong with them; `None` where there are none.
+    /// What is wrong with them, and with those that somebody else made; `None` where there are none.
     pub worries: Option<Vec<Worry>>,
     /// When the next one is due.
     pub due: Option<Timestamp>,
@@ -30,8 +30,9 @@ pub(super) async fn renew(context: &Context, shop: &Shop, now: Timestamp) -> Res
     let mut found = observe::certificates(&context.client, shop).await?;
     let uid = shop.uid().unwrap_or_default();
     found.secrets.retain(|secret| owns(&uid, secret));
+    let given = identities::worries_about_given(shop, &found.given, now);
     if found.secrets.is_empty() {
-        return Ok(Renewed { worries: None, due: None });
+        return Ok(Renewed { worries: given, due: None });
     }
     let (identities, obstacle) = match wanted(context, shop, &found, now) {
         Ok(identities) => (identities, None),
@@ -45,9 +46,9 @@ pub(super) async fn renew(context: &Context, shop: &Shop, now: Timestamp) -> Res
         }
     }
     let embeds: Vec<&str> = shop.spec.embedded_stores().collect();
-    let others = identities::worries(&shop.name_any(), &embeds, &found.secrets, &found.pods, now);
-    let others = others.into_iter().flatten();
-    Ok(Renewed { worries: Some(obstacle.into_iter().chain(others).collect()), due: identities.due() })
+    let ours = identities::worries(&shop.name_any(), &embeds, &found.secrets, &found.pods, now);
+    let worries = obstacle.into_iter().chain(ours.into_iter().flatten()).chain(given.into_iter().flatten());
+    Ok(Renewed { worries: Some(worries.collect()), due: identities.due() })
 }
 
 /// The certificates as they should be, or why that cannot be told.

@@ -10,7 +10,7 @@ use crate::catalog::SERVICES;
 use crate::names;
 
 /// An authority that is good for less is to be replaced, which takes an hour and somebody who asks for it.
-const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub(super) const NOTICE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Something that is wrong, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,14 +8,19 @@ const TYPE: &str = "CertificatesValid";
 /// The reason when nothing is wrong.
 pub(super) const ISSUED: &str = "Issued";
 
-/// Of a Shop that was applied: what is in its Secrets now, and which stores take up theirs by a restart.
+/// Of a Shop that was applied: what is in its Secrets now, which stores take up theirs by a restart, and what others made.
 pub(super) fn of_applied(facts: &Facts<'_>) -> Option<Verdict> {
     let shop = facts.shop;
     let (secrets, embeds) = (&facts.applied.secrets, shop.embedded_stores());
-    let worries = identities::worries(&shop.name, &embeds, secrets, facts.pods, facts.now)?;
+    let ours = identities::worries(&shop.name, &embeds, secrets, facts.pods, facts.now).filter(|_| shop.mtls);
+    if ours.is_none() && facts.given.is_none() {
+        return None;
+    }
+    let given = facts.given.into_iter().flatten().cloned();
+    let worries: Vec<Worry> = ours.into_iter().flatten().chain(given).collect();
     let planned = shop.stores().into_iter().filter_map(|(name, store)| Some((name, store.certificate()?.restart?)));
     let planned = planned.map(|(name, time)| format!("; {name} restarts at {time} at the latest"));
-    shop.mtls.then(|| verdict(&worries, &planned.collect::<String>()))
+    Some(verdict(&worries, &planned.collect::<String>()))
 }
 
 /// Of a Shop that is left alone.
@@ -25,9 +30,8 @@ pub(super) fn of_others(worries: &[Worry]) -> Verdict {
 
 fn verdict(worries: &[Worry], planned: &str) -> Verdict {
     let Some(first) = worries.iter().find(|worry| worry.breaks).or(worries.first()) else {
-        let issued =
-            "every service of the mesh and every embedded store has a certificate that is renewed before it runs out";
-        return Verdict::yes(TYPE, ISSUED, format!("{issued}{planned}"));
+        let issued = "every certificate of the mesh and of embedded stores is renewed before it runs out";
+        return Verdict::yes(TYPE, ISSUED, format!("{issued}, and no other one runs out soon{planned}"));
     };
     let others = worries.iter().filter(|worry| *worry != first);
     let messages: Vec<&str> = [first].into_iter().chain(others).map(|worry| worry.message.as_str()).collect();

@@ -95,6 +95,33 @@ async fn a_paused_shop_whose_certificate_cannot_be_renewed_says_which_and_why() 
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_the_certificate_of_the_ingress_is_told_whether_the_shop_is_paused_or_not() {
+    with_scene(async |scene, _kubelet| {
+        let mut spec = spec();
+        spec["ingress"] = json!({"tls": {"secretName": "acorn-edge"}});
+        ready(&scene, &spec).await;
+        let told = message(&scene.shop().await, "CertificatesValid");
+        assert!(told.contains("Secret acorn-edge, which spec.ingress.tls names, does not exist"), "{told}");
+
+        let damaged = json!({
+            "metadata": {"name": "acorn-edge"}, "stringData": {"tls.crt": "damaged", "tls.key": "damaged"},
+        });
+        let damaged: Secret = serde_json::from_value(damaged).expect("a Secret");
+        scene.api().create(&PostParams::default(), &damaged).await.expect("a Secret");
+        scene.writes_of_a_reconcile().await;
+        scene.until_shop("Ready", "False", Some("IngressCertificateUnreadable")).await;
+
+        scene.edit(&json!({"lifecycle": {"paused": true}})).await.expect("an edit");
+        scene.writes_of_a_reconcile().await;
+        scene.until_shop_of_any_generation("CertificatesValid", "False").await;
+        scene.api::<Secret>().delete("acorn-edge", &DeleteParams::default()).await.expect("a deletion");
+        scene.writes_of_a_reconcile().await;
+        scene.until_shop_of_any_generation("CertificatesValid", "True").await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_shop_that_sleeps_says_so_and_not_that_it_is_ready_or_on_its_way() {
     with_scene(async |scene, _kubelet| {
         ready(&scene, &spec()).await;

@@ -19,6 +19,7 @@ use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::canary::Canaries;
 use shopkeeper_operator::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, Shop, ShopStatus};
+use shopkeeper_operator::identities::Worry;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
 use shopkeeper_operator::rotation::Wish;
@@ -37,6 +38,7 @@ struct Scene {
     returned: Option<RolledBack>,
     canaries: Canaries,
     wish: Wish,
+    given: Option<Vec<Worry>>,
     second: i64,
 }
 
@@ -50,6 +52,7 @@ fn scene() -> Scene {
         returned: None,
         canaries: Canaries::new(),
         wish: Wish::default(),
+        given: None,
         second: 1,
     }
 }
@@ -73,6 +76,7 @@ impl Scene {
             canaries: &self.canaries,
             returned: self.returned.as_ref(),
             wish: &self.wish,
+            given: self.given.as_deref(),
             pods: &self.pods,
             ingress_classes: &self.classes,
             previous: self.previous.as_ref(),
@@ -87,18 +91,6 @@ fn new_credentials_that_are_asked_for_are_not_called_settled_before_they_begin()
     let status = Scene { wish: asked, ..scene() }.status(|_| {});
     check(&status, "CredentialsSettled", "False", "Requested", "generation 1 is asked for");
     check(&status, "Ready", "True", "AsWanted", "");
-}
-
-#[test]
-fn what_a_certificate_wants_in_time_is_an_event_though_the_shop_stays_ready() {
-    let before = scene().status(|_| {});
-    let mut after = before.clone();
-    let told = after.conditions.iter_mut().find(|condition| condition.type_ == "CertificatesValid").expect("it");
-    "AuthorityExpires".clone_into(&mut told.reason);
-    let event = news(Some(&before), &after).expect("an event");
-    assert!(event.warning && event.reason == "AuthorityExpires", "{event:?}");
-    assert_eq!(news(Some(&after), &after), None, "once");
-    assert_eq!(news(Some(&after), &before), None, "and not when it is over");
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -48,6 +48,7 @@ fn status(
         applied: &applied,
         migrations: &migrations,
         wish: &Wish::default(),
+        given: None,
         returned: None,
         pods,
         ingress_classes: &[],

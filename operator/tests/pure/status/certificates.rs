@@ -8,8 +8,10 @@ use kube::ResourceExt;
 use ring::rand::SystemRandom;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::credentials::Credentials;
-use shopkeeper_operator::identities::{Authorities, Identities, new_authority, renew};
+use shopkeeper_operator::crd::{ExternalStore, Mtls, ShopStatus, TlsSpec};
+use shopkeeper_operator::identities::{Authorities, Identities, new_authority, renew, worries_about_given};
 use shopkeeper_operator::names;
+use shopkeeper_operator::status::news;
 use shopkeeper_operator::stores::Found;
 
 use super::{Scene, check, pod, scene};
@@ -24,7 +26,12 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn authority() -> String {
-    new_authority("default", "acorn", at(0), &SystemRandom::new()).expect("an authority")
+    authority_of(0)
+}
+
+/// One that is good for ten years from then on.
+fn authority_of(second: i64) -> String {
+    new_authority("default", "acorn", at(second), &SystemRandom::new()).expect("an authority")
 }
 
 /// The certificates of the minimal Shop at a time, where these were there.
@@ -95,4 +102,89 @@ fn a_store_that_was_not_restarted_for_its_certificate_is_told() {
     check(&told(0, 82 * DAY), TYPE, "True", "RestartOverdue", help);
     check(&told(0, 92 * DAY), TYPE, "False", "RestartOverdue", help);
     check(&told(61 * DAY, 82 * DAY), TYPE, "True", "Issued", "");
+}
+
+#[test]
+fn what_a_certificate_wants_in_time_is_an_event_though_the_shop_stays_ready() {
+    let before = scene().status(|_| {});
+    let mut after = before.clone();
+    let told = after.conditions.iter_mut().find(|condition| condition.type_ == TYPE).expect("it");
+    "AuthorityExpires".clone_into(&mut told.reason);
+    let event = news(Some(&before), &after).expect("an event");
+    assert!(event.warning && event.reason == "AuthorityExpires", "{event:?}");
+    assert_eq!(news(Some(&after), &after), None, "once");
+    assert_eq!(news(Some(&after), &before), None, "and not when it is over");
+}
+
+/// What is said of a Shop with new certificates of its own, and with what was `found` of others.
+fn told(mut scene: Scene, found: &Found) -> ShopStatus {
+    scene.given = worries_about_given(&scene.shop, found, at(scene.second));
+    let certificates = issued(&authority_of(scene.second), &[], scene.second);
+    let shop = valid_on(&scene.shop, Credentials::dummy().with(certificates), found);
+    scene.status_of(&shop, |_| {})
+}
+
+/// The same where Redis is somebody else's, and this vouches for it.
+fn vouched_for(mut scene: Scene, authority: &str) -> ShopStatus {
+    let redis = &mut scene.shop.spec.redis;
+    redis.embedded = None;
+    redis.external = Some(ExternalStore { secret_name: "acorn-cache".to_owned() });
+    let mut found = Found { default_class: scene.default_class.clone(), ..Found::dummy(&scene.shop) };
+    let secret = found.secrets.get_mut("acorn-cache").expect("a Secret");
+    secret.data.get_or_insert_default().insert("ca.crt".to_owned(), ByteString(authority.into()));
+    told(scene, &found)
+}
+
+/// The same where the Ingress is to show a certificate, which is there with a key or is not.
+fn shown(mut scene: Scene, certificate: Option<[&str; 2]>) -> ShopStatus {
+    scene.shop.spec.ingress.tls = Some(TlsSpec { secret_name: Some("acorn-edge".to_owned()) });
+    let secret = certificate.map(|[certificate, key]| {
+        let entry = |name: &str, text: &str| (name.to_owned(), ByteString(text.into()));
+        let data = [entry("tls.crt", certificate), entry("tls.key", key)];
+        Secret { data: Some(data.into()), ..Secret::default() }
+    });
+    let default_class = scene.default_class.clone();
+    let found = Found { default_class, ingress_certificate: secret, ..Found::dummy(&scene.shop) };
+    told(scene, &found)
+}
+
+#[test]
+fn an_authority_of_somebody_elses_store_is_told_before_it_runs_out_and_at_once_when_it_cannot_be_read() {
+    let (authority, end) = (authority(), 10 * 365 * DAY);
+    let at = |second: i64| Scene { second, ..scene() };
+    check(&vouched_for(at(DAY), &authority), TYPE, "True", "Issued", "no other one runs out soon");
+    let soon = vouched_for(at(end - 20 * DAY), &authority);
+    check(&soon, TYPE, "True", "StoreAuthorityExpires", "Secret acorn-cache, which vouches for redis, runs out at");
+    check(&soon, "Ready", "True", "AsWanted", "");
+    let over = vouched_for(at(end + DAY), &authority);
+    check(&over, TYPE, "True", "StoreAuthorityExpired", "other clients refuse it by now");
+    let with_the_next_one = format!("{authority}{}", authority_of(end - 20 * DAY));
+    check(&vouched_for(at(end + DAY), &with_the_next_one), TYPE, "True", "Issued", "");
+
+    let damaged = vouched_for(at(DAY), "damaged");
+    check(&damaged, TYPE, "False", "StoreAuthorityUnreadable", "whoever starts now does not reach redis");
+    check(&damaged, "Ready", "False", "StoreAuthorityUnreadable", "write the certificate of the authority there");
+    let mut plain = at(end - 20 * DAY);
+    plain.shop.spec.mesh.mtls = Mtls::Off;
+    check(&vouched_for(plain, &authority), TYPE, "True", "StoreAuthorityExpires", "");
+}
+
+#[test]
+fn what_the_ingress_shows_is_told_before_it_runs_out_and_keeps_the_shop_from_being_ready_afterwards() {
+    let (certificate, end) = (authority(), 10 * 365 * DAY);
+    let good = [certificate.as_str(), "a key"];
+    let at = |second: i64| Scene { second, ..scene() };
+    check(&shown(at(DAY), Some(good)), TYPE, "True", "Issued", "");
+    let missing = shown(at(DAY), None);
+    check(&missing, TYPE, "True", "IngressCertificateMissing", "Secret acorn-edge, which spec.ingress.tls names, does");
+    check(&missing, "Ready", "True", "AsWanted", "");
+    let soon = shown(at(end - 20 * DAY), Some(good));
+    check(&soon, TYPE, "True", "IngressCertificateExpires", "see why whoever renews it does not");
+    let over = shown(at(end + DAY), Some(good));
+    check(&over, TYPE, "False", "IngressCertificateExpired", "customers are warned off");
+    check(&over, "Ready", "False", "IngressCertificateExpired", "");
+    for damaged in [["damaged", "a key"], [certificate.as_str(), ""]] {
+        let damaged = shown(at(DAY), Some(damaged));
+        check(&damaged, TYPE, "False", "IngressCertificateUnreadable", "as `tls.crt` and `tls.key`");
+    }
 }
