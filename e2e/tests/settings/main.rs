@@ -124,6 +124,8 @@ impl Given {
             let volume = pod.volumes.iter().flatten().find(|volume| volume.name == mount.name);
             let files = volume.and_then(|volume| self.files(volume));
             let file = path.strip_prefix(&mount.mount_path).map(|rest| rest.trim_start_matches('/'));
+            // A file that is mounted alone says itself which one of the volume it is.
+            let file = file.map(|rest| mount.sub_path.as_deref().filter(|_| rest.is_empty()).unwrap_or(rest));
             files
                 .zip(file)
                 .is_some_and(|(files, file)| !files.is_empty() && (file.is_empty() || files.contains_key(file)))

@@ -12,8 +12,9 @@ use crate::names;
 use crate::stores::{Login, Store};
 use crate::validate::ValidShop;
 
-/// Folder of the authorities.
+/// Folder of the authorities, and the volume that they come from.
 const FOLDER: &str = "/etc/shopkeeper/stores";
+const VOLUME: &str = "stores";
 /// The database in which MongoDB keeps its users.
 const ADMIN_DATABASE: &str = "admin";
 /// The clients of these take the file of the authority as a setting; for the others it is part of the address.
@@ -122,12 +123,22 @@ pub(super) fn checks(shop: &ValidShop, service: &Service) -> bool {
     shop.stores_of(service).any(|(_, store)| store.authority().is_some())
 }
 
-/// Where the authorities appear in a container.
-pub(super) fn volume(shop: &ValidShop) -> (Volume, VolumeMount) {
+/// The files of authorities, for [`mount`].
+pub(super) fn volume(shop: &ValidShop) -> Volume {
     let source =
         ConfigMapVolumeSource { name: names::store_authorities(&shop.name), ..ConfigMapVolumeSource::default() };
-    let volume = Volume { name: "stores".to_owned(), config_map: Some(source), ..Volume::default() };
-    (volume, read_only_mount("stores", FOLDER))
+    Volume { name: VOLUME.to_owned(), config_map: Some(source), ..Volume::default() }
+}
+
+/// The file with a store's authority. The kubelet swaps the files of a folder while their readers run, and a file of its own it
+/// leaves as it was when the container started: another authority is tried before pods that serve rely on it.
+pub(super) fn mount(store: &str) -> VolumeMount {
+    VolumeMount { sub_path: Some(names::authority_file(store)), ..read_only_mount(VOLUME, &authority_path(store)) }
+}
+
+/// The files that a service needs.
+pub(super) fn mounts(shop: &ValidShop, service: &Service) -> impl Iterator<Item = VolumeMount> {
+    shop.stores_of(service).filter(|(_, store)| store.authority().is_some()).map(|(store, _)| mount(store))
 }
 
 /// Variables with the files of authorities.
@@ -137,7 +148,7 @@ pub(super) fn env(shop: &ValidShop, service: &Service) -> Vec<EnvVar> {
     named.map(|(store, name)| variable(name, authority_path(store))).collect()
 }
 
-/// The file with a store's authority, where [`volume`] appears.
+/// Where [`mount`] puts the file with a store's authority.
 pub(super) fn authority_path(store: &str) -> String {
     format!("{FOLDER}/{}", names::authority_file(store))
 }

@@ -170,9 +170,8 @@ pub(super) fn volumes(shop: &ValidShop, service: &ValidService) -> (Vec<Volume>,
         mounts.push(pod::read_only_mount("identity", env::IDENTITY_FOLDER));
     }
     if addresses::checks(shop, service.service) {
-        let (volume, mount) = addresses::volume(shop);
-        volumes.push(volume);
-        mounts.push(mount);
+        volumes.push(addresses::volume(shop));
+        mounts.extend(addresses::mounts(shop, service.service));
     }
     (volumes, mounts)
 }

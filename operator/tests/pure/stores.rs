@@ -173,6 +173,18 @@ fn a_changed_secret_is_tried_by_other_jobs_and_then_rolls_what_uses_it() {
 }
 
 #[test]
+fn a_pod_that_serves_keeps_the_authorities_that_it_started_with() {
+    let deployments = build(&valid(&shop(EXTERNAL))).deployments;
+    let cart = deployments.into_iter().find(|found| found.name_any() == "hazel-cart").and_then(|found| found.spec);
+    let containers = cart.and_then(|spec| spec.template.spec).expect("cart's pods").containers;
+    let mounts = containers.into_iter().flat_map(|container| container.volume_mounts.unwrap_or_default());
+    let files = mounts.filter(|mount| mount.name == "stores").map(|mount| (mount.mount_path, mount.sub_path));
+    let file = |name: &str| (format!("/etc/shopkeeper/stores/{name}"), Some(name.to_owned()));
+    // The kubelet swaps what is mounted as a whole.
+    assert_eq!(files.collect::<Vec<_>>(), [file("redis.crt"), file("rabbitmq.crt")]);
+}
+
+#[test]
 fn shops_that_share_a_server_have_roles_and_databases_of_their_own() {
     let mut shop = shop(EXTERNAL);
     let url = |shop: &Shop| text(&build(&valid(shop)).secrets, "hazel-order", "SHOP_POSTGRES__URL");

@@ -93,9 +93,11 @@ pub(crate) fn users_job(shop: &ValidShop) -> Option<Job> {
 redis-cli -h "$HOST" $TLS --no-auth-warning --user "$KEEPER" $line </dev/null | grep -qx OK || exit 1; done"#;
     let Store::Embedded(store) = &shop.redis else { return None };
     let (key, host) = (passwords_key(shop)?, component_name(shop, REDIS));
-    let (volume, mount) = addresses::volume(shop);
     let (tls, volumes, mounts) = match &store.certificate {
-        Some(_) => (format!("--tls --cacert {}", addresses::authority_path(REDIS)), vec![volume], Some(vec![mount])),
+        Some(_) => {
+            let flags = format!("--tls --cacert {}", addresses::authority_path(REDIS));
+            (flags, vec![addresses::volume(shop)], Some(vec![addresses::mount(REDIS)]))
+        }
         None => (String::new(), Vec::new(), None),
     };
     let container = Container {
