@@ -19,6 +19,7 @@ mod store;
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use shop_auth::Verifier;
 use shop_messaging::{Consumer, consume, declare};
 use shop_server::{Edge, Host, Service, reach};
@@ -41,7 +42,8 @@ impl Service for App {
 
     /// Redis has no schema; what there is to do is the broker's.
     async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
-        let store = Store::connect(&config.redis)?;
+        // An authority that cannot be read is noticed here.
+        let store = Store::connect(&config.redis).context("cannot connect to redis")?;
         reach("redis", || store.ping()).await?;
         reach("rabbitmq", || declare(&config.amqp, Self::NAME)).await
     }

@@ -25,7 +25,7 @@ mod sweep;
 
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use shop_auth::{Signer, Verifier};
 use shop_server::{Edge, Host, Service, reach};
 use tokio::sync::Notify;
@@ -42,7 +42,9 @@ impl Service for App {
     type Config = Config;
 
     async fn migrate(config: Config, host: &Host) -> anyhow::Result<()> {
-        let limits = Limits::new(&config.redis, config.rate_limits, Arc::clone(&host.world))?;
+        let limits = Limits::new(&config.redis, config.rate_limits, Arc::clone(&host.world));
+        // An authority that cannot be read is noticed here.
+        let limits = limits.context("cannot connect to redis")?;
         reach("redis", || limits.ping()).await?;
         migrate::make_login(&config.mongodb, &*host.world).await?;
         let store = Store::open(&config.mongodb.url).await?;

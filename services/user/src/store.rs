@@ -43,7 +43,7 @@ const DUPLICATE_KEY: i32 = 11_000;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The server or the driver refused.
-    #[error("MongoDB: {0}")]
+    #[error("MongoDB: {}", cause(&.0.kind.to_string()))]
     Refused(#[from] mongodb::error::Error),
     /// Nobody answered.
     #[error("MongoDB did not answer within {OPERATION:?}")]
@@ -51,6 +51,12 @@ pub enum StoreError {
     /// An address that is to say who logs in says nothing of it.
     #[error("the address of MongoDB names no user with a password")]
     Nobody,
+}
+
+/// What went wrong, without the picture of all servers that the driver puts around what one of them said.
+fn cause(text: &str) -> &str {
+    let Some((_, told)) = text.rsplit_once("Error: Kind: ") else { return text };
+    told.split_once(", labels: ").map_or(told, |(told, _)| told)
 }
 
 impl StoreError {
@@ -309,5 +315,19 @@ async fn answer<T>(
     match tokio::time::timeout(OPERATION, operation).instrument(span).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(StoreError::Silent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_server_that_cannot_be_used_is_why() {
+        let told = "Server selection timeout: No available servers. Topology: { Type: Unknown, Servers: [ { Address: \
+                    nuts.test:27017, Type: Unknown, Error: Kind: I/O error: invalid peer certificate: UnknownIssuer, \
+                    labels: {}, source: None, server response: None } ] }";
+        assert_eq!(cause(told), "I/O error: invalid peer certificate: UnknownIssuer");
+        assert_eq!(cause("SCRAM failure: bad auth"), "SCRAM failure: bad auth");
     }
 }
