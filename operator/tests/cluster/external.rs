@@ -1,58 +1,64 @@
-//! A Shop whose stores somebody else runs: here they are one pod in the test's namespace, the one that component tests use.
+//! A Shop whose stores somebody else runs, who shows a certificate of his own authority, and changes who may log in.
 
-use std::fs;
-use std::path::Path;
+#[path = "external/stores.rs"]
+mod stores;
+#[path = "external/users.rs"]
+mod users;
 
-use http::{Method, StatusCode};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod, Secret};
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt;
-use kube::api::{ListParams, LogParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use kube::api::{ListParams, LogParams};
+use serde_json::json;
+use shopkeeper_operator::catalog::SERVICES;
 use shopkeeper_operator::crd::Shop;
-use shopkeeper_operator::observe::Child;
-use shopkeeper_testing::{Scene, message};
+use shopkeeper_testing::{SHOP, Scene};
 
+pub use self::stores::HOST;
+use self::stores::{STORES, Stores, WRONG, Word, secret_name};
+use self::users::{ADMIN, User};
 use crate::market::{self, Market};
 use crate::scene::with_scene;
 
-const PASSWORD: &str = "acorns-under-the-snow";
-const WRONG: &str = "pinecones-in-the-attic";
-const NEXT: &str = "chestnuts-by-the-fire";
-const STORES: &str = "stores";
+const FIRST: User = User { name: "squirrel", password: "acorns-under-the-snow" };
+const NEXT: User = User { name: "hedgehog", password: "chestnuts-by-the-fire" };
 
 #[tokio::test]
 async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_changed_secret_and_loses_no_order() {
     with_scene(async |scene| {
         let stores = Stores::start(&scene).await;
-        stores.tell(&scene, "postgres", "postgres", PASSWORD).await;
-        stores.tell(&scene, "mongodb", "root", PASSWORD).await;
-        stores.tell(&scene, "redis", "default", WRONG).await;
-        stores.tell(&scene, "rabbitmq", "test", PASSWORD).await;
-        let external = |store: &str| json!({"external": {"secretName": format!("{STORES}-{store}")}});
+        stores.let_in(&FIRST).await;
+        let unvouched = [("mongodb", Word::WrongAuthority), ("rabbitmq", Word::WrongAuthority)];
+        stores.tell(&scene, &FIRST, &unvouched).await;
+        let [mongodb, rabbitmq, redis, postgres] =
+            STORES.map(|store| json!({"external": {"secretName": secret_name(store)}}));
         let spec = json!({
-            "postgres": external("postgres"), "mongodb": external("mongodb"), "redis": external("redis"),
-            "rabbitmq": external("rabbitmq"), "telemetry": {"disabled": {}},
+            "mongodb": mongodb, "rabbitmq": rabbitmq, "redis": redis, "postgres": postgres,
+            "telemetry": {"disabled": {}},
         });
         scene.create(&market::spec(&scene, &spec)).await.expect("a Shop");
         let operator = scene.operate();
-        unreachable(&scene, "redis").await;
+        unreachable(&scene, &unvouched).await;
 
-        stores.tell(&scene, "redis", "default", PASSWORD).await;
+        stores.tell(&scene, &FIRST, &[]).await;
+        scene.touch().await;
         scene.until_shop("Ready", "True", None).await;
+        scene.until_shop("CertificatesValid", "True", Some("Issued")).await;
         let mut market = Market::open(&scene).await;
+        let before = pods(&scene).await;
+        Box::pin(what_is_wrong_is_tried_and_used_by_nobody(&scene, &stores, &mut market)).await;
+        assert_eq!(pods(&scene).await, before);
 
-        Box::pin(wrong_log_ins_are_tried_and_used_by_nobody(&scene, &stores, &mut market)).await;
-        // Tried before it is used, and used by nobody because it is wrong.
-        let before = scene.pods("order").await;
-        stores.tell(&scene, "rabbitmq", "test", WRONG).await;
-        Box::pin(market.during_trouble(unreachable(&scene, "rabbitmq"))).await;
-        assert_eq!(scene.pods("order").await, before);
-
-        stores.let_in("second", NEXT).await;
-        stores.tell(&scene, "rabbitmq", "second", NEXT).await;
+        stores.let_in(&NEXT).await;
+        stores.tell(&scene, &NEXT, &[]).await;
+        scene.touch().await;
         Box::pin(market.during_trouble(scene.until_shop("Ready", "True", None))).await;
-        assert!(scene.pods("order").await.is_disjoint(&before), "pods go on with the old one");
-        stores.forget("test").await;
+        for pod in &before {
+            // What it has begun it finishes as the user that it was.
+            scene.until::<Pod>(pod, "is gone", |found: Option<&Pod>| found.is_none()).await;
+        }
+        stores.forget(&FIRST).await;
         assert_eq!(market.everybody_buys_once().await, Vec::<String>::new());
         market.audit(&scene).await;
         nothing_shows_passwords(&scene).await;
@@ -61,117 +67,67 @@ async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_ch
     .await;
 }
 
-async fn wrong_log_ins_are_tried_and_used_by_nobody(scene: &Scene, stores: &Stores, market: &mut Market) {
-    for (store, user) in [("postgres", "postgres"), ("mongodb", "root")] {
-        let before = scene.pods("user").await;
-        stores.tell(scene, store, user, WRONG).await;
+/// Wrong words about stores that do not hide each other: a service tells of the first one that it does not reach.
+async fn what_is_wrong_is_tried_and_used_by_nobody(scene: &Scene, stores: &Stores, market: &mut Market) {
+    let words: [&[(&str, Word)]; 3] = [
+        &[("redis", Word::WrongPassword), ("postgres", Word::WrongAuthority)],
+        &[("mongodb", Word::WrongPassword), ("rabbitmq", Word::WrongPassword)],
+        // Last, as in the list of stores: the Shop is not ready again before the truth was told about all of them.
+        &[("postgres", Word::WrongPassword)],
+    ];
+    for wrong in words {
+        stores.tell(scene, &FIRST, wrong).await;
         // Secrets are not watched.
         scene.touch().await;
-        Box::pin(market.during_trouble(unreachable(scene, store))).await;
-        stores.tell(scene, store, user, PASSWORD).await;
-        scene.touch().await;
-        Box::pin(market.during_trouble(scene.until_shop("Ready", "True", None))).await;
-        assert_eq!(scene.pods("user").await, before, "{store}");
+        Box::pin(market.during_trouble(unreachable(scene, wrong))).await;
     }
 }
 
-async fn unreachable(scene: &Scene, store: &str) {
-    let shop = scene.until_shop("DependenciesReady", "False", Some("StoreUnreachable")).await;
-    let told = message(&shop, "DependenciesReady");
-    assert!(told.contains(&format!("spec.{store}.external: cannot connect to {store}")), "{told}");
+/// Waits until the Shop says of these stores that they cannot be reached, and whether that is for their certificates.
+async fn unreachable(scene: &Scene, wrong: &[(&str, Word)]) {
+    let told = |message: &str| {
+        wrong.iter().all(|(store, word)| {
+            let begin = format!("spec.{store}.external: cannot connect to {store}: ");
+            let mut reasons = message.split("; ").filter_map(|part| part.strip_prefix(&begin));
+            reasons.any(|reason| reason.contains("certificate") == (*word == Word::WrongAuthority))
+        })
+    };
+    let says = |shop: Option<&Shop>| {
+        let mut conditions = shop.iter().flat_map(|shop| &shop.status).flat_map(|status| &status.conditions);
+        conditions.any(|condition| {
+            (&*condition.type_, &*condition.reason) == ("DependenciesReady", "StoreUnreachable")
+                && told(&condition.message)
+        })
+    };
+    let stores: Vec<&str> = wrong.iter().map(|(store, _)| *store).collect();
+    scene.until::<Shop>(SHOP, &format!("cannot connect to {}", stores.join(" and ")), says).await;
+}
+
+/// The pods of all services that use a store.
+async fn pods(scene: &Scene) -> BTreeSet<String> {
+    let mut pods = BTreeSet::new();
+    for service in SERVICES.iter().filter(|service| !service.stores.is_empty()) {
+        pods.extend(scene.pods(service.name).await);
+    }
+    pods
 }
 
 /// What the Shop, its events, and the logs of its pods say.
 async fn nothing_shows_passwords(scene: &Scene) {
     let mut said =
-        vec![("the Shop".to_owned(), json!(scene.api::<Shop>().get("acorn").await.expect("it")).to_string())];
+        vec![("the Shop".to_owned(), json!(scene.api::<Shop>().get(SHOP).await.expect("it")).to_string())];
     let events = scene.api::<Event>().list(&ListParams::default()).await.expect("a list").items;
     said.extend(events.iter().map(|event| ("an event".to_owned(), json!(event).to_string())));
     for pod in scene.api::<Pod>().list(&ListParams::default()).await.expect("a list").items {
         let name = pod.name_any();
-        if name != STORES {
+        if name != HOST {
             // A pod that was replaced may be gone by now.
             let log = scene.api::<Pod>().logs(&name, &LogParams::default()).await.unwrap_or_default();
             said.push((name, log));
         }
     }
     for (who, text) in said {
-        let shown = [PASSWORD, WRONG, NEXT].iter().any(|password| text.contains(password));
-        assert!(!shown, "{who} shows a password: {text}");
+        let passwords = [ADMIN, FIRST.password, NEXT.password, WRONG];
+        assert!(!passwords.iter().any(|password| text.contains(password)), "{who} shows a password: {text}");
     }
-}
-
-/// PostgreSQL, a server that speaks MongoDB's protocol, Redis and RabbitMQ.
-struct Stores {
-    host: String,
-    http: reqwest::Client,
-}
-
-impl Stores {
-    async fn start(scene: &Scene) -> Self {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dev/cluster/test-stores.yaml");
-        let mut text = fs::read_to_string(file).expect("the stores of component tests");
-        let settings = &scene.settings;
-        for (word, value) in [
-            ("password", PASSWORD),
-            ("postgres", &settings.postgres_image),
-            ("redis", &settings.redis_image),
-            ("rabbitmq", &settings.rabbitmq_image),
-            ("mongodb", &settings.mongodb_image),
-        ] {
-            text = text.replace(&format!("{{{{{word}}}}}"), value);
-        }
-        text = text.replace("shopkeeper-test", &scene.namespace);
-        make::<Secret>(scene, &text).await;
-        make::<ConfigMap>(scene, &text).await;
-        make::<Pod>(scene, &text).await;
-        let ready = |found: Option<&Pod>| {
-            let mut conditions = found.iter().flat_map(|pod| &pod.status).flat_map(|s| s.conditions.iter().flatten());
-            conditions.any(|told| told.type_ == "Ready" && told.status == "True")
-        };
-        let pod = scene.until::<Pod>(STORES, "is ready", ready).await.expect("the stores");
-        let host = pod.status.and_then(|status| status.pod_ip).expect("an address");
-        Self { host, http: reqwest::Client::new() }
-    }
-
-    /// Writes down who the Shop is at a store.
-    async fn tell(&self, scene: &Scene, store: &str, username: &str, password: &str) {
-        let name = format!("{STORES}-{store}");
-        let port = if store == "mongodb" { ":27017" } else { "" };
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
-            "stringData": {
-                "host": format!("{}{port}", self.host), "username": username, "password": password, "tls": "none",
-            },
-        });
-        let params = PatchParams::apply("somebody").force();
-        scene.api::<Secret>().patch(&name, &params, &Patch::Apply(secret)).await.expect("a Secret");
-    }
-
-    /// Lets somebody else into RabbitMQ.
-    async fn let_in(&self, user: &str, password: &str) {
-        self.ask(Method::PUT, &format!("users/{user}"), json!({"password": password, "tags": "administrator"})).await;
-        let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        self.ask(Method::PUT, &format!("permissions/%2F/{user}"), all).await;
-    }
-
-    /// Lets nobody in any more under this name.
-    async fn forget(&self, user: &str) {
-        self.ask(Method::DELETE, &format!("users/{user}"), Value::Null).await;
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: Value) {
-        let url = format!("http://{}:15672/api/{path}", self.host);
-        let request = self.http.request(method, url).basic_auth("test", Some(PASSWORD)).json(&body);
-        let status = request.send().await.expect("RabbitMQ answers").status();
-        assert!(matches!(status, StatusCode::CREATED | StatusCode::NO_CONTENT), "{path}: {status}");
-    }
-}
-
-/// Makes the object of a kind that is in the text.
-async fn make<K: Child>(scene: &Scene, text: &str) {
-    let kind = format!("\nkind: {}\n", K::kind(&()));
-    let object = text.split("\n---\n").find(|object| format!("\n{object}").contains(&kind)).expect("the object");
-    let object: K = serde_saphyr::from_str(object).expect("YAML");
-    scene.api().create(&PostParams::default(), &object).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
 }

@@ -11,6 +11,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::external::HOST;
+
 /// The stores that the auditor reads, with their ports.
 const STORES: [(&str, u16); 3] = [("postgres", 5432), ("redis", 6379), ("rabbitmq", 5671)];
 
@@ -54,14 +56,18 @@ impl Logins {
     async fn at(&self, scene: &Scene) -> Reached {
         let trusted: Option<ConfigMap> = scene.api().get_opt(&store_authorities(SHOP)).await.expect("the authorities");
         let mut addresses = self.audited.clone();
-        addresses.authorities = trusted.and_then(|trusted| trusted.data).map(|files| files.into_values().collect());
+        let files = trusted.and_then(|trusted| trusted.data);
+        // What somebody wrote into a Secret may end without a line break.
+        addresses.authorities = files.map(|files| files.into_values().collect::<Vec<_>>().join("\n"));
         let mut ways = JoinSet::new();
         for (store, port) in STORES {
-            // Those of somebody else have addresses that lead there from everywhere.
-            let Some(way) = way_to(scene, &mut ways, store, port).await else { continue };
-            let Addresses { order, payment, delivery, product, amqp, redis, authorities: _ } = &mut addresses;
-            for url in [order, payment, delivery, product].into_iter().chain(amqp).chain(redis) {
-                *url = url.replace(&format!("@{SHOP}-{store}:{port}"), &format!("@{way}"));
+            let ours = (pod_of(store), format!("{SHOP}-{store}"));
+            for (pod, host) in [ours, (HOST.to_owned(), HOST.to_owned())] {
+                let Some(way) = way_to(scene, &mut ways, &pod, port).await else { continue };
+                let Addresses { order, payment, delivery, product, amqp, redis, authorities: _ } = &mut addresses;
+                for url in [order, payment, delivery, product].into_iter().chain(amqp).chain(redis) {
+                    *url = url.replace(&format!("@{host}:{port}"), &format!("@{way}"));
+                }
             }
         }
         Reached { addresses, _ways: ways }
@@ -125,16 +131,21 @@ async fn value(scene: &Scene, component: &str, key: &str) -> String {
 /// Whether an embedded MongoDB takes this log-in. Other tests ask whether the certificate is the right one.
 async fn takes(scene: &Scene, url: &str) -> bool {
     let mut ways = JoinSet::new();
-    let way = way_to(scene, &mut ways, "mongodb", 27017).await.expect("an embedded store");
+    let way = way_to(scene, &mut ways, &pod_of("mongodb"), 27017).await.expect("an embedded store");
     let url = url.replace(&format!("@{SHOP}-mongodb:27017"), &format!("@{way}"));
     let (url, _) = url.split_once("&tlsCAFile").expect("the address of an encrypted store");
     let client = mongodb::Client::with_uri_str(format!("{url}&tlsAllowInvalidCertificates=true")).await;
     client.expect("an address").database("user").list_collection_names().await.is_ok()
 }
 
-/// A port of this machine that leads to an embedded store.
-async fn way_to(scene: &Scene, ways: &mut JoinSet<()>, store: &str, port: u16) -> Option<SocketAddr> {
-    let pod: Pod = scene.api().get_opt(&format!("{SHOP}-{store}-0")).await.expect("an answer")?;
+/// The pod of an embedded store.
+fn pod_of(store: &str) -> String {
+    format!("{SHOP}-{store}-0")
+}
+
+/// A port of this machine that leads to one of a pod, if there is such a pod.
+async fn way_to(scene: &Scene, ways: &mut JoinSet<()>, pod: &str, port: u16) -> Option<SocketAddr> {
+    let pod: Pod = scene.api().get_opt(pod).await.expect("an answer")?;
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()?.parse().ok());
     let address = address.unwrap_or_else(|| panic!("{} has no address", pod.name_any()));
     Some(way(ways, SocketAddr::new(address, port)).await)
