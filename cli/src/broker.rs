@@ -52,10 +52,8 @@ impl<'a> Broker<'a> {
     pub async fn dead_letters(&self, service: &str) -> anyhow::Result<DeadLetters> {
         let url = self.url(service).await?;
         let (host, port) = place(&url)?;
-        let way = Way {
-            detour: self.forward.as_ref().map(|forward| forward.address),
-            authority: self.authority.clone(),
-        };
+        let way =
+            Way { detour: self.forward.as_ref().map(|forward| forward.address), authority: self.authority.clone() };
         let direct = way.detour.is_none();
         DeadLetters::open(&url, way, service).await.with_context(|| {
             let from_here = if direct { ", asked from here and not through the cluster" } else { "" };
@@ -103,7 +101,8 @@ impl<'a> Broker<'a> {
         };
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), namespace);
         let running = ListParams::default().labels(&selector(labels)).fields("status.phase=Running");
-        let running = pods.list(&running).await.with_context(|| format!("the pods of the Service {namespace}/{name}"))?;
+        let running =
+            pods.list(&running).await.with_context(|| format!("the pods of the Service {namespace}/{name}"))?;
         let pod = running.items.into_iter().next();
         let pod = pod.ok_or_else(|| anyhow!("no pod of the Service {namespace}/{name} is running"))?;
         let port = target(&service, port, &pod);

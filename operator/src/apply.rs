@@ -10,8 +10,8 @@ pub(crate) mod ownership;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::Resource as _;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};

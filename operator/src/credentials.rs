@@ -97,8 +97,8 @@ pub fn judge(found: Option<Secret>, shop: &Shop, volumes: &[PersistentVolumeClai
     if !is_labelled(&shop.name_any(), &secret) {
         return Err(Unfit::Foreign(secret.name_any()));
     }
-    let leaving = secret.metadata.deletion_timestamp.is_some()
-        || belongs_to_another(&shop.uid().unwrap_or_default(), &secret);
+    let leaving =
+        secret.metadata.deletion_timestamp.is_some() || belongs_to_another(&shop.uid().unwrap_or_default(), &secret);
     if leaving { Err(Unfit::Leaving) } else { Ok(Some(secret)) }
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of data when the Shop is deleted: what StatefulSets are told of their volumes, and who owns what other operators keep
+//! What becomes of data when the Shop is deleted: what stateful sets are told of their volumes, and who owns what other operators keep
 //! data in, and the credentials that open all of it. It follows the spec before anything can be in the way, because a Shop that is
 //! blocked can be deleted too.
 
@@ -129,7 +129,7 @@ mod tests {
     fn an_owner_of_another_kind_stays_whatever_becomes_of_the_shop() {
         let (mut volume, theirs) = (PersistentVolumeClaim::default(), owner("Backup", "uid-3"));
         volume.owner_references_mut().push(theirs.clone());
-        assert_eq!(owners(&shop(), &volume, false), [theirs.clone()]);
+        assert_eq!(owners(&shop(), &volume, false), std::slice::from_ref(&theirs));
         let ours = owners(&shop(), &volume, true);
         assert_eq!((&ours[0], ours[1].uid.as_str()), (&theirs, UID));
         volume.metadata.owner_references = Some(ours);

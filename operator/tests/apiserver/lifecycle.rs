@@ -1,7 +1,7 @@
 //! Shops that are left alone, paused or blocked, and Shops that sleep.
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use shopkeeper_operator::controller::reconcile;
 use shopkeeper_operator::crd::{Phase, ShopStatus};

@@ -114,8 +114,7 @@ async fn pods(scene: &Scene) -> BTreeSet<String> {
 
 /// What the Shop, its events, and the logs of its pods say.
 async fn nothing_shows_passwords(scene: &Scene) {
-    let mut said =
-        vec![("the Shop".to_owned(), json!(scene.api::<Shop>().get(SHOP).await.expect("it")).to_string())];
+    let mut said = vec![("the Shop".to_owned(), json!(scene.api::<Shop>().get(SHOP).await.expect("it")).to_string())];
     let events = scene.api::<Event>().list(&ListParams::default()).await.expect("a list").items;
     said.extend(events.iter().map(|event| ("an event".to_owned(), json!(event).to_string())));
     for pod in scene.api::<Pod>().list(&ListParams::default()).await.expect("a list").items {

@@ -83,14 +83,12 @@ impl Stores {
             let word = words.iter().find(|(named, _)| *named == store).map_or(Word::Right, |(_, word)| *word);
             let authority = if word == Word::WrongAuthority { &self.stranger } else { &self.authority };
             let password = if word == Word::WrongPassword { WRONG } else { user.password };
-            let mut data =
-                json!({"host": HOST, "username": user.name, "password": password, "ca.crt": authority.pem});
+            let mut data = json!({"host": HOST, "username": user.name, "password": password, "ca.crt": authority.pem});
             if store == "mongodb" {
                 data["database"] = json!(MARKET);
             }
             let name = secret_name(store);
-            let secret =
-                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+            let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
             let params = PatchParams::apply("somebody").force();
             scene.api::<Secret>().patch(&name, &params, &Patch::Apply(secret)).await.expect("a Secret");
         }
