@@ -1,5 +1,5 @@
 //! What tests and figures of the operator share: a real API server, pods that claim to run, the requests that were sent,
-//! and scenes: a namespace with a Shop and an operator in it.
+//! the fields of a Shop, and scenes: a namespace with a Shop and an operator in it.
 #![expect(clippy::missing_panics_doc, reason = "a test panics when it fails")]
 
 mod api_server;
@@ -8,6 +8,7 @@ mod kubelet;
 pub mod rights;
 pub mod rotation;
 mod scene;
+pub mod schema;
 mod supervisor;
 mod writes;
 

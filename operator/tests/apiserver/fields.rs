@@ -2,7 +2,6 @@
 //! the Shop is there already, and the way back leads back.
 
 mod journey;
-mod schema;
 
 use std::collections::BTreeSet;
 
@@ -12,9 +11,9 @@ use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_operator::render::render;
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_testing::Scene;
+use shopkeeper_testing::schema::{self, Bad, Field, Schema};
 
 use self::journey::{Change, rounds, there_and_back};
-use self::schema::{Bad, Field, Schema};
 use crate::chance::is_deep;
 use crate::scene::with_scene;
 use crate::snapshot::{left_behind, snapshot};

@@ -3,9 +3,9 @@
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use shopkeeper_operator::crd::{Phase, Shop};
+use shopkeeper_testing::schema::{self, Field, Schema};
 use shopkeeper_testing::{SHOP, Scene};
 
-use super::schema::{self, Field, Schema};
 use crate::snapshot::{Snapshot, differences_now, left_behind, snapshot};
 
 /// Fields beside which nothing of the others would show.

@@ -1,4 +1,4 @@
-//! The schema of a spec: its fields, and values that fit them or do not.
+//! The schema of a Shop's spec: its fields, and values that fit them or do not.
 
 use std::fmt;
 
@@ -31,19 +31,24 @@ pub struct Field {
     schema: Value,
 }
 
-/// A value that is refused, and what the refusal says.
+/// A value that is refused.
 pub struct Bad {
+    /// The value.
     pub value: Value,
+    /// What the refusal says.
     pub help: String,
 }
 
 impl Schema {
+    /// The one in a definition.
+    #[must_use]
     pub fn of(definition: &CustomResourceDefinition) -> Self {
         let definition = serde_json::to_value(definition).expect("json");
         Self(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone())
     }
 
     /// Every field.
+    #[must_use]
     pub fn fields(&self) -> Vec<Field> {
         let mut found = Vec::new();
         walk(&mut Vec::new(), &self.0, &mut found);
@@ -51,11 +56,13 @@ impl Schema {
     }
 
     /// A change that gives a field a value, and to what must stand beside it one of the values that fit.
+    #[must_use]
     pub fn patch(&self, field: &Field, value: &Value, pick: usize) -> Value {
         around(&self.0, &field.path, value, pick)
     }
 
     /// A spec with it.
+    #[must_use]
     pub fn with(&self, field: &Field, value: &Value, pick: usize, mut spec: Value) -> Value {
         let Value::Object(change) = said(self.patch(field, value, pick)) else { return spec };
         spec.as_object_mut().expect("a spec").extend(change);
@@ -63,6 +70,7 @@ impl Schema {
     }
 
     /// A change that takes back what [`Self::patch`] did: the default returns.
+    #[must_use]
     pub fn without(field: &Field) -> Value {
         let first = &field.path[0];
         if first == "host" { json!({"host": "acorn.test"}) } else { json!({ first.as_str(): null }) }
@@ -216,16 +224,19 @@ fn twist(example: &str) -> Option<String> {
 
 impl Field {
     /// The last part of its name that a refusal can name.
+    #[must_use]
     pub fn name(&self) -> &str {
         self.path.iter().rev().find(|step| *step != ENTRY).map_or("spec", String::as_str)
     }
 
     /// Values of which some fit.
+    #[must_use]
     pub fn candidates(&self) -> Vec<Value> {
         candidates(&self.schema)
     }
 
     /// Values that do not fit, each for one reason.
+    #[must_use]
     pub fn invalid(&self) -> Vec<Bad> {
         let schema = &self.schema;
         let bad = |value: Value, help: &str| Bad { value, help: help.to_owned() };
