@@ -1,5 +1,5 @@
-//! What component tests share: a database, a virtual host and a key prefix each, tokens, certificates, and a world with a clock
-//! that the test moves. The stores are real; `cargo xtask test` starts them and sets `SHOP_TEST_*`.
+//! What component tests share: a database, a virtual host and a key prefix each, tokens, certificates, servers of others, and a
+//! world with a clock that the test moves. The stores are real; `cargo xtask test` starts them and sets `SHOP_TEST_*`.
 
 mod authority;
 mod broker;
@@ -9,6 +9,8 @@ pub mod limits;
 pub mod matrix;
 mod mongo;
 mod neighbours;
+pub mod s3_server;
+pub mod smtp_server;
 mod tokens;
 mod world;
 

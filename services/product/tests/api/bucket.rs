@@ -1,16 +1,31 @@
 //! Pictures in the bucket that the Shop names.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 use reqwest::Method;
 use secrecy::SecretString;
 use serde_json::Value;
 use shop_product::config::Bucket;
+use shop_testing::s3_server::{BUCKET, KEY, REGION, S3Server, SECRET};
 
 use crate::{
     harness::{Person, Shop},
     images::{create, form, photo},
-    s3::S3Server,
 };
+
+/// A server with a bucket, and the settings of a service that keeps its pictures there.
+async fn bucket() -> (S3Server, Bucket) {
+    let server = S3Server::start(Ipv4Addr::LOCALHOST.into()).await;
+    let settings = Bucket {
+        bucket: BUCKET.to_owned(),
+        region: REGION.to_owned(),
+        endpoint: Some(server.endpoint()),
+        access_key_id: SecretString::from(KEY),
+        secret_access_key: SecretString::from(SECRET),
+    };
+    (server, settings)
+}
 
 /// Creates a product with a picture; the address of the picture.
 async fn upload(shop: &Shop, seller: &Person) -> String {
@@ -38,8 +53,8 @@ async fn refuses_uploads(shop: &Shop, seller: &Person) -> Value {
 
 #[tokio::test]
 async fn an_uploaded_picture_is_in_the_bucket_and_served_from_it() {
-    let server = S3Server::start().await;
-    let shop = Shop::start_with(Some(server.settings())).await;
+    let (server, settings) = bucket().await;
+    let shop = Shop::start_with(Some(settings)).await;
     let seller = shop.seller();
     let url = upload(&shop, &seller).await;
     let object = server.object(&url[1..]).expect("the address is the object's key");
@@ -56,8 +71,8 @@ async fn an_uploaded_picture_is_in_the_bucket_and_served_from_it() {
 
 #[tokio::test]
 async fn while_the_bucket_is_away_uploads_and_its_pictures_are_a_503_and_all_else_goes_on() {
-    let mut server = S3Server::start().await;
-    let shop = Shop::start_with(Some(server.settings())).await;
+    let (mut server, settings) = bucket().await;
+    let shop = Shop::start_with(Some(settings)).await;
     let url = upload(&shop, &shop.seller()).await;
     server.go_away().await;
 
@@ -70,8 +85,8 @@ async fn while_the_bucket_is_away_uploads_and_its_pictures_are_a_503_and_all_els
 
 #[tokio::test]
 async fn what_the_bucket_says_to_a_wrong_key_is_a_503_and_told_nobody() {
-    let server = S3Server::start().await;
-    let wrong = Bucket { secret_access_key: SecretString::from("a-guess"), ..server.settings() };
+    let (_server, settings) = bucket().await;
+    let wrong = Bucket { secret_access_key: SecretString::from("a-guess"), ..settings };
     let shop = Shop::start_with(Some(wrong)).await;
     let problem = refuses_uploads(&shop, &shop.seller()).await.to_string();
     assert!(!problem.contains("Signature") && !problem.contains("squirrels"), "{problem}");
@@ -82,8 +97,8 @@ async fn what_the_bucket_says_to_a_wrong_key_is_a_503_and_told_nobody() {
 
 #[tokio::test]
 async fn nothing_of_the_bucket_is_served_but_our_pictures() {
-    let server = S3Server::start().await;
-    let shop = Shop::start_with(Some(server.settings())).await;
+    let (server, settings) = bucket().await;
+    let shop = Shop::start_with(Some(settings)).await;
     let huge = format!("{}.png", "f".repeat(64));
     for key in ["ledger.csv", "uploads/ledger.csv", "uploads/../ledger.csv"] {
         server.put(key, Bytes::from_static(b"secret"));
@@ -109,8 +124,8 @@ async fn pictures_from_before_the_shop_had_a_bucket_are_served_whatever_becomes_
     let shop = Shop::start().await;
     let url = upload(&shop, &shop.seller()).await;
     let (_, before) = picture(&shop, &url).await;
-    let mut server = S3Server::start().await;
-    let shop = shop.restart_with(Some(server.settings())).await;
+    let (mut server, settings) = bucket().await;
+    let shop = shop.restart_with(Some(settings)).await;
     assert_eq!(picture(&shop, &url).await, (200, before.clone()));
     server.go_away().await;
     assert_eq!(picture(&shop, &url).await, (200, before));

@@ -10,5 +10,4 @@ mod limits;
 mod matrix;
 mod products;
 mod reservations;
-mod s3;
 mod search;

@@ -1,17 +1,30 @@
 //! Mails on their way, above all when something is in it.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::json;
-use shop_testing::eventually;
-use shop_user::config::Tls;
+use std::net::Ipv4Addr;
 
-use crate::{
-    harness::{PASSWORD, PUBLIC_URL, Setting, Shop, address},
-    smtp_server::{Manner, Received, SmtpServer},
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::SecretString;
+use serde_json::json;
+use shop_testing::{
+    eventually,
+    smtp_server::{self, Manner, Received, SmtpServer},
 };
+use shop_user::config::{Login, Smtp, Tls};
+
+use crate::harness::{PASSWORD, PUBLIC_URL, Setting, Shop, address};
+
+const FROM: &str = "Café Nuß <shop@shop.example.com>";
+
+async fn server(manner: Manner) -> SmtpServer {
+    SmtpServer::start(Ipv4Addr::LOCALHOST.into(), manner).await
+}
 
 async fn shop_with(server: &SmtpServer, tls: Tls) -> Shop {
-    Shop::with(Setting { smtp: Some(server.settings(tls)), ..Setting::default() }).await
+    let password = SecretString::from(smtp_server::PASSWORD);
+    let login = Some(Login { username: smtp_server::USER.to_owned(), password });
+    let from = FROM.parse().expect("a sender");
+    let smtp = Smtp { host: Ipv4Addr::LOCALHOST.to_string(), port: server.port(), login, from, tls };
+    Shop::with(Setting { smtp: Some(smtp), ..Setting::default() }).await
 }
 
 async fn received(server: &SmtpServer, count: usize) -> Vec<Received> {
@@ -33,7 +46,7 @@ async fn counted(shop: &Shop, outcome: &str, least: u64) {
 
 #[tokio::test]
 async fn a_mail_goes_through_a_mail_server_with_who_it_is_from_to_whom_and_a_link_that_works() {
-    let server = SmtpServer::start(Manner::Takes).await;
+    let server = server(Manner::Takes).await;
     let shop = shop_with(&server, Tls::None).await;
     let email = address("ada");
     let body = json!({"email": email, "password": PASSWORD, "first_name": "Zoë", "last_name": "Zoroastre"});
@@ -66,7 +79,7 @@ async fn a_mail_goes_through_a_mail_server_with_who_it_is_from_to_whom_and_a_lin
 
 #[tokio::test]
 async fn nobody_writes_lines_of_their_own_into_a_mail() {
-    let server = SmtpServer::start(Manner::Takes).await;
+    let server = server(Manner::Takes).await;
     let shop = shop_with(&server, Tls::None).await;
     let injected = "\r\nBcc: everybody@example.com";
     let register = |email: String, first_name: String| {
@@ -93,7 +106,7 @@ async fn nobody_writes_lines_of_their_own_into_a_mail() {
 
 #[tokio::test]
 async fn a_mail_waits_until_the_mail_server_takes_it() {
-    let server = SmtpServer::start(Manner::Takes).await;
+    let server = server(Manner::Takes).await;
     let shop = shop_with(&server, Tls::None).await;
     let mut put_off = 0;
     for (number, manner) in [Manner::Away, Manner::KeepsUsOut, Manner::PutsOff].into_iter().enumerate() {
@@ -113,7 +126,7 @@ async fn a_mail_waits_until_the_mail_server_takes_it() {
 
 #[tokio::test]
 async fn a_mail_that_is_refused_for_good_is_given_up_and_counted() {
-    let server = SmtpServer::start(Manner::Refuses).await;
+    let server = server(Manner::Refuses).await;
     let shop = shop_with(&server, Tls::None).await;
     shop.register(&address("ada"), PASSWORD).await;
     counted(&shop, "given_up", 1).await;
@@ -127,7 +140,7 @@ async fn a_mail_that_is_refused_for_good_is_given_up_and_counted() {
 
 #[tokio::test]
 async fn a_server_that_offers_no_tls_where_it_is_wanted_learns_neither_password_nor_mail() {
-    let server = SmtpServer::start(Manner::Takes).await;
+    let server = server(Manner::Takes).await;
     let shop = shop_with(&server, Tls::StartTls).await;
     shop.register(&address("ada"), PASSWORD).await;
     counted(&shop, "put_off", 1).await;
@@ -137,7 +150,7 @@ async fn a_server_that_offers_no_tls_where_it_is_wanted_learns_neither_password_
 
 #[tokio::test]
 async fn a_mail_outlives_the_process_that_was_asked_for_it() {
-    let server = SmtpServer::start(Manner::Away).await;
+    let server = server(Manner::Away).await;
     let shop = shop_with(&server, Tls::None).await;
     let email = address("ada");
     assert_eq!(shop.register(&email, PASSWORD).await.status, 201);

@@ -13,5 +13,4 @@ mod passwords;
 mod registration;
 mod roles;
 mod sessions;
-mod smtp_server;
 mod sweeping;

@@ -1,23 +1,26 @@
 //! A mail server (RFC 5321 with AUTH) that a test tells how to behave, and that keeps what it was told.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use secrecy::SecretString;
-use shop_user::config::{Login, Smtp, Tls};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
 
-pub const FROM: &str = "Café Nuß <shop@shop.example.com>";
-const USER: &str = "the shop";
-const PASSWORD: &str = "the shop's password";
+/// Who may send mails.
+pub const USER: &str = "the shop";
+/// The user's password.
+pub const PASSWORD: &str = "the shop's password";
 
 /// How the server takes mails.
 #[derive(Clone, Copy, Debug)]
 pub enum Manner {
+    /// Takes all of them.
     Takes,
     /// Hangs up on everybody.
     Away,
@@ -32,10 +35,13 @@ pub enum Manner {
 /// A mail as it arrived.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// The command with the sender.
     pub from: String,
+    /// The commands with those it is for.
     pub to: Vec<String>,
-    /// Header fields with their continuation lines, and the body.
+    /// Header fields with their continuation lines.
     pub headers: Vec<String>,
+    /// What comes after them.
     pub body: String,
 }
 
@@ -53,8 +59,9 @@ pub struct SmtpServer {
 }
 
 impl SmtpServer {
-    pub async fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// Listens on a free port of an address.
+    pub async fn start(ip: IpAddr, manner: Manner) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let state = Arc::new(Mutex::new(State { manner, commands: Vec::new(), received: Vec::new() }));
         let shared = Arc::clone(&state);
@@ -68,22 +75,25 @@ impl SmtpServer {
         Self { state, port, task }
     }
 
-    /// The settings of a service that mails through this server.
-    pub fn settings(&self, tls: Tls) -> Smtp {
-        let login = Login { username: USER.to_owned(), password: SecretString::from(PASSWORD) };
-        let from = FROM.parse().expect("a sender");
-        Smtp { host: "127.0.0.1".to_owned(), port: self.port, login: Some(login), from, tls }
+    /// Where it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
+    /// Lets it be of another manner from now on.
     pub fn behave(&self, manner: Manner) {
         self.state.lock().expect("no panic with the state").manner = manner;
     }
 
+    /// What it took so far.
+    #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.state.lock().expect("no panic with the state").received.clone()
     }
 
     /// The verbs it was given, in order.
+    #[must_use]
     pub fn commands(&self) -> Vec<String> {
         self.state.lock().expect("no panic with the state").commands.clone()
     }
@@ -97,12 +107,14 @@ impl Drop for SmtpServer {
 
 impl Received {
     /// The body as its reader sees it: a link is longer than a line may be (RFC 2045, section 6.7).
+    #[must_use]
     pub fn text(&self) -> String {
         assert_eq!(self.header("Content-Transfer-Encoding"), "quoted-printable");
         self.body.replace("=\n", "").replace("=3D", "=")
     }
 
     /// The value of a header that must be there once, on one line.
+    #[must_use]
     pub fn header(&self, name: &str) -> String {
         let named = |line: &&String| line.to_lowercase().starts_with(&format!("{}:", name.to_lowercase()));
         let found: Vec<&String> = self.headers.iter().filter(named).collect();

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
 };
 
@@ -15,21 +15,25 @@ use axum::{
     response::Response,
 };
 use ring::hmac;
-use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
-use shop_product::config::Bucket;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-const KEY: &str = "acorn";
-const SECRET: &str = "not-for-squirrels";
-const REGION: &str = "forest-1";
-const BUCKET: &str = "pictures";
+/// Who signs what the server takes.
+pub const KEY: &str = "acorn";
+/// With what.
+pub const SECRET: &str = "not-for-squirrels";
+/// For which region.
+pub const REGION: &str = "forest-1";
+/// Its one bucket.
+pub const BUCKET: &str = "pictures";
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 /// One object.
 #[derive(Clone)]
 pub struct Object {
+    /// Its media type, if it was told.
     pub content_type: Option<String>,
+    /// Its content.
     pub bytes: Bytes,
 }
 
@@ -43,8 +47,9 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// Listens on a free port of an address.
+    pub async fn start(ip: IpAddr) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let objects = Objects::default();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&objects));
@@ -58,21 +63,19 @@ impl S3Server {
         assert!((&mut self.serving).await.is_err_and(|end| end.is_cancelled()));
     }
 
-    /// The settings of a service that keeps its pictures here.
-    pub fn settings(&self) -> Bucket {
-        Bucket {
-            bucket: BUCKET.to_owned(),
-            region: REGION.to_owned(),
-            endpoint: Some(format!("http://{}", self.address)),
-            access_key_id: SecretString::from(KEY),
-            secret_access_key: SecretString::from(SECRET),
-        }
+    /// Where it is.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
     }
 
+    /// What it has under this name.
+    #[must_use]
     pub fn object(&self, key: &str) -> Option<Object> {
         self.objects.lock().expect("no panic while it is held").get(key).cloned()
     }
 
+    /// Gives it an object that nobody sent.
     pub fn put(&self, key: &str, bytes: Bytes) {
         let object = Object { content_type: None, bytes };
         self.objects.lock().expect("no panic while it is held").insert(key.to_owned(), object);
