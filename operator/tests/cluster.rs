@@ -25,6 +25,8 @@ mod logins;
 mod market;
 #[path = "cluster/rotation.rs"]
 mod rotation;
+#[path = "cluster/running.rs"]
+mod running;
 #[path = "cluster/scene.rs"]
 mod scene;
 #[path = "cluster/standby.rs"]

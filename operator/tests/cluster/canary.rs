@@ -15,9 +15,10 @@ use shopkeeper_testing::Scene;
 
 use crate::scene::with_scene;
 
-/// The Gateway of the cluster (`dev/cluster/addons/gateway.yaml`).
+/// The Gateway of the cluster (`dev/cluster/addons/gateway.yaml`), and its listener.
 const GATEWAY: &str = "shops";
 const GATEWAY_NAMESPACE: &str = "kube-system";
+const LISTENER: &str = "web";
 const PRODUCTS: &str = "/api/v1/products";
 
 /// People who look at products all the time.
@@ -65,7 +66,8 @@ fn state(shop: &Shop, service: &str) -> CanaryStatus {
 #[tokio::test]
 async fn a_canary_gets_its_share_through_a_gateway_and_takes_over_when_it_is_good_and_goes_when_it_is_not() {
     with_scene(async |scene| {
-        let gateway = json!({"parentRefs": [{"name": GATEWAY, "namespace": GATEWAY_NAMESPACE}]});
+        let parent = json!({"name": GATEWAY, "namespace": GATEWAY_NAMESPACE, "sectionName": LISTENER});
+        let gateway = json!({"parentRefs": [parent]});
         let spec =
             json!({"host": "acorn.test", "ingress": {"gateway": gateway}, "lifecycle": {"dataOnDelete": "Delete"}});
         scene.create(&spec).await.expect("a Shop");

@@ -45,7 +45,7 @@ struct Buyer {
 }
 
 /// The host of the scene's Shop; no other Shop has it.
-fn host(scene: &Scene) -> String {
+pub fn host(scene: &Scene) -> String {
     format!("{}.test", scene.namespace)
 }
 
@@ -57,14 +57,20 @@ pub fn spec(scene: &Scene, more: &Value) -> Value {
     spec
 }
 
+/// A visit to the scene's Shop.
+pub async fn visit(scene: &Scene) -> Visit {
+    let (namespace, shop) = (scene.namespace.clone(), SHOP.to_owned());
+    let target = Target::from_env().expect("SHOP_URL: run these tests by `cargo xtask test`");
+    let target = Target { host: Some(host(scene)), namespace, shop, ..target };
+    Visit::to(target, |_| {}).await.expect("a route")
+}
+
 impl Market {
     /// Opens a stall, and lets the buyers sign up.
     pub async fn open(scene: &Scene) -> Self {
-        let (namespace, shop) = (scene.namespace.clone(), SHOP.to_owned());
-        let target = Target::from_env().expect("SHOP_URL: run these tests by `cargo xtask test`");
-        let target = Target { host: Some(host(scene)), namespace, shop, ..target };
-        let visit = Visit::to(target, |_| {}).await.expect("a route");
-        routed(&visit).await.expect("a route to this Shop and no other");
+        let visit = visit(scene).await;
+        let admin = visit.cluster.admin().await.expect("the first admin");
+        routed(&visit, &admin).await.expect("a route to this Shop and no other");
         let stall = visit.open_stall().await.expect("a stall");
         let stocked = visit.shop.set_stock(&stall.seller, &stall.product, STOCK).await.expect("an answer");
         stocked.ok().expect("stock");
@@ -110,7 +116,8 @@ impl Market {
 
     /// Waits until requests reach the Shop again.
     pub async fn routed(&self) {
-        routed(&self.visit).await.expect("a route to this Shop and no other");
+        let admin = self.visit.cluster.admin().await.expect("the first admin");
+        routed(&self.visit, &admin).await.expect("a route to this Shop and no other");
     }
 
     /// How many checkouts were answered with an order.
@@ -158,11 +165,11 @@ impl Market {
     }
 }
 
-/// Another Shop on the cluster may take every host, and answers as long as the ingress controller does not know this one.
-async fn routed(visit: &Visit) -> anyhow::Result<()> {
-    let admin = visit.cluster.admin().await?;
+/// Another Shop on the cluster may take every host, and answers as long as the ingress controller does not know this one. Gives
+/// back a token of this Shop's admin.
+pub async fn routed(visit: &Visit, admin: &Credentials) -> anyhow::Result<String> {
     let token = wait_for("this Shop's admin can log in", PATIENCE, async || {
-        let answer = visit.shop.log_in(&admin).await?.ok();
+        let answer = visit.shop.log_in(admin).await?.ok();
         Ok(answer.map_or_else(|error| Seen::NotYet(error.to_string()), Seen::Done))
     });
     let token = token.await?.access_token;
@@ -173,7 +180,7 @@ async fn routed(visit: &Visit) -> anyhow::Result<()> {
         })
         .await?;
     }
-    Ok(())
+    Ok(token)
 }
 
 impl Buyer {

@@ -66,7 +66,7 @@ async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_
 }
 
 /// A kubelet swaps files when it looks at a pod: every minute or so, and when the pod is changed.
-async fn files_are_swapped(scene: &Scene, component: &str) {
+pub async fn files_are_swapped(scene: &Scene, component: &str) {
     for pod in scene.pods(component).await {
         let change = json!({"metadata": {"annotations": {"shopkeeper.dev/test": "now"}}});
         scene.api::<Pod>().patch(&pod, &PatchParams::default(), &Patch::Merge(change)).await.expect("an edit");
