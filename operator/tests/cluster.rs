@@ -11,6 +11,8 @@ mod chance;
 mod changes;
 #[path = "cluster/external.rs"]
 mod external;
+#[path = "charts/folder.rs"]
+mod folder;
 #[path = "cluster/frozen.rs"]
 mod frozen;
 #[path = "cluster/install.rs"]
@@ -23,6 +25,10 @@ mod lifecycle;
 mod logins;
 #[path = "cluster/market.rs"]
 mod market;
+#[path = "cluster/packed.rs"]
+mod packed;
+#[path = "cluster/programs.rs"]
+mod programs;
 #[path = "cluster/rotation.rs"]
 mod rotation;
 #[path = "cluster/running.rs"]

@@ -2,17 +2,18 @@
 //! Shop lives on and people buy there.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
-use std::{env, fs, io::Write as _};
+use std::process::Command;
+use std::{env, fs};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use shopkeeper_testing::Scene;
-use tokio::task::spawn_blocking;
 
 use crate::market::{self, Market};
+use crate::packed;
+use crate::programs::{output, run};
 use crate::scene::{volumes, with_scene};
 use crate::standby::each_operator_is_followed_by_the_other;
 
@@ -29,8 +30,7 @@ async fn operators_are_upgraded_removed_installed_again_and_followed_by_others_a
         let release = Release(&scene);
         release.apply("logLevel=info").await;
         release.test().await;
-        scene.create(&market::spec(&scene, &json!({}))).await.expect("a Shop");
-        scene.until_shop("Ready", "True", None).await;
+        packed::helm_waits_for_the_shop(&scene, &market::spec(&scene, &json!({}))).await;
         let mut market = Market::open(&scene).await;
         assert_eq!(market.everybody_buys_once().await, Vec::<String>::new());
         let (first_pods, first_volumes) = (pods(&scene).await, volumes(&scene).await);
@@ -195,26 +195,4 @@ fn set_up(container: &mut Value, scene: &Scene) {
         let variable = variables.iter_mut().find(|variable| variable["name"] == format!("SHOPKEEPER_{name}"));
         variable.unwrap_or_else(|| panic!("the operator is not told its {name}"))["value"] = json!(value);
     }
-}
-
-/// Runs a program to its end, without standing in the way of those who buy.
-async fn run(program: &'static str, arguments: &[&str], input: &str) {
-    let words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-    let input = input.to_owned();
-    let ended = spawn_blocking(move || output(program, &words, &input));
-    let outcome = ended.await.expect("it runs");
-    outcome.unwrap_or_else(|said| panic!("{program} {arguments:?}: {said}"));
-}
-
-/// Gives back what it said when it failed.
-fn output<A: AsRef<std::ffi::OsStr>>(program: &str, arguments: &[A], input: &str) -> Result<(), String> {
-    let mut command = Command::new(program);
-    let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = piped.spawn().map_err(|error| format!("{error}; `cargo xtask env` puts it on the PATH"))?;
-    let mut pipe = child.stdin.take().ok_or("it has no input")?;
-    pipe.write_all(input.as_bytes()).map_err(|error| error.to_string())?;
-    drop(pipe);
-    let output = child.wait_with_output().map_err(|error| error.to_string())?;
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    if output.status.success() { Ok(()) } else { Err(said) }
 }

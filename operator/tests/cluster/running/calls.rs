@@ -95,8 +95,7 @@ async fn measured(guests: &Guests) -> anyhow::Result<String> {
 /// What the samples of a metric with these labels add up to.
 fn sum(metrics: &str, name: &str, labels: &[&str]) -> i64 {
     let samples = metrics.lines().filter_map(|line| line.strip_prefix(name)?.split_once(' '));
-    let wanted = samples.filter(|(of, _)| {
-        (of.is_empty() || of.starts_with('{')) && labels.iter().all(|label| of.contains(label))
-    });
+    let wanted = samples
+        .filter(|(of, _)| (of.is_empty() || of.starts_with('{')) && labels.iter().all(|label| of.contains(label)));
     wanted.filter_map(|(_, value)| value.split(' ').next()?.parse::<i64>().ok()).sum()
 }

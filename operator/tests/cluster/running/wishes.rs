@@ -55,9 +55,8 @@ pub fn secrets(outside: &Outside) -> [(&'static str, Value); 4] {
 /// The Shop at first. Classes of volumes and of its Ingress are called like the namespace.
 pub fn spec(scene: &Scene, outside: &Outside) -> Value {
     let class = &scene.namespace;
-    let store = |storage: &str| {
-        json!({"embedded": {"storage": storage, "storageClassName": class, "dataOnDelete": "Retain"}})
-    };
+    let store =
+        |storage: &str| json!({"embedded": {"storage": storage, "storageClassName": class, "dataOnDelete": "Retain"}});
     let bucket = json!({
         "bucket": s3_server::BUCKET, "region": s3_server::REGION, "endpoint": outside.bucket.endpoint(),
         "secretName": "bucket",
