@@ -24,7 +24,7 @@ pub(super) async fn tell_blocked(context: &Context, shop: &Shop, why: &Blocked<'
 
 /// Says of a new Shop that it was seen: making what it consists of takes a while. What fails here fails again where it counts.
 pub(super) async fn greet(context: &Context, shop: &Shop, now: Timestamp) {
-    if shop.status.is_some() {
+    if shop.status.as_ref().is_some_and(ShopStatus::is_seen) {
         return;
     }
     // A Shop that is no longer as it was read may have been told more by now.

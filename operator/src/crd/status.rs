@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::StoreMode;
 
-/// What the operator last saw of a Shop.
+/// What the operator last saw of a Shop. The API server gives a new Shop one that nobody wrote: without it tools that wait by
+/// kstatus would find nothing to wait for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = unseen()))]
 pub struct ShopStatus {
     /// Generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +69,22 @@ pub struct ShopStatus {
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_owned()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The status of a Shop that no operator has looked at.
+fn unseen() -> Value {
+    json!({"conditions": [{
+        "type": "Ready", "status": "Unknown", "reason": "Pending", "message": "nothing of it was made yet",
+        "lastTransitionTime": Timestamp::UNIX_EPOCH.to_string(),
+    }]})
+}
+
+impl ShopStatus {
+    /// Whether an operator has told anything of the Shop.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.observed_generation.is_some() || self.phase.is_some()
+    }
 }
 
 /// Images that were ready together.

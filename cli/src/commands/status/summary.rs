@@ -226,7 +226,7 @@ impl Gauges {
 
 /// Puts it together.
 pub fn summary(shop: &Shop, mut seen: Seen) -> Summary {
-    let status = shop.status.clone().unwrap_or_else(|| {
+    let status = shop.status.clone().filter(ShopStatus::is_seen).unwrap_or_else(|| {
         let place = shop.namespace().unwrap_or_default();
         seen.notes.push(format!("no operator has looked at it yet: is there one, and does it watch {place}?"));
         ShopStatus::default()
