@@ -186,10 +186,11 @@ impl RedisUser {
     }
 }
 
-/// The file of users: nobody else.
+/// The file of users: nobody else gets in. A server that starts reads its append-only file as the default user, and before
+/// redis/redis#14545 it drops every transaction in it that this one may not make, which is all that a script wrote.
 fn acl(users: &[RedisUser]) -> String {
     let line = |RedisUser { name, passwords, rights }: &RedisUser| format!("user {name} on {passwords} {rights}\n");
-    ["user default off\n".to_owned()].into_iter().chain(users.iter().map(line)).collect()
+    ["user default off ~* &* +@all\n".to_owned()].into_iter().chain(users.iter().map(line)).collect()
 }
 
 /// The key under which a running Redis finds the passwords of this stage of a rotation, while there is one.

@@ -31,20 +31,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn a_shop_becomes_ready_stays_as_it_is_and_leaves_nothing() {
     with_scene(async |scene| {
-        let spec = json!({"host": "acorn.test", "lifecycle": {"dataOnDelete": "Delete"}});
-        scene.create(&spec).await.expect("a Shop");
+        scene.create(&market::spec(&scene, &json!({}))).await.expect("a Shop");
         let operator = scene.operate();
         let ready = scene.until_shop("Ready", "True", None).await.status.expect("a status");
         assert_eq!(ready.services_ready.as_deref(), Some("7/7"));
         assert_eq!(ready.version.as_deref(), Some(&*scene.settings.version));
-        assert_eq!(ready.url.as_deref(), Some("http://acorn.test"));
+        assert_eq!(ready.url, Some(format!("http://{}", market::host(&scene))));
 
         drop(operator);
         // The operator may still have had something to say.
         scene.writes_of_a_reconcile().await;
         assert_eq!(scene.writes_of_a_reconcile().await, Vec::<String>::new(), "a steady Shop costs no write");
 
-        a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(&scene).await;
+        Box::pin(a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(&scene)).await;
         Box::pin(a_paused_shop_is_left_alone(&scene)).await;
 
         let operator = scene.operate();
@@ -61,6 +60,8 @@ async fn a_shop_becomes_ready_stays_as_it_is_and_leaves_nothing() {
 
 async fn a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(scene: &Scene) {
     let _operator = scene.operate();
+    let market = Market::open(scene).await;
+    market.fill_carts().await;
     let before = credentials(scene).await;
     scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
     let asleep = scene.until_shop("Progressing", "False", Some("Hibernated")).await.status.expect("a status");
@@ -75,6 +76,8 @@ async fn a_hibernated_shop_keeps_its_data_and_wakes_up_as_it_was(scene: &Scene) 
     let awake = scene.until_shop("Ready", "True", None).await.status.expect("a status");
     assert_eq!(awake.services_ready.as_deref(), Some("7/7"));
     assert_eq!(credentials(scene).await, before);
+    market.routed().await;
+    market.carts_are_full().await;
 }
 
 async fn a_paused_shop_is_left_alone(scene: &Scene) {

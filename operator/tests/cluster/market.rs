@@ -28,6 +28,7 @@ const PURCHASES_OF_A_LOG_IN: usize = 15;
 const STOCK: u32 = 100_000;
 /// A moment after the Shop is ready its route is known, and minutes after a purchase the parcel is there.
 const PATIENCE: Duration = Duration::from_mins(2);
+const CART: &str = "/api/v1/cart/";
 
 /// A stall of the scene's Shop, and those who buy there.
 pub struct Market {
@@ -120,6 +121,23 @@ impl Market {
         routed(&self.visit, &admin).await.expect("a route to this Shop and no other");
     }
 
+    /// Everybody puts something into the cart, and leaves it there.
+    pub async fn fill_carts(&self) {
+        for Buyer { token, .. } in &self.buyers {
+            let added = self.visit.shop.add_to_cart(token, &self.stall.product, 1).await;
+            added.expect("an answer").ok().expect("a cart");
+        }
+    }
+
+    /// What everybody put into the cart is there.
+    pub async fn carts_are_full(&self) {
+        for Buyer { token, .. } in &self.buyers {
+            let cart = self.visit.shop.send::<Value>(Call::new(http::Method::GET, CART).by(token)).await;
+            let cart = cart.expect("an answer").ok().expect("a cart");
+            assert_eq!(cart["items"][0]["product_id"], self.stall.product, "{cart}");
+        }
+    }
+
     /// How many checkouts were answered with an order.
     pub fn bought(&self) -> usize {
         self.buyers.iter().map(|buyer| buyer.account.acknowledged.len()).sum()
@@ -173,7 +191,7 @@ pub async fn routed(visit: &Visit, admin: &Credentials) -> anyhow::Result<String
         Ok(answer.map_or_else(|error| Seen::NotYet(error.to_string()), Seen::Done))
     });
     let token = token.await?.access_token;
-    for path in ["/api/v1/orders/", "/api/v1/cart/"] {
+    for path in ["/api/v1/orders/", CART] {
         wait_for(path, PATIENCE, async || {
             let answer = visit.shop.send::<Value>(Call::new(http::Method::GET, path).by(&token)).await?;
             Ok(if answer.status.is_success() { Seen::Done(()) } else { Seen::NotYet(answer.status.to_string()) })

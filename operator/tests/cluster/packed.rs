@@ -27,7 +27,7 @@ pub async fn helm_waits_for_the_shop(scene: &Scene, spec: &Value) {
     mistaken["ingress"] = json!({"className": "squirrel"});
     write(&chart, &mistaken);
     let said = attempt("helm", &arguments("10s"), "").await.expect_err("there is no such class");
-    assert!(said.contains(&format!("Shop/{}/{SHOP}", scene.namespace)) && said.contains("Failed"), "{said}");
+    assert!(said.contains(&format!("name: {SHOP}, kind: Shop, status: Failed")), "{said}");
 
     write(&chart, spec);
     run("helm", &arguments("1m"), "").await;
