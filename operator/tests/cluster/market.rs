@@ -134,7 +134,7 @@ impl Market {
         for Buyer { token, .. } in &self.buyers {
             let cart = self.visit.shop.send::<Value>(Call::new(http::Method::GET, CART).by(token)).await;
             let cart = cart.expect("an answer").ok().expect("a cart");
-            assert_eq!(cart["items"][0]["product_id"], self.stall.product, "{cart}");
+            assert_eq!(cart["items"][0]["productId"], self.stall.product, "{cart}");
         }
     }
 
