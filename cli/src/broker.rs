@@ -86,12 +86,15 @@ impl<'a> Broker<'a> {
         let (host, port) = place(&self.url(consumer.name).await?)?;
         let Some((name, namespace)) = service_of(&host, &self.cluster.namespace) else { return Ok(None) };
         let services: Api<Service> = Api::namespaced(self.cluster.client.clone(), namespace);
-        let found = match services.get_opt(name).await {
-            // Two words may as well be a name of the internet, and nobody has a right to look for it here.
-            Err(kube::Error::Api(status)) if status.is_forbidden() && host.matches('.').count() == 1 => None,
+        // Two words may as well be a name of the internet. Whoever has another one outside of the cluster is to hear no password.
+        let is_ambiguous = host.trim_end_matches('.').matches('.').count() == 1;
+        let service = match services.get_opt(name).await {
+            Ok(None) if is_ambiguous => return Ok(None),
+            Err(kube::Error::Api(status)) if status.is_forbidden() && is_ambiguous => return Ok(None),
             found => found.with_context(|| format!("whether {host} is the Service {namespace}/{name}"))?,
         };
-        let Some(service) = found else { return Ok(None) };
+        let service =
+            service.with_context(|| format!("there is no Service {namespace}/{name}, which pods know as {host}"))?;
         let selected = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
         let Some(labels) = selected.filter(|labels| !labels.is_empty()) else {
             bail!(
@@ -103,7 +106,7 @@ impl<'a> Broker<'a> {
         let running = ListParams::default().labels(&selector(labels)).fields("status.phase=Running");
         let running =
             pods.list(&running).await.with_context(|| format!("the pods of the Service {namespace}/{name}"))?;
-        let pod = running.items.into_iter().next();
+        let pod = running.items.into_iter().max_by_key(is_ready);
         let pod = pod.ok_or_else(|| anyhow!("no pod of the Service {namespace}/{name} is running"))?;
         let port = target(&service, port, &pod);
         let port = port.ok_or_else(|| anyhow!("the Service {namespace}/{name} has no port for {host}"))?;
@@ -142,8 +145,18 @@ fn service_of<'a>(host: &'a str, home: &'a str) -> Option<(&'a str, &'a str)> {
     }
 }
 
+/// Whether Services lead to it.
+fn is_ready(pod: &Pod) -> bool {
+    let mut told = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none() && told.any(|told| told.type_ == "Ready" && told.status == "True")
+}
+
 /// The port of a pod to which a port of its Service leads.
 fn target(service: &Service, port: u16, pod: &Pod) -> Option<u16> {
+    // The name of one without an address leads to the pods themselves, whatever it says of ports.
+    if service.spec.as_ref().is_some_and(|spec| spec.cluster_ip.as_deref() == Some("None")) {
+        return Some(port);
+    }
     let mut ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
     let found = ports.find(|found| found.port == i32::from(port))?;
     match &found.target_port {

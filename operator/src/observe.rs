@@ -70,6 +70,13 @@ pub struct Error {
     pub(crate) source: kube::Error,
 }
 
+/// The Shop as it is now, if it is still there.
+pub async fn shop(client: &Client, shop: &Shop) -> Result<Option<Shop>, Error> {
+    let api: Api<Shop> = Api::namespaced(client.clone(), &shop.namespace().unwrap_or_default());
+    let found = api.get_opt(&shop.name_any()).await.map_err(|source| Error { what: "the Shop".to_owned(), source })?;
+    Ok(found.filter(|found| found.uid() == shop.uid()))
+}
+
 /// Fetches what is on the cluster for a Shop.
 pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
     let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };

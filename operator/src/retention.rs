@@ -75,8 +75,11 @@ async fn own<K: Child>(client: &Client, shop: &Shop, found: &mut K, goes: bool) 
 
 /// Owners of other kinds are left alone.
 fn owners(shop: &Shop, found: &impl ResourceExt, goes: bool) -> Vec<OwnerReference> {
-    let others = found.owner_references().iter().filter(|owner| !is_shop(owner)).cloned();
-    others.chain(shop.controller_owner_ref(&()).filter(|_| goes)).collect()
+    let others: Vec<_> = found.owner_references().iter().filter(|owner| !is_shop(owner)).cloned().collect();
+    // There may be one controller: what restores a Secret may say that it is it.
+    let controlled = others.iter().any(|owner| owner.controller == Some(true));
+    let ours = if controlled { shop.owner_ref(&()) } else { shop.controller_owner_ref(&()) };
+    others.into_iter().chain(ours.filter(|_| goes)).collect()
 }
 
 /// What the StatefulSet of a store is to be told of its volume, if it was told something else.

@@ -78,6 +78,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),
         development: conditions::development(facts.shop),
     };
+    let runs = !facts.shop.hibernated && parts.runs();
     let (phase, verdicts) = if facts.shop.hibernated {
         (Phase::Hibernated, conditions::hibernated(facts.pods, parts))
     } else {
@@ -88,7 +89,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         observed_generation: facts.generation,
         phase: Some(phase),
         version: version(facts, &services),
-        last_ready: last_ready(facts, phase),
+        last_ready: last_ready(facts, runs),
         rolled_back: facts.returned.cloned(),
         url: route::url(facts.shop, &facts.applied.ingresses),
         services_ready: Some(format!("{ready}/{}", services.len())),
@@ -147,7 +148,9 @@ pub fn paused(
     let known = previous.cloned().unwrap_or_default();
     let message = "the operator changes nothing but certificates that are due while spec.lifecycle.paused is true";
     let paused = Verdict::yes("Paused", "PausedBySpec", message);
-    let verdicts = [paused].into_iter().chain(worries.map(certificates::of_others)).collect();
+    let unmade = previous.is_none_or(|previous| !previous.is_seen());
+    let ready = unmade.then(|| Verdict::not_yet("Ready", "PausedBySpec", "nothing of it was made yet"));
+    let verdicts = [paused].into_iter().chain(ready).chain(worries.map(certificates::of_others)).collect();
     let conditions = with_known(verdicts, &[], generation, previous, now);
     ShopStatus { phase: Some(Phase::Paused), conditions, ..known }
 }
@@ -202,8 +205,8 @@ fn version(facts: &Facts<'_>, services: &[ServiceStatus]) -> Option<String> {
     if wanted.eq(there) { Some(facts.shop.version.clone()) } else { facts.previous?.version.clone() }
 }
 
-fn last_ready(facts: &Facts<'_>, phase: Phase) -> Option<Release> {
-    if phase == Phase::Ready { Some(rollback::release(facts.shop)) } else { facts.previous?.last_ready.clone() }
+fn last_ready(facts: &Facts<'_>, runs: bool) -> Option<Release> {
+    if runs { Some(rollback::release(facts.shop)) } else { facts.previous?.last_ready.clone() }
 }
 
 fn version_label(deployment: &Deployment) -> Option<String> {

@@ -180,7 +180,9 @@ async fn read_message(stream: &mut BufReader<TcpStream>) -> std::io::Result<(Vec
     let mut line = String::new();
     loop {
         line.clear();
-        stream.read_line(&mut line).await?;
+        if stream.read_line(&mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
         match line.trim_end_matches("\r\n") {
             "." => return Ok((headers, body)),
             "" if !in_body => in_body = true,

@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use super::{CONCURRENCY, Context, DEADLINE, Error, backoff, reconcile};
 use crate::crd::Shop;
 use crate::names;
+use crate::observe;
 
 /// A rollout changes many objects at once; one reconcile answers them all.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -141,8 +142,8 @@ async fn reconcile_in_turn(shop: Arc<Shop>, context: Arc<Context>) -> Result<Act
     observed_reconcile(&context, &shop).await
 }
 
-/// Waits until one more reconcile may begin: the controllers of all namespaces share how many there may be. Answers with the Shop
-/// as it is by then, and with nothing if it is gone, or if this process has been asked to stop.
+/// Waits until one more reconcile may begin: the controllers of all namespaces share how many there may be. Answers with nothing if
+/// the Shop is gone by then, or if this process has been asked to stop.
 async fn turn<'a>(context: &'a Context, shop: &Shop) -> Option<(SemaphorePermit<'a>, Arc<Shop>)> {
     let turn = context.turns.acquire().await.ok()?;
     let name = ObjectRef::from_obj(shop);
@@ -157,12 +158,20 @@ async fn turn<'a>(context: &'a Context, shop: &Shop) -> Option<(SemaphorePermit<
 #[tracing::instrument(name = "reconcile", skip_all, fields(k8s.namespace.name = shop.namespace(), shop = shop.name_any()))]
 async fn observed_reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> {
     let start = Instant::now();
-    let outcome = timeout(DEADLINE, reconcile(context, shop)).await.unwrap_or(Err(Error::Late));
+    let outcome = timeout(DEADLINE, Box::pin(reconcile_as_it_is(context, shop))).await.unwrap_or(Err(Error::Late));
     context.metrics.reconciled(start.elapsed(), outcome.as_ref().err().map(Error::reason));
     if outcome.is_ok() {
         context.failures.forget(&ObjectRef::from_obj(shop));
     }
     outcome
+}
+
+/// The Shop is asked for: what is remembered is as old as the last event, and somebody who follows may have heard none for minutes.
+async fn reconcile_as_it_is(context: &Context, shop: &Shop) -> Result<Action, Error> {
+    match observe::shop(&context.client, shop).await? {
+        Some(shop) => reconcile(context, &shop).await,
+        None => Ok(Action::await_change()),
+    }
 }
 
 fn retry(shop: &Shop, error: &Error, context: &Context) -> Action {
@@ -241,7 +250,8 @@ mod tests {
 
     /// Which Shop a request is about: each has a namespace, and a name that is in the path or in the query.
     fn shop_in(uri: &Uri) -> String {
-        let namespace = uri.path().split('/').nth(4).expect("a namespace");
+        let (_, path) = uri.path().split_once("/namespaces/").expect("a namespace");
+        let namespace = path.split('/').next().expect("its name");
         let (_, name) = uri.path_and_query().expect("a path").as_str().split_once("rowan-").expect("a name");
         format!("{namespace}/{}", name.chars().take_while(char::is_ascii_digit).collect::<String>())
     }

@@ -29,7 +29,7 @@ pub struct ShopStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
-    /// The images with which everything was ready the last time: what a rollout that fails returns to.
+    /// The images with which all stores and services were ready the last time: what a rollout that fails returns to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_ready: Option<Release>,
 

@@ -30,7 +30,7 @@ pub(super) fn of_others(worries: &[Worry]) -> Verdict {
 
 fn verdict(worries: &[Worry], planned: &str) -> Verdict {
     let Some(first) = worries.iter().find(|worry| worry.breaks).or(worries.first()) else {
-        let issued = "every certificate of the mesh and of embedded stores is renewed before it runs out";
+        let issued = "every certificate that the operator makes is renewed before it runs out";
         return Verdict::yes(TYPE, ISSUED, format!("{issued}, and no other one runs out soon{planned}"));
     };
     let others = worries.iter().filter(|worry| *worry != first);

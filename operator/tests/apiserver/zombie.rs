@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::json;
-use shopkeeper_operator::crd::Shop;
+use shopkeeper_operator::crd::{Shop, ShopStatus};
 use shopkeeper_testing::{Audit, SHOP, Scene};
 use tokio::time::{sleep, timeout};
 
@@ -60,7 +60,7 @@ async fn an_operator_that_is_asked_to_stop_ends_content_and_another_one_follows(
         let server = server().await;
         let mut first = Program::start(server.kubeconfig(), &scene);
         scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
-        let begun = |shop: Option<&Shop>| shop.is_some_and(|shop| shop.status.is_some());
+        let begun = |shop: Option<&Shop>| shop.and_then(|shop| shop.status.as_ref()).is_some_and(ShopStatus::is_seen);
         scene.until(SHOP, "was looked at", begun).await;
         first.signal("TERM");
         assert!(timeout(PATIENCE, first.end()).await.expect("it goes on"), "it ended as if something were wrong");

@@ -53,7 +53,7 @@ async fn a_shop_on_external_stores_says_what_is_wrong_with_them_and_follows_a_ch
         stores.let_in(&NEXT).await;
         stores.tell(&scene, &NEXT, &[]).await;
         scene.touch().await;
-        Box::pin(market.during_trouble(scene.until_shop("Ready", "True", None))).await;
+        Box::pin(market.during(scene.until_shop("Ready", "True", None))).await;
         for pod in &before {
             // What it has begun it finishes as the user that it was.
             scene.until::<Pod>(pod, "is gone", |found: Option<&Pod>| found.is_none()).await;
@@ -79,7 +79,9 @@ async fn what_is_wrong_is_tried_and_used_by_nobody(scene: &Scene, stores: &Store
         stores.tell(scene, &FIRST, wrong).await;
         // Secrets are not watched.
         scene.touch().await;
-        Box::pin(market.during_trouble(unreachable(scene, wrong))).await;
+        Box::pin(market.during(unreachable(scene, wrong))).await;
+        // While the pods that tried it are there.
+        nothing_shows_passwords(scene).await;
     }
 }
 
@@ -120,9 +122,12 @@ async fn nothing_shows_passwords(scene: &Scene) {
     for pod in scene.api::<Pod>().list(&ListParams::default()).await.expect("a list").items {
         let name = pod.name_any();
         if name != HOST {
-            // A pod that was replaced may be gone by now.
-            let log = scene.api::<Pod>().logs(&name, &LogParams::default()).await.unwrap_or_default();
-            said.push((name, log));
+            match scene.api::<Pod>().logs(&name, &LogParams::default()).await {
+                Ok(log) => said.push((name, log)),
+                // It was replaced meanwhile, or has not started yet.
+                Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => {}
+                Err(error) => panic!("the log of {name}: {error}"),
+            }
         }
     }
     for (who, text) in said {

@@ -26,11 +26,12 @@ pub async fn helm_waits_for_the_shop(scene: &Scene, spec: &Value) {
     let mut mistaken = spec.clone();
     mistaken["ingress"] = json!({"className": "squirrel"});
     write(&chart, &mistaken);
-    let said = attempt("helm", &arguments("10s"), "").await.expect_err("there is no such class");
+    // It waits for all of that also when somebody has to help.
+    let said = attempt("helm", &arguments("30s"), "").await.expect_err("there is no such class");
     assert!(said.contains(&format!("name: {SHOP}, kind: Shop, status: Failed")), "{said}");
 
     write(&chart, spec);
-    run("helm", &arguments("1m"), "").await;
+    run("helm", &arguments("2m"), "").await;
     assert!(is_ready(scene).await, "Helm did not wait");
 }
 
