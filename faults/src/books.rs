@@ -4,7 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, Result};
 use lapin::{
-    Connection, ConnectionProperties, options::QueueDeclareOptions, runtime::default_runtime, tcp::OwnedTLSConfig,
+    Connection, ConnectionProperties,
+    options::QueueDeclareOptions,
+    protocol::{AMQPErrorKind, AMQPHardError},
+    runtime::default_runtime,
+    tcp::OwnedTLSConfig,
     types::FieldTable,
 };
 use redis::TlsCertificates;
@@ -302,6 +306,23 @@ impl Books {
         self.handled.insert(service, handled.into_iter().map(|(id,)| id).collect());
         Ok(database.close().await?)
     }
+}
+
+/// Whether a store knows who [`Books::read`] asked as, and lets them in no more; else it was away.
+#[must_use]
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let database = cause.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
+        // Class 28 of SQLSTATE: invalid authorization.
+        database.is_some_and(|code| code.starts_with("28"))
+            || cause.downcast_ref().is_some_and(|error: &redis::RedisError| {
+                error.kind() == redis::ErrorKind::AuthenticationFailed
+            })
+            || cause.downcast_ref().is_some_and(|error: &lapin::Error| {
+                matches!(error.kind(), lapin::ErrorKind::ProtocolError(error)
+                    if *error.kind() == AMQPErrorKind::Hard(AMQPHardError::ACCESSREFUSED))
+            })
+    })
 }
 
 async fn all<T>(database: &mut PgConnection, sql: &'static str) -> Result<Vec<T>>

@@ -19,7 +19,7 @@ mod strangers;
 
 pub use books::{
     Addresses, Attempt, Books, Charge, Delivery, Event, Inventory, Line, Move, Order, Parcel, Payment, Queue,
-    Reservation,
+    Reservation, is_refused,
 };
 pub use rules::{Account, Violation, Witness, audit};
 pub use strangers::strangers_read;

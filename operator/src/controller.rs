@@ -107,9 +107,11 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
     }
 }
 
-/// Looks after nothing but certificates.
+/// Looks after nothing but what time or a deletion would take away: certificates, and data that is to stay.
 async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
     let now = Timestamp::now();
+    let mut observed = observe::observe(&context.client, shop).await?;
+    retention::follow(&context.client, shop, &mut observed).await?;
     let Renewed { worries, due } = renewal::renew(context, shop, now).await?;
     let status = status::paused(shop.status.as_ref(), shop.metadata.generation, worries.as_deref(), now);
     tell(context, shop, &status).await?;
@@ -175,7 +177,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let requeue = requeue(&valid, status.phase).min(until(due, now));
     let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
     // Pods of a canary show credentials too.
-    let whole = status.phase == Some(Phase::Ready)
+    let whole = status.runs()
         && !canaries.values().any(canary::is_starting)
         && applied.rabbitmq_clusters.iter().all(Cluster::settled);
     tell(context, shop, &status).await?; // IO

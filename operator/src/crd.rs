@@ -95,9 +95,6 @@ const SECRET_HELP: &str = "write the name of a Secret in the Shop's namespace: a
 #[x_kube(validation = Rule::new("!has(self.ingress) || !has(self.ingress.tls) || has(self.host)").message(
     "ingress.tls needs host: a certificate is for a host name; set spec.host or remove spec.ingress.tls"
 ))]
-#[x_kube(validation = Rule::new(orders::ASLEEP_RULE).message(
-    "dataOnDelete cannot change while the Shop is hibernated or paused, because its volumes are not told then: wake the Shop first (lifecycle.hibernated: false, lifecycle.paused: false)"
-))]
 #[serde(rename_all = "camelCase")]
 pub struct ShopSpec {
     /// Version of the seven services, the tag of their images. Default: the version of the operator itself.

@@ -69,6 +69,14 @@ pub fn of_shop(shop: &str) -> String {
     format!("{MANAGED_SELECTOR},{INSTANCE_LABEL}={shop}")
 }
 
+/// Name of the volume of a store in the template of its StatefulSet.
+pub(crate) const DATA_VOLUME: &str = "data";
+
+/// Name of the volume that a StatefulSet made for its only pod.
+pub(crate) fn volume(stateful_set: &str) -> String {
+    format!("{DATA_VOLUME}-{stateful_set}-0")
+}
+
 /// Name of the object for one component.
 #[must_use]
 pub fn component(shop: &str, component: &str) -> String {

@@ -1,6 +1,6 @@
-//! What becomes of data when the Shop is deleted: what stateful sets are told of their volumes, and who owns what other operators keep
-//! data in, and the credentials that open all of it. It follows the spec before anything can be in the way, because a Shop that is
-//! blocked can be deleted too.
+//! What becomes of data when the Shop is deleted: who owns the volumes of stores, what other operators keep data in, and the
+//! credentials that open all of it. It follows the spec before anything can be in the way, because a Shop that is blocked or paused
+//! can be deleted too.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -20,14 +20,47 @@ use crate::observe::{Child, Observed};
 pub async fn follow(client: &Client, shop: &Shop, observed: &mut Observed) -> Result<(), Error> {
     let uid = shop.uid().unwrap_or_default();
     let Observed { credentials, objects, volume_claims, .. } = observed;
-    // First, and by what was found: what opens a volume is kept before the volume is, and goes after it was let go.
-    if let Some(secret) = credentials {
+    let keeps = shop.spec.keeps_data();
+    // What opens a volume is kept before the volume is, and goes after it was let go.
+    if let Some(secret) = credentials.as_mut().filter(|_| keeps) {
+        own(client, shop, secret, false).await?;
+    }
+    volumes_follow(client, shop, &mut objects.stateful_sets, volume_claims).await?;
+    clusters_follow(client, shop, objects).await?;
+    if let Some(secret) = credentials.as_mut().filter(|_| !keeps) {
         // It is a moment before a volume that was just made has its owner.
         let goes = owns(&uid, secret) || all_goes(&uid, volume_claims, objects);
-        own(client, shop, secret, goes && !shop.spec.keeps_data()).await?;
+        own(client, shop, secret, goes).await?;
     }
+    Ok(())
+}
+
+/// Tells stateful sets, and writes into volumes what Kubernetes does only while a pod that is ready has them.
+async fn volumes_follow(
+    client: &Client,
+    shop: &Shop,
+    sets: &mut [StatefulSet],
+    volumes: &mut [PersistentVolumeClaim],
+) -> Result<(), Error> {
+    let uid = shop.uid().unwrap_or_default();
+    for set in sets.iter_mut().filter(|set| owns(&uid, *set)) {
+        let Some(wanted) = wanted(shop, set) else { continue };
+        if let Some(change) = untold(wanted, set) {
+            *set = amend(client, set, change).await?;
+        }
+        let name = names::volume(&set.name_any());
+        if let Some(volume) = volumes.iter_mut().find(|volume| volume.name_any() == name)
+            && let Some(owners) = owners_of_volume(wanted, set, volume)
+        {
+            *volume = amend(client, volume, json!({"metadata": {"ownerReferences": owners}})).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn clusters_follow(client: &Client, shop: &Shop, objects: &mut Objects<Live>) -> Result<(), Error> {
     let goes = shop.spec.lifecycle.data_on_delete == DataOnDelete::Delete;
-    let Objects { stateful_sets, postgres_clusters, rabbitmq_clusters, secrets, .. } = objects;
+    let Objects { postgres_clusters, rabbitmq_clusters, secrets, .. } = objects;
     if shop.spec.rabbitmq.cluster_operator.is_some() {
         let definitions = names::component(&shop.name_any(), RABBITMQ);
         for secret in secrets.iter_mut().filter(|secret| secret.name_any() == definitions) {
@@ -39,13 +72,6 @@ pub async fn follow(client: &Client, shop: &Shop, observed: &mut Observed) -> Re
     }
     for cluster in postgres_clusters {
         own(client, shop, cluster, goes).await?;
-    }
-    for set in stateful_sets {
-        if owns(&uid, set)
-            && let Some(change) = untold(shop, set)
-        {
-            *set = amend(client, set, change).await?;
-        }
     }
     Ok(())
 }
@@ -76,21 +102,54 @@ async fn own<K: Child>(client: &Client, shop: &Shop, found: &mut K, goes: bool) 
 /// Owners of other kinds are left alone.
 fn owners(shop: &Shop, found: &impl ResourceExt, goes: bool) -> Vec<OwnerReference> {
     let others: Vec<_> = found.owner_references().iter().filter(|owner| !is_shop(owner)).cloned().collect();
-    // There may be one controller: what restores a Secret may say that it is it.
-    let controlled = others.iter().any(|owner| owner.controller == Some(true));
-    let ours = if controlled { shop.owner_ref(&()) } else { shop.controller_owner_ref(&()) };
-    others.into_iter().chain(ours.filter(|_| goes)).collect()
+    let ours = reference_to(shop, &others).filter(|_| goes);
+    others.into_iter().chain(ours).collect()
 }
 
-/// What the StatefulSet of a store is to be told of its volume, if it was told something else.
-fn untold(shop: &Shop, set: &StatefulSet) -> Option<Value> {
+/// What becomes of the volume of a StatefulSet, if it is one of a store.
+fn wanted(shop: &Shop, set: &StatefulSet) -> Option<DataOnDelete> {
     let (shop_name, name) = (shop.name_any(), set.name_any());
     let store = STORES.into_iter().find(|store| names::component(&shop_name, store) == name)?;
-    let wanted = shop.spec.data_on_delete(shop.spec.embedded(store)?).policy();
+    Some(shop.spec.data_on_delete(shop.spec.embedded(store)?))
+}
+
+/// What a StatefulSet is to be told of its volume, if it was told something else.
+fn untold(wanted: DataOnDelete, set: &StatefulSet) -> Option<Value> {
+    let wanted = wanted.policy();
     let told = set.spec.as_ref()?.persistent_volume_claim_retention_policy.as_ref();
     let told = told.and_then(|policy| policy.when_deleted.as_deref());
     let change = json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": wanted}}});
     (told != Some(wanted)).then_some(change)
+}
+
+/// The owners that a volume is to have, if it has others. Those that are no StatefulSet of the Shop's are left alone.
+fn owners_of_volume(
+    wanted: DataOnDelete,
+    set: &StatefulSet,
+    volume: &PersistentVolumeClaim,
+) -> Option<Vec<OwnerReference>> {
+    let (of_set, mut owners): (Vec<_>, Vec<_>) =
+        volume.owner_references().iter().cloned().partition(|owner| Some(&owner.uid) == set.metadata.uid.as_ref());
+    match wanted {
+        DataOnDelete::Retain => (!of_set.is_empty()).then_some(owners),
+        // A pod that starts will be ready, and until then a volume that stays is no loss.
+        DataOnDelete::Delete if of_set.is_empty() && sleeps(set) => {
+            owners.extend(reference_to(set, &owners));
+            Some(owners)
+        }
+        DataOnDelete::Delete => None,
+    }
+}
+
+fn sleeps(set: &StatefulSet) -> bool {
+    set.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0))
+}
+
+/// A reference to what goes together with something that has these owners. There may be one controller: what restores a Secret may
+/// say that it is it.
+fn reference_to<K: Child>(of: &K, others: &[OwnerReference]) -> Option<OwnerReference> {
+    let controlled = others.iter().any(|owner| owner.controller == Some(true));
+    if controlled { of.owner_ref(&()) } else { of.controller_owner_ref(&()) }
 }
 
 #[cfg(test)]
@@ -146,15 +205,32 @@ mod tests {
         for (name, wanted) in [("acorn-redis", "Delete"), ("acorn-postgres", "Retain")] {
             let mut set = StatefulSet { spec: Some(StatefulSetSpec::default()), ..StatefulSet::default() };
             set.metadata.name = Some(name.to_owned());
-            let change = untold(&shop, &set).expect("a change");
+            let data = super::wanted(&shop, &set).expect("a store");
+            let change = untold(data, &set).expect("a change");
             let policy = &change["spec"]["persistentVolumeClaimRetentionPolicy"];
             assert_eq!(policy["whenDeleted"], wanted);
             let told = &mut set.spec.as_mut().expect("a spec").persistent_volume_claim_retention_policy;
             told.get_or_insert_default().when_deleted = Some(wanted.to_owned());
-            assert_eq!(untold(&shop, &set), None);
+            assert_eq!(untold(data, &set), None);
         }
         let mut other = StatefulSet::default();
         other.metadata.name = Some("acorn-else".to_owned());
-        assert_eq!(untold(&shop, &other), None);
+        assert_eq!(super::wanted(&shop, &other), None);
+    }
+
+    #[test]
+    fn a_volume_goes_with_its_stateful_set_or_not_and_other_owners_of_it_stay() {
+        let mut set = StatefulSet::default();
+        set.metadata.name = Some("acorn-redis".to_owned());
+        set.metadata.uid = Some("uid-2".to_owned());
+        set.spec = Some(StatefulSetSpec { replicas: Some(0), ..StatefulSetSpec::default() });
+        let (mut volume, theirs) = (PersistentVolumeClaim::default(), owner("Backup", "uid-3"));
+        volume.owner_references_mut().push(theirs.clone());
+        assert_eq!(owners_of_volume(DataOnDelete::Retain, &set, &volume), None);
+        let owned = owners_of_volume(DataOnDelete::Delete, &set, &volume).expect("a change");
+        assert_eq!((&owned[0], owned[1].uid.as_str(), owned[1].controller), (&theirs, "uid-2", Some(true)));
+        volume.metadata.owner_references = Some(owned);
+        assert_eq!(owners_of_volume(DataOnDelete::Delete, &set, &volume), None);
+        assert_eq!(owners_of_volume(DataOnDelete::Retain, &set, &volume), Some(vec![theirs]));
     }
 }

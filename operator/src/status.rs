@@ -21,7 +21,7 @@ use self::conditions::Verdict;
 pub use self::news::{News, canary_news, news};
 pub(crate) use self::pods::{Problem, problems};
 use crate::canary::Canaries;
-use crate::crd::{Phase, Release, RolledBack, ServiceStatus, ShopStatus};
+use crate::crd::{Phase, RolledBack, ServiceStatus, ShopStatus};
 use crate::identities::Worry;
 use crate::names;
 use crate::objects::{Applied, Objects};
@@ -78,25 +78,25 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),
         development: conditions::development(facts.shop),
     };
-    let runs = !facts.shop.hibernated && parts.runs();
     let (phase, verdicts) = if facts.shop.hibernated {
         (Phase::Hibernated, conditions::hibernated(facts.pods, parts))
     } else {
         (parts.phase(), parts.all())
     };
     let ready = services.iter().filter(|service| service.desired > 0 && service.ready >= service.desired).count();
-    ShopStatus {
+    let status = ShopStatus {
         observed_generation: facts.generation,
         phase: Some(phase),
         version: version(facts, &services),
-        last_ready: last_ready(facts, runs),
+        last_ready: facts.previous.and_then(|previous| previous.last_ready.clone()),
         rolled_back: facts.returned.cloned(),
         url: route::url(facts.shop, &facts.applied.ingresses),
         services_ready: Some(format!("{ready}/{}", services.len())),
         conditions: stamp(verdicts, facts.generation, facts.previous, facts.now),
         services,
         stores: stores.into_iter().map(|report| report.status).collect(),
-    }
+    };
+    if status.runs() { ShopStatus { last_ready: Some(rollback::release(facts.shop)), ..status } } else { status }
 }
 
 /// The status of a Shop of which nothing is made yet. It has no phase: what follows is its first one, which is an event.
@@ -146,7 +146,7 @@ pub fn paused(
     now: Timestamp,
 ) -> ShopStatus {
     let known = previous.cloned().unwrap_or_default();
-    let message = "the operator changes nothing but certificates that are due while spec.lifecycle.paused is true";
+    let message = "while spec.lifecycle.paused is true the operator changes nothing but certificates that are due, and what becomes of data when the Shop is deleted";
     let paused = Verdict::yes("Paused", "PausedBySpec", message);
     let unmade = previous.is_none_or(|previous| !previous.is_seen());
     let ready = unmade.then(|| Verdict::not_yet("Ready", "PausedBySpec", "nothing of it was made yet"));
@@ -203,10 +203,6 @@ fn version(facts: &Facts<'_>, services: &[ServiceStatus]) -> Option<String> {
     let wanted = facts.shop.services.iter().map(|service| Some(&service.version));
     let there = services.iter().map(|service| service.version.as_ref());
     if wanted.eq(there) { Some(facts.shop.version.clone()) } else { facts.previous?.version.clone() }
-}
-
-fn last_ready(facts: &Facts<'_>, runs: bool) -> Option<Release> {
-    if runs { Some(rollback::release(facts.shop)) } else { facts.previous?.last_ready.clone() }
 }
 
 fn version_label(deployment: &Deployment) -> Option<String> {

@@ -21,12 +21,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::pod::{self, Pod, read_only_mount};
 use super::{Inputs, component_name, meta};
-use crate::names;
+use crate::names::{self, DATA_VOLUME};
 use crate::stores::Embedded;
 use crate::validate::{ValidShop, image_version};
 
-/// Name of the volume that outlives pods.
-const DATA_VOLUME: &str = "data";
 /// Name of the volume with the certificate, if the store has one, and where it is mounted.
 const CERTIFICATE_VOLUME: &str = "certificate";
 const CERTIFICATE_FOLDER: &str = "/etc/shopkeeper/certificate";

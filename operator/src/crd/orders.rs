@@ -96,50 +96,13 @@ pub struct OtlpSpec {
     pub headers_secret_name: Option<String>,
 }
 
-/// Whether the volume of a store goes with the Shop. What it costs to compare two optional texts has no bound, so each is
-/// compared with a literal.
-macro_rules! goes {
-    ($shop:literal, $store:literal) => {
-        concat!(
-            "(",
-            $shop,
-            ".?",
-            $store,
-            ".?embedded.?dataOnDelete.orValue(",
-            $shop,
-            ".lifecycle.dataOnDelete) == 'Delete')"
-        )
-    };
-}
-
-macro_rules! same {
-    ($store:literal) => {
-        concat!(goes!("self", $store), " == ", goes!("oldSelf", $store))
-    };
-}
-
-/// Kubernetes writes into a volume what becomes of it only while a pod has it, and the operator tells it only of a Shop that it
-/// looks after.
-pub(super) const ASLEEP_RULE: &str = concat!(
-    "!(self.?lifecycle.?hibernated.orValue(false) || self.?lifecycle.?paused.orValue(false))",
-    " || (self.lifecycle.dataOnDelete == oldSelf.lifecycle.dataOnDelete && ",
-    same!("postgres"),
-    " && ",
-    same!("mongodb"),
-    " && ",
-    same!("redis"),
-    " && ",
-    same!("rabbitmq"),
-    ")"
-);
-
 /// What happens to the Shop over its life.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LifecycleSpec {
     /// Whether the operator leaves everything as it is, also what somebody changes by hand. Edits of the Shop are taken up
-    /// when it is no longer paused. Only certificates are renewed all the same, in their Secrets: without them the services would
-    /// refuse each other within a day.
+    /// when it is no longer paused, but for `dataOnDelete`, because a Shop that is paused can be deleted. Certificates are renewed
+    /// all the same, in their Secrets: without them the services would refuse each other within a day.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
 
@@ -154,7 +117,7 @@ pub struct LifecycleSpec {
 
     /// What happens to the volumes of the stores, and to the credentials that open them, when the Shop is deleted. An embedded
     /// store can say otherwise for its volume, and the credentials stay as long as one store keeps its data. A new Shop of the
-    /// same name takes up what `Retain` left. It cannot change while the Shop is hibernated or paused.
+    /// same name takes up what `Retain` left.
     #[serde(default)]
     pub data_on_delete: DataOnDelete,
 }

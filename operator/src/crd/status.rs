@@ -85,6 +85,15 @@ impl ShopStatus {
     pub fn is_seen(&self) -> bool {
         self.observed_generation.is_some() || self.phase.is_some()
     }
+
+    /// Whether stores and services are as the spec wants them. A route or a certificate says nothing against images and log-ins.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        let holds = |part: &&str| self.conditions.iter().any(|told| told.type_ == **part && told.status == "True");
+        self.phase != Some(Phase::Hibernated)
+            && self.rolled_back.is_none()
+            && ["DependenciesReady", "Migrated", "ServicesReady"].iter().all(|part| holds(&part))
+    }
 }
 
 /// Images that were ready together.

@@ -133,8 +133,7 @@ pub struct EmbeddedStore {
     pub storage_class_name: Option<String>,
 
     /// What happens to the volume when the Shop is deleted. Default: what `lifecycle.dataOnDelete` says. PostgreSQL and RabbitMQ
-    /// should say the same: an order that is under way is partly in both. It cannot change while the Shop is
-    /// hibernated or paused.
+    /// should say the same: an order that is under way is partly in both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     // With the type alone the description would be that of the type.
     #[schemars(with = "DataOnDelete")]

@@ -100,11 +100,6 @@ impl Parts {
         }
     }
 
-    /// Whether stores and services are as wanted. A route or a certificate says nothing against images.
-    pub fn runs(&self) -> bool {
-        [&self.dependencies, &self.migrated, &self.services].iter().all(|part| part.holds) && self.returned.is_none()
-    }
-
     pub fn all(self) -> Vec<Verdict> {
         let (ready, progressing, stalled) = match self.obstacle() {
             None => {

@@ -44,12 +44,21 @@ pub async fn arrives_at(scene: &Scene, stage: &str) {
 
 /// The present stage has lasted for as long as it must.
 pub async fn its_time_is_over(scene: &Scene) {
+    began(scene, Timestamp::now() - SignedDuration::from_hours(1)).await;
+}
+
+/// The present stage lasts until [`its_time_is_over`], however slow the machine is.
+pub async fn it_lasts(scene: &Scene) {
+    began(scene, Timestamp::now() + SignedDuration::from_hours(1)).await;
+}
+
+async fn began(scene: &Scene, since: Timestamp) {
     let api = scene.api::<Secret>();
     loop {
         let mut secret = api.get(CREDENTIALS).await.expect("the credentials");
         let values = secret.data.as_mut().expect("data");
         let mut state = state(values);
-        state["since"] = json!((Timestamp::now() - SignedDuration::from_hours(1)).to_string());
+        state["since"] = json!(since.to_string());
         state["applied"] = json!(true);
         values.insert(STATE.to_owned(), ByteString(state.to_string().into_bytes()));
         match api.replace(CREDENTIALS, &PostParams::default(), &secret).await {

@@ -182,6 +182,45 @@ async fn volumes_and_credentials_of_a_blocked_shop_go_together_and_stay_together
 }
 
 #[tokio::test]
+async fn volumes_of_stores_that_do_not_run_stay_or_go_as_the_shop_says() {
+    with_scene(async |scene, kubelet| {
+        let wish = |data_on_delete: &str| json!({"lifecycle": {"dataOnDelete": data_on_delete}});
+        let volumes = STORES.map(|store| format!("data-acorn-{store}-0"));
+        ready(&scene, &spec("Delete")).await;
+        for volume in &volumes {
+            scene.until::<PersistentVolumeClaim>(volume, "belongs to its store", is_owned).await;
+        }
+        kubelet.break_down("redis").await.expect("reports");
+        let operator = scene.operate();
+        scene.edit(&wish("Retain")).await.expect("an edit");
+        for volume in &volumes {
+            scene.until::<PersistentVolumeClaim>(volume, "belongs to nobody", is_free).await;
+        }
+        kubelet.mend("redis").await.expect("reports");
+        scene.until_shop("Ready", "True", None).await;
+
+        scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
+        scene.until_shop("Hibernated", "True", None).await;
+        scene.edit(&wish("Delete")).await.expect("an edit");
+        scene.until::<Secret>("acorn-credentials", "belong to the Shop", is_owned).await;
+        for volume in &volumes {
+            scene.until::<PersistentVolumeClaim>(volume, "belongs to its store", is_owned).await;
+        }
+        scene.edit(&json!({"lifecycle": {"paused": true, "dataOnDelete": "Retain"}})).await.expect("an edit");
+        for volume in &volumes {
+            scene.until::<PersistentVolumeClaim>(volume, "belongs to nobody", is_free).await;
+        }
+        drop(operator);
+        scene.delete().await;
+        let left = collected(&scene, |name| {
+            name == "Secret acorn-credentials" || volumes.iter().any(|volume| name.ends_with(volume))
+        });
+        assert_eq!(left.await.len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_shop_that_lets_its_data_go_gets_new_credentials_after_all_of_the_old_is_gone() {
     with_scene(async |scene, _kubelet| {
         scene.create(&spec("Delete")).await.expect("a Shop");

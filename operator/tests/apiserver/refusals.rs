@@ -190,16 +190,6 @@ async fn what_cannot_change_is_refused_with_the_way_out() {
         let class = json!({"redis": {"embedded": {"storageClassName": "fast"}}});
         check_edit(&scene, class, "storageClassName cannot change").await;
         scene.edit(&json!({"services": {"order": {"replicas": 2}}})).await.expect("what can change does");
-        scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("it may sleep");
-        let asleep = "wake the Shop first";
-        check_edit(&scene, json!({"lifecycle": {"dataOnDelete": "Delete"}}), asleep).await;
-        check_edit(&scene, json!({"redis": {"embedded": {"dataOnDelete": "Delete"}}}), asleep).await;
-        scene.edit(&json!({"lifecycle": {"hibernated": false, "paused": true}})).await.expect("it may be paused");
-        check_edit(&scene, json!({"mongodb": {"embedded": {"dataOnDelete": "Delete"}}}), asleep).await;
-        let same = json!({"redis": {"embedded": {"dataOnDelete": "Retain"}}});
-        scene.edit(&same).await.expect("what holds already may be said");
-        let awake = json!({"lifecycle": {"paused": false, "dataOnDelete": "Delete"}});
-        scene.edit(&awake).await.expect("it may while it is woken");
         let same = amounts(&json!({"cpu": "0.5", "memory": "1Gi"}), &json!({"cpu": "500m", "memory": "1024Mi"}));
         scene.edit(&same).await.expect("a request may be as large as its limit");
     })

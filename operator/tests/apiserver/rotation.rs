@@ -1,9 +1,9 @@
 //! Credentials that are too old are replaced without anybody asking, and those that an earlier version did not have are added.
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
-use shopkeeper_testing::rotation::{arrives_at, generation, its_time_is_over};
+use shopkeeper_testing::rotation::{arrives_at, ask, generation, its_time_is_over};
 
 use crate::scene::with_scene;
 
@@ -23,6 +23,32 @@ async fn credentials_that_are_too_old_are_replaced_without_being_asked_and_once(
         scene.until_shop("Ready", "True", None).await;
         drop(operator);
         scene.writes_of_a_reconcile().await;
+        assert_eq!(generation(&scene).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn credentials_are_replaced_though_the_certificate_of_the_ingress_is_no_good() {
+    with_scene(async |scene, _kubelet| {
+        let damaged = json!({
+            "metadata": {"name": "acorn-edge"}, "stringData": {"tls.crt": "damaged", "tls.key": "damaged"},
+        });
+        let damaged: Secret = serde_json::from_value(damaged).expect("a Secret");
+        scene.api().create(&PostParams::default(), &damaged).await.expect("a Secret");
+        let spec = json!({"host": "acorn.test", "ingress": {"tls": {"secretName": "acorn-edge"}}});
+        scene.create(&spec).await.expect("a Shop");
+        let _operator = scene.operate();
+        let unreadable = async || scene.until_shop("Ready", "False", Some("IngressCertificateUnreadable")).await;
+        unreadable().await;
+        ask(&scene).await;
+        for stage in ["Publishing", "Moving", "Closing"] {
+            scene.until_shop("CredentialsSettled", "False", Some(stage)).await;
+            unreadable().await;
+            its_time_is_over(&scene).await;
+        }
+        scene.until_shop("CredentialsSettled", "True", None).await;
+        unreadable().await;
         assert_eq!(generation(&scene).await, 1);
     })
     .await;

@@ -1,10 +1,13 @@
 //! What services log in with at their stores, and what makes their users there; the auditor reads with it too.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
-use shop_faults::{Addresses, Books};
+use mongodb::error::ErrorKind;
+use shop_e2e::{Seen, wait_for};
+use shop_faults::{Addresses, Books, is_refused};
 use shopkeeper_operator::names::store_authorities;
 use shopkeeper_testing::{SHOP, Scene};
 use tokio::io::copy_bidirectional;
@@ -15,6 +18,8 @@ use crate::external::HOST;
 
 /// The stores that the auditor reads, with their ports.
 const STORES: [(&str, u16); 3] = [("postgres", 5432), ("redis", 6379), ("rabbitmq", 5671)];
+/// A store that starts again answers within this time.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The log-ins of one moment, as they stand in the services' Secrets.
 #[derive(Clone)]
@@ -81,7 +86,7 @@ impl Logins {
     /// Which of them the stores take.
     pub async fn taken(&self, scene: &Scene) -> Vec<&'static str> {
         let (these, present) = (self.audited.clone(), Self::of(scene).await);
-        present.read(scene).await.expect("the present log-ins are good");
+        assert!(present.let_in(scene).await, "the present log-ins are good");
         assert!(takes(scene, &present.accounts).await, "the present log-in is good");
         let good = present.audited.clone();
         let tries = [
@@ -94,12 +99,24 @@ impl Logins {
         ];
         let mut taken = Vec::new();
         for (name, addresses) in tries {
-            if (Self { audited: addresses, ..present.clone() }).read(scene).await.is_ok() {
+            if (Self { audited: addresses, ..present.clone() }).let_in(scene).await {
                 taken.push(name);
             }
         }
         taken.extend(takes(scene, &self.accounts).await.then_some("user"));
         taken
+    }
+
+    /// Whether every store lets these in. One that is away, as RabbitMQ is while it learns new users, is asked again.
+    async fn let_in(&self, scene: &Scene) -> bool {
+        let answer = wait_for("an answer of every store", PATIENCE, async || {
+            Ok(match self.read(scene).await {
+                Ok(_) => Seen::Done(true),
+                Err(error) if is_refused(&error) => Seen::Done(false),
+                Err(error) => Seen::NotYet(format!("{error:#}")),
+            })
+        });
+        answer.await.expect("the stores answer")
     }
 }
 
@@ -116,7 +133,7 @@ impl Superusers {
         // As whoever it is, the auditor reads order's tables.
         let order = self.postgres.replace("/postgres?", "/order?");
         let reading = Logins { audited: Addresses { order, ..present.audited.clone() }, ..present };
-        let postgres = reading.read(scene).await.is_ok().then_some("postgres");
+        let postgres = reading.let_in(scene).await.then_some("postgres");
         let mongodb = takes(scene, &self.mongodb).await.then_some("mongodb");
         postgres.into_iter().chain(mongodb).collect()
     }
@@ -135,7 +152,12 @@ async fn takes(scene: &Scene, url: &str) -> bool {
     let url = url.replace(&format!("@{SHOP}-mongodb:27017"), &format!("@{way}"));
     let (url, _) = url.split_once("&tlsCAFile").expect("the address of an encrypted store");
     let client = mongodb::Client::with_uri_str(format!("{url}&tlsAllowInvalidCertificates=true")).await;
-    client.expect("an address").database("user").list_collection_names().await.is_ok()
+    let accounts = client.expect("an address").database("user");
+    match accounts.list_collection_names().await {
+        Ok(_) => true,
+        Err(error) if matches!(*error.kind, ErrorKind::Authentication { .. }) => false,
+        Err(error) => panic!("the store answers: {error}"),
+    }
 }
 
 /// The pod of an embedded store.

@@ -4,9 +4,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use shopkeeper_testing::Scene;
-use shopkeeper_testing::rotation::{arrives_at, ask, its_time_is_over};
+use shopkeeper_testing::rotation::{arrives_at, ask, it_lasts, its_time_is_over};
 
-use crate::chance::is_deep;
 use crate::logins::{Logins, Superusers};
 use crate::market::{self, Market};
 use crate::scene::with_scene;
@@ -30,15 +29,15 @@ async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_
             assert_eq!(old.taken(&scene).await, ALL);
             assert_eq!(superusers.taken(&scene).await, ["postgres", "mongodb"]);
             // The operator's own pause is what is tried here: every pod has to know what is coming by then.
-            arrives_at(&scene, "Moving").await;
+            scene.until_shop("CredentialsSettled", "False", Some("Moving")).await;
+            it_lasts(&scene).await;
+            scene.until_shop("Ready", "True", None).await;
             assert_eq!(old.taken(&scene).await, ALL, "somebody may still use them");
         };
         Box::pin(market.during(moved)).await;
         market.log_in().await;
         let closed = async {
-            if !is_deep() {
-                its_time_is_over(&scene).await;
-            }
+            its_time_is_over(&scene).await;
             arrives_at(&scene, "Closing").await;
         };
         Box::pin(market.during(closed)).await;
