@@ -110,12 +110,18 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
 /// Looks after nothing but what time or a deletion would take away: certificates, and data that is to stay.
 async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let mut observed = observe::observe(&context.client, shop).await?;
-    retention::follow(&context.client, shop, &mut observed).await?;
+    let followed = keep_or_let_go(context, shop).await;
+    // Whatever is in the way of data, certificates run out.
     let Renewed { worries, due } = renewal::renew(context, shop, now).await?;
     let status = status::paused(shop.status.as_ref(), shop.metadata.generation, worries.as_deref(), now);
     tell(context, shop, &status).await?;
+    followed?;
     Ok(Action::requeue(until(due, now)))
+}
+
+async fn keep_or_let_go(context: &Context, shop: &Shop) -> Result<(), Error> {
+    let mut observed = observe::observe(&context.client, shop).await?;
+    Ok(retention::follow(&context.client, shop, &mut observed).await?)
 }
 
 /// One step; answers with the time until the next one.

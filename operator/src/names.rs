@@ -52,6 +52,14 @@ pub fn selector(shop: &str, component: &str) -> BTreeMap<String, String> {
         .into()
 }
 
+/// Labels of all pods of a Shop, and of no others: the name and the instance alone are also those of a Helm chart that is called shop.
+#[must_use]
+pub fn selector_of_shop(shop: &str) -> BTreeMap<String, String> {
+    [(NAME_LABEL, "shop"), (INSTANCE_LABEL, shop), (PART_OF_LABEL, "shopkeeper")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
 /// All labels of an object. The Shop's own labels are not copied: tools that prune by label would take the children.
 #[must_use]
 pub fn labels(shop: &str, component: &str, version: &str) -> BTreeMap<String, String> {

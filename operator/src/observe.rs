@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::apply::ownership::belongs_to_another;
 use crate::canary::{self, Measurements};
+use crate::catalog::STORES;
 use crate::crd::Shop;
 use crate::given;
 use crate::objects::{Live, Objects};
@@ -202,9 +203,13 @@ impl Reader<'_> {
         Ok(items)
     }
 
-    /// Claims carry the labels of their template, which has no label that could change.
+    /// Claims carry the labels of their template, which has no label that could change. So may those of somebody's Helm chart.
     async fn volume_claims(&self) -> Result<Vec<PersistentVolumeClaim>, Error> {
-        self.list_by(&format!("app.kubernetes.io/name=shop,{}={}", names::INSTANCE_LABEL, self.shop)).await
+        let selector = format!("app.kubernetes.io/name=shop,{}={}", names::INSTANCE_LABEL, self.shop);
+        let mut found: Vec<PersistentVolumeClaim> = self.list_by(&selector).await?;
+        let ours = STORES.map(|store| names::volume(&names::component(&self.shop, store)));
+        found.retain(|claim| ours.contains(&claim.name_any()));
+        Ok(found)
     }
 
     async fn ingress_classes(&self) -> Result<Vec<IngressClass>, Error> {
@@ -288,12 +293,16 @@ impl Observed {
             .or_else(|| self.leaving_volume())
     }
 
-    /// A volume that is being deleted, or that belongs to a StatefulSet which is gone.
+    /// A volume that is being deleted, or that belongs to a StatefulSet which is gone. One that somebody deletes while a store of
+    /// this Shop has it goes with the store's pod, and is made anew.
     fn leaving_volume(&self) -> Option<String> {
-        let live: Vec<Option<String>> = self.objects.stateful_sets.iter().map(ResourceExt::uid).collect();
+        let sets = &self.objects.stateful_sets;
+        let live: Vec<Option<String>> = sets.iter().map(ResourceExt::uid).collect();
         let leaving = |claim: &&PersistentVolumeClaim| {
-            let mut sets = claim.owner_references().iter().filter(|owner| owner.kind == StatefulSet::kind(&()));
-            claim.metadata.deletion_timestamp.is_some() || sets.any(|owner| !live.contains(&Some(owner.uid.clone())))
+            let mut owners = claim.owner_references().iter().filter(|owner| owner.kind == StatefulSet::kind(&()));
+            let in_use = sets.iter().any(|set| names::volume(&set.name_any()) == claim.name_any());
+            (claim.metadata.deletion_timestamp.is_some() && !in_use)
+                || owners.any(|owner| !live.contains(&Some(owner.uid.clone())))
         };
         let found = self.volume_claims.iter().find(leaving);
         found.map(|claim| format!("PersistentVolumeClaim {}", claim.name_any()))

@@ -26,6 +26,8 @@ const OTLP: i32 = 4317;
 const DNS: i32 = 53;
 /// Submission, submission over TLS, and relay: where mail servers listen.
 const MAIL: [i32; 3] = [587, 465, 25];
+/// In the name of the policy for all pods.
+const EVERYBODY: &str = "all";
 /// Where NodeLocal DNSCache answers, which is no pod.
 const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
 
@@ -43,10 +45,9 @@ pub(super) fn build(shop: &ValidShop) -> Vec<NetworkPolicy> {
 
 /// Every pod with the Shop's labels, also one that no other policy knows.
 fn deny_all(shop: &ValidShop) -> NetworkPolicy {
-    let mut everyone = names::selector(&shop.name, SHOP_COMPONENT);
-    everyone.remove(COMPONENT_LABEL);
-    let everyone = LabelSelector { match_labels: Some(everyone), ..LabelSelector::default() };
-    network_policy(shop, SHOP_COMPONENT, shop.name.clone(), everyone, Vec::new(), Vec::new())
+    let everyone = LabelSelector { match_labels: Some(names::selector_of_shop(&shop.name)), ..LabelSelector::default() };
+    // By the name of the Shop alone it would be that of order's policy where one Shop is `acorn` and another `acorn-order`.
+    network_policy(shop, SHOP_COMPONENT, component_name(shop, EVERYBODY), everyone, Vec::new(), Vec::new())
 }
 
 fn of_service(shop: &ValidShop, policy: &Policy, service: &Service) -> NetworkPolicy {

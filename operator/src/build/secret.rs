@@ -203,19 +203,21 @@ pub(super) fn passwords_key(shop: &ValidShop) -> Option<String> {
 fn rabbitmq(shop: &ValidShop) -> Secret {
     let services = || shop.services.iter().map(|service| service.service).filter(|service| service.uses(RABBITMQ));
     let logins = |service: &'static Service| shop.credentials.logins(RABBITMQ, service.name);
-    let known = services().flat_map(|service| {
-        logins(service).into_iter().map(|login| rabbitmq_user(&login.user, &rabbitmq_hash(login.password)))
-    });
+    let known = services().flat_map(logins).map(|login| (login.user, rabbitmq_hash(login.password)));
     // A user that is no longer mentioned would stay as it was.
     let retired = services().filter_map(|service| shop.credentials.retired(service.name));
-    let retired = retired.map(|user| rabbitmq_user(&user, &STANDARD.encode(NO_PASSWORD)));
-    let permissions = services().flat_map(|service| {
-        let own = format!(r"^(order_events|product_events|{}\..*)$", service.name);
-        let permission = move |login: Login<'_>| {
-            json!({"user": login.user, "vhost": VHOST, "configure": own, "write": own, "read": own})
-        };
-        logins(service).into_iter().map(permission)
-    });
+    let retired = retired.map(|user| (user, STANDARD.encode(NO_PASSWORD)));
+    // By name: which of two users is in use is nothing that a server would have to start anew for.
+    let users: BTreeMap<String, String> = known.chain(retired).collect();
+    let permissions: BTreeMap<String, Value> = services()
+        .flat_map(|service| {
+            let own = format!(r"^(order_events|product_events|{}\..*)$", service.name);
+            logins(service).into_iter().map(move |Login { user, .. }| {
+                let permission = json!({"user": user, "vhost": VHOST, "configure": own, "write": own, "read": own});
+                (user, permission)
+            })
+        })
+        .collect();
     // Each look at a dead letter is a delivery to the broker, and RabbitMQ 4 drops a message after twenty of them.
     let looks = json!({
         "vhost": VHOST, "name": "dead-letters", "pattern": r"\.events\.dead$", "apply-to": "queues", "priority": 0,
@@ -223,8 +225,8 @@ fn rabbitmq(shop: &ValidShop) -> Secret {
     });
     let definitions = json!({
         "vhosts": [{"name": VHOST}],
-        "users": known.chain(retired).collect::<Vec<_>>(),
-        "permissions": permissions.collect::<Vec<_>>(),
+        "users": users.iter().map(|(user, hash)| rabbitmq_user(user, hash)).collect::<Vec<_>>(),
+        "permissions": permissions.into_values().collect::<Vec<_>>(),
         "policies": [looks],
     });
     let data = BTreeMap::from([(DEFINITIONS_FILE, definitions.to_string())]);

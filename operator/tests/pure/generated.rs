@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use kube::ResourceExt;
+use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::render;
 use shopkeeper_operator::settings::Settings;
 
@@ -87,14 +88,27 @@ fn a_shop_that_sleeps_becomes_the_objects_on_record() {
 #[test]
 fn two_shops_in_one_namespace_become_the_objects_on_record_and_share_none() {
     check_golden(NEIGHBOUR);
-    let objects = |fixture| {
-        let shop = shop(fixture);
-        assert_eq!(shop.namespace().as_deref(), Some("oak"));
-        let objects = render::render(&shop, &settings()).expect("a valid Shop");
-        objects.into_iter().map(|object| (object.kind, object.name)).collect::<BTreeSet<_>>()
-    };
-    let (first, second) = (objects(MINIMAL), objects(NEIGHBOUR));
-    assert_eq!(first.intersection(&second).collect::<Vec<_>>(), Vec::<&(String, String)>::new());
+    let (first, second) = (shop(MINIMAL), shop(NEIGHBOUR));
+    assert_eq!([&first, &second].map(|shop| shop.namespace()), [Some("oak".to_owned()), Some("oak".to_owned())]);
+    assert!(names(&first).is_disjoint(&names(&second)));
+}
+
+#[test]
+fn a_shop_whose_name_is_that_of_an_object_of_another_one_shares_none_with_it() {
+    let first = shop(FULL);
+    let objects = names(&first);
+    for (_, name) in &objects {
+        let mut second = shop(MINIMAL);
+        second.metadata.name = Some(name.clone());
+        let both: Vec<_> = names(&second).intersection(&objects).cloned().collect();
+        assert_eq!(both, [], "a Shop of the name {name}");
+    }
+}
+
+/// Kind and name of everything that a Shop becomes.
+fn names(shop: &Shop) -> BTreeSet<(String, String)> {
+    let objects = render::render(shop, &settings()).expect("a valid Shop");
+    objects.into_iter().map(|object| (object.kind, object.name)).collect()
 }
 
 #[test]

@@ -175,7 +175,11 @@ fn rabbitmq_starts_anew_with_both_users_and_then_without_the_first() {
     };
     let (yes, no) = (Some(true), Some(false));
     assert_eq!(WAY.map(users), [(yes, None), (yes, yes), (yes, yes), (no, yes), (no, yes)]);
-    assert_ne!(inputs(&at(WAY[0]), "acorn-rabbitmq"), inputs(&at(WAY[1]), "acorn-rabbitmq"));
+    let [settled, publishing, moving, closing, next] = WAY.map(|stage| inputs(&at(stage), "acorn-rabbitmq"));
+    assert_ne!(settled, publishing);
+    assert_eq!(publishing, moving, "who is in use makes no difference to it");
+    assert_ne!(moving, closing);
+    assert_eq!(closing, next);
 }
 
 #[test]
