@@ -128,7 +128,10 @@ fn falling_asleep(
     live: &Objects<Live>,
     pods: &[Pod],
 ) -> Rollout {
-    hold(&mut desired.jobs, &mut held, |wanted| !live.jobs.iter().any(|job| job.name_any() == wanted.name_any()));
+    let job = |wanted: &Job| live.jobs.iter().find(|job| job.name_any() == wanted.name_any());
+    // Neither wanted nor held: it is pruned. Its pod may wait for ever; a second run is harmless, and waking starts it.
+    desired.jobs.retain(|wanted| job(wanted).is_none_or(complete));
+    hold(&mut desired.jobs, &mut held, |wanted| job(wanted).is_none());
     let is_store = |pod: &Pod| pod.labels().get(COMPONENT_LABEL).is_some_and(|name| STORES.contains(&name.as_str()));
     // Pods and not what Deployments report: those no longer count a pod that is finishing its work.
     if pods.iter().any(|pod| runs(pod) && !is_store(pod)) {

@@ -1,6 +1,6 @@
 //! Pods that claim to run: what a node would report, without one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -17,11 +17,21 @@ const COMPONENT: &str = "app.kubernetes.io/component";
 /// Reports that are on their way at the same time.
 const AT_ONCE: usize = 8;
 
+/// What keeps the pods of a component from their work.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Crashes,
+    NoImage,
+}
+
+/// The troubles there are, by component.
+type Troubles = Arc<Mutex<BTreeMap<String, Trouble>>>;
+
 /// Reports for every pod that it runs, or that it has ended well if it belongs to a Job. Stops when dropped.
 #[derive(Debug)]
 pub struct Kubelet {
     pods: Api<Pod>,
-    broken: Arc<Mutex<BTreeSet<String>>>,
+    troubles: Troubles,
     task: JoinHandle<()>,
 }
 
@@ -31,22 +41,31 @@ impl Kubelet {
     pub fn start(client: &Client, namespace: Option<&str>) -> Self {
         let pods: Api<Pod> =
             namespace.map_or_else(|| Api::all(client.clone()), |name| Api::namespaced(client.clone(), name));
-        let broken = Arc::<Mutex<BTreeSet<String>>>::default();
+        let troubles = Troubles::default();
         let seen = watcher(pods.clone(), watcher::Config::default()).default_backoff().applied_objects();
         let new = seen.filter_map(|pod| async move { pod.ok().filter(is_new) });
-        let task = tokio::spawn(report_all(client.clone(), broken.clone(), new));
-        Self { pods, broken, task }
+        let task = tokio::spawn(report_all(client.clone(), troubles.clone(), new));
+        Self { pods, troubles, task }
     }
 
     /// From now on the pods of a component do not become ready, and its Jobs fail.
     pub async fn break_down(&self, component: &str) -> kube::Result<()> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).insert(component.to_owned());
+        self.trouble(component, Trouble::Crashes).await
+    }
+
+    /// From now on the pods of a component do not start, those of its Jobs neither: their image cannot be pulled.
+    pub async fn withhold_image(&self, component: &str) -> kube::Result<()> {
+        self.trouble(component, Trouble::NoImage).await
+    }
+
+    async fn trouble(&self, component: &str, trouble: Trouble) -> kube::Result<()> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).insert(component.to_owned(), trouble);
         self.report_again(component).await
     }
 
-    /// The opposite of [`Self::break_down`]; Jobs that failed stay so.
+    /// The opposite of [`Self::break_down`] and [`Self::withhold_image`]; Jobs that failed stay so.
     pub async fn mend(&self, component: &str) -> kube::Result<()> {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).remove(component);
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(component);
         self.report_again(component).await
     }
 
@@ -54,8 +73,8 @@ impl Kubelet {
         let found = self.pods.list(&ListParams::default().labels(&format!("{COMPONENT}={component}"))).await?;
         let staying = found.items.into_iter().filter(|pod| !has_ended(pod));
         let client = self.pods.clone().into_client();
-        let broken = self.broken.clone();
-        stream::iter(staying).map(Ok).try_for_each(|pod| report(client.clone(), broken.clone(), pod)).await
+        let troubles = self.troubles.clone();
+        stream::iter(staying).map(Ok).try_for_each(|pod| report(client.clone(), troubles.clone(), pod)).await
     }
 }
 
@@ -65,32 +84,33 @@ impl Drop for Kubelet {
     }
 }
 
-async fn report_all(client: Client, broken: Arc<Mutex<BTreeSet<String>>>, pods: impl Stream<Item = Pod>) {
+async fn report_all(client: Client, troubles: Troubles, pods: impl Stream<Item = Pod>) {
     pods.for_each_concurrent(AT_ONCE, |pod| async {
         // The pod may be gone, or its namespace with all that is in it; both are no news.
-        let _ = report(client.clone(), broken.clone(), pod).await;
+        let _ = report(client.clone(), troubles.clone(), pod).await;
     })
     .await;
 }
 
-async fn report(client: Client, broken: Arc<Mutex<BTreeSet<String>>>, pod: Pod) -> kube::Result<()> {
+async fn report(client: Client, troubles: Troubles, pod: Pod) -> kube::Result<()> {
     let component = pod.labels().get(COMPONENT);
-    let works = {
-        let broken = broken.lock().unwrap_or_else(PoisonError::into_inner);
-        component.is_none_or(|component| !broken.contains(component))
+    let trouble = {
+        let troubles = troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        component.and_then(|component| troubles.get(component).copied())
     };
     let pods: Api<Pod> = Api::namespaced(client, &pod.namespace().unwrap_or_default());
-    let status = json!({"status": status(&pod, works)});
+    let status = json!({"status": status(&pod, trouble)});
     pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
 }
 
-fn status(pod: &Pod, works: bool) -> Value {
+fn status(pod: &Pod, trouble: Option<Trouble>) -> Value {
     let of_job = pod.owner_references().iter().any(|owner| owner.kind == "Job");
-    let (phase, ready, state) = match (of_job, works) {
-        (true, true) => ("Succeeded", false, json!({"terminated": {"exitCode": 0, "reason": "Completed"}})),
-        (true, false) => ("Failed", false, json!({"terminated": {"exitCode": 1, "reason": "Error"}})),
-        (false, true) => ("Running", true, json!({"running": {}})),
-        (false, false) => ("Running", false, json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+    let (phase, ready, state) = match (of_job, trouble) {
+        (true, None) => ("Succeeded", false, json!({"terminated": {"exitCode": 0, "reason": "Completed"}})),
+        (true, Some(Trouble::Crashes)) => ("Failed", false, json!({"terminated": {"exitCode": 1, "reason": "Error"}})),
+        (false, None) => ("Running", true, json!({"running": {}})),
+        (false, Some(Trouble::Crashes)) => ("Running", false, json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+        (_, Some(Trouble::NoImage)) => ("Pending", false, json!({"waiting": {"reason": "ImagePullBackOff"}})),
     };
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| {
         json!({

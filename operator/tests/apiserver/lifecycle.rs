@@ -138,3 +138,22 @@ async fn a_shop_that_sleeps_says_so_and_not_that_it_is_ready_or_on_its_way() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_shop_falls_asleep_although_a_migration_cannot_start_and_goes_on_with_it_when_it_wakes() {
+    with_scene(async |scene, kubelet| {
+        ready(&scene, &spec()).await;
+        kubelet.withhold_image("order-migrate").await.expect("a report");
+        let _operator = scene.operate();
+        scene.edit(&json!({"version": "9.9.9"})).await.expect("an edit");
+        scene.until_shop("Migrated", "False", Some("ImagePullBackOff")).await;
+        scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
+        scene.until_shop("Hibernated", "True", None).await;
+
+        kubelet.mend("order-migrate").await.expect("a report");
+        scene.edit(&json!({"lifecycle": {"hibernated": false}})).await.expect("an edit");
+        let status = scene.until_shop("Ready", "True", None).await.status.expect("a status");
+        assert_eq!(status.version.as_deref(), Some("9.9.9"));
+    })
+    .await;
+}

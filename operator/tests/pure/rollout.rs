@@ -166,6 +166,15 @@ fn a_shop_falls_asleep_services_first() {
 }
 
 #[test]
+fn a_migration_that_is_not_complete_keeps_no_shop_awake() {
+    let mut asleep = shop(MINIMAL);
+    asleep.spec.lifecycle.hibernated = true;
+    let falling = planned_of(&asleep, &[], |live| live.jobs[0].status = Some(JobStatus::default()));
+    assert_eq!(falling.objects.jobs.len(), 4, "what is complete is not run again");
+    assert!(falling.held.iter().all(|name| !name.contains("-migrate-")), "what is not held is pruned");
+}
+
+#[test]
 fn a_secret_that_is_not_wanted_any_more_stays_until_nothing_reads_it() {
     const KEYS: &str = "acorn-order-identity";
     let mut plain = shop(MINIMAL);
