@@ -3,9 +3,10 @@
 //! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
 //! running until the migrations of the new one are complete, and stay when one of them fails. A canary waits for the others and
 //! for its own migration, and nothing waits for a canary. A Secret that is not wanted any more is held until the pods that read it
-//! are gone.
+//! are gone. A store whose pod stands in the way of the next one has none for a moment.
 
 mod secrets;
+mod stuck;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,6 +66,7 @@ pub fn plan(
         let found = live.stateful_sets.iter().find(|found| found.name_any() == wanted.name_any());
         found.is_some_and(store_ready)
     });
+    stuck::make_room(&mut desired.stateful_sets, &live.stateful_sets, pods);
     if !shop.knows_its_stores() {
         // What pods would be given is not known, so they stay, and so does what was migrated for them.
         held.extend(live.jobs.iter().map(ResourceExt::name_any));

@@ -20,4 +20,5 @@ mod rotation;
 mod scene;
 mod snapshot;
 mod steady;
+mod stuck;
 mod zombie;

@@ -11,5 +11,6 @@ mod rotation;
 mod scaling;
 mod status;
 mod stores;
+mod stuck;
 mod support;
 mod validate;
