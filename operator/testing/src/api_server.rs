@@ -14,7 +14,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config, CustomResourceExt, ResourceExt};
 use rcgen::{CertificateParams, KeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
 use shopkeeper_operator::crd::Shop;
 
 use crate::audit::{self, Audit};
@@ -82,6 +82,16 @@ impl ApiServer {
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// The same for a program in a pod of a service account: with its rights, and in its namespace.
+    pub fn kubeconfig_of(&self, namespace: &str, account: &str) -> anyhow::Result<PathBuf> {
+        let mut kubeconfig: Value = serde_json::from_str(&fs::read_to_string(&self.kubeconfig)?)?;
+        kubeconfig["users"][0]["user"]["as"] = json!(format!("system:serviceaccount:{namespace}:{account}"));
+        kubeconfig["contexts"][0]["context"]["namespace"] = json!(namespace);
+        let file = self.programs.folder().join(format!("kubeconfig-{namespace}-{account}"));
+        fs::write(&file, kubeconfig.to_string())?;
+        Ok(file)
     }
 
     /// For programs whose writes are to be told from everybody else's; they may do as much as an administrator.

@@ -1,7 +1,6 @@
 //! Operators that leave, frozen or asked to, while another one takes over, as the programs that they are.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,6 +11,7 @@ use shopkeeper_operator::crd::{Shop, ShopStatus};
 use shopkeeper_testing::{Audit, SHOP, Scene};
 use tokio::time::{sleep, timeout};
 
+use crate::program::{self, Program};
 use crate::scene::{server, with_scene};
 
 /// What who stands for election writes, whether it is granted or not.
@@ -27,7 +27,7 @@ async fn an_operator_that_was_frozen_while_another_one_took_over_writes_nothing_
         let server = server().await;
         let [first, second] = server.operator_kubeconfigs();
         let [mut of_first, mut of_second] = server.audits();
-        let mut frozen = Program::start(first, &scene);
+        let mut frozen = start(first, &scene);
         scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
         scene.until_shop("Ready", "True", None).await;
 
@@ -35,7 +35,7 @@ async fn an_operator_that_was_frozen_while_another_one_took_over_writes_nothing_
         scene.edit(&json!({"services": {"docs": {"logLevel": "debug"}}})).await.expect("an edit");
         timeout(PATIENCE, until_noted(&mut of_first, AT_WORK)).await.expect("it sees to the edit");
         frozen.signal("STOP");
-        let _successor = Program::start(second, &scene);
+        let _successor = start(second, &scene);
         scene.edit(&json!({"services": {"cart": {"replicas": 2}}})).await.expect("an edit");
         let grown = |found: Option<&Deployment>| found.and_then(|found| found.spec.as_ref()?.replicas) == Some(2);
         scene.until("acorn-cart", "has two pods", grown).await;
@@ -58,7 +58,7 @@ async fn an_operator_that_was_frozen_while_another_one_took_over_writes_nothing_
 async fn an_operator_that_is_asked_to_stop_ends_content_and_another_one_follows() {
     with_scene(async |scene, _kubelet| {
         let server = server().await;
-        let mut first = Program::start(server.kubeconfig(), &scene);
+        let mut first = start(server.kubeconfig(), &scene);
         scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
         let begun = |shop: Option<&Shop>| shop.and_then(|shop| shop.status.as_ref()).is_some_and(ShopStatus::is_seen);
         scene.until(SHOP, "was looked at", begun).await;
@@ -67,7 +67,7 @@ async fn an_operator_that_is_asked_to_stop_ends_content_and_another_one_follows(
         let lease: Lease =
             Api::default_namespaced(scene.client.clone()).get(&scene.namespace).await.expect("the Lease");
         assert_eq!(lease.spec.and_then(|spec| spec.holder_identity), None, "nobody holds what was given up");
-        let _second = Program::start(server.kubeconfig(), &scene);
+        let _second = start(server.kubeconfig(), &scene);
         scene.until_shop("Ready", "True", None).await;
     })
     .await;
@@ -80,40 +80,10 @@ async fn until_noted(audit: &mut Audit, write: &str) {
     }
 }
 
-/// The operator's program; killed when dropped.
-struct Program(Child);
-
-impl Program {
-    fn start(kubeconfig: &Path, scene: &Scene) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_shopkeeper-operator"));
-        command.env_clear().env("KUBECONFIG", kubeconfig);
-        command.env("SHOPKEEPER_LISTEN", "127.0.0.1:0").env("SHOPKEEPER_WATCH_NAMESPACES", &scene.namespace);
-        // One for each test: all of them lie in the namespace of the kubeconfig.
-        command.env("SHOPKEEPER_LEASE", &scene.namespace);
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the operator starts"))
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.0.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &id]).status().expect("kill runs");
-        assert!(sent.success());
-    }
-
-    /// Waits until it has ended, and answers whether it was content.
-    async fn end(&mut self) -> bool {
-        loop {
-            if let Some(status) = self.0.try_wait().expect("a child") {
-                return status.success();
-            }
-            sleep(LOOK_EVERY).await;
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Already gone is as good.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts an operator of the scene's namespace.
+fn start(kubeconfig: &Path, scene: &Scene) -> Program {
+    let mut call = program::call(kubeconfig);
+    call.env("SHOPKEEPER_LISTEN", "127.0.0.1:0").env("SHOPKEEPER_WATCH_NAMESPACES", &scene.namespace);
+    // One for each test: all of them lie in the namespace of the kubeconfig.
+    Program::start(call.env("SHOPKEEPER_LEASE", &scene.namespace))
 }

@@ -7,6 +7,7 @@ mod folder;
 mod helm;
 mod lint;
 mod monitoring;
+mod notes;
 mod operator;
 mod release;
 mod rights;

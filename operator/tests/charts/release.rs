@@ -93,8 +93,8 @@ fn charts_programs_and_the_development_cluster_are_of_one_version() {
     assert_eq!(text(&yaml(&read("dev/cluster/values.yaml"))["image"]["tag"]), VERSION);
 }
 
-/// A copy of the charts, which a release writes into.
-fn copy_charts(folder: &Path) {
+/// A copy of the charts, to be written into.
+pub fn copy_charts(folder: &Path) {
     let copied =
         Command::new("cp").arg("-r").args([project().join("charts"), project().join(".ci")]).arg(folder).output();
     succeeded(&copied.expect("cp"));
