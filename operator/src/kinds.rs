@@ -5,6 +5,7 @@ mod http_route;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, ResourceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +15,9 @@ pub use self::http_route::{
     RouteCondition, RouteParentStatus,
 };
 
+/// Asks CloudNativePG in an annotation to stop the instances and keep their volumes; a condition of this type answers.
+pub const HIBERNATION: &str = "cnpg.io/hibernation";
+
 /// A store that another operator runs.
 pub trait Cluster: ResourceExt {
     /// Whether it takes connections.
@@ -21,6 +25,9 @@ pub trait Cluster: ResourceExt {
 
     /// Whether all of it runs with what it was told last.
     fn settled(&self) -> bool;
+
+    /// Whether its operator says that it was stopped, as was asked. Its pods are not known.
+    fn asleep(&self) -> bool;
 
     /// What its operator says about it.
     fn report(&self) -> String;
@@ -88,6 +95,8 @@ pub struct PostgresClusterStatus {
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase_reason: Option<String>,
+    /// Among them [`HIBERNATION`].
+    pub conditions: Vec<Condition>,
 }
 
 impl Cluster for PostgresCluster {
@@ -101,6 +110,12 @@ impl Cluster for PostgresCluster {
     /// Passwords are set by SQL, which needs no restart.
     fn settled(&self) -> bool {
         self.ready()
+    }
+
+    /// Instances that are on their way out are not ready, and still write: the condition is only true without pods.
+    fn asleep(&self) -> bool {
+        let mut conditions = self.status.iter().flat_map(|status| &status.conditions);
+        conditions.any(|told| told.type_ == HIBERNATION && told.status == "True")
     }
 
     fn report(&self) -> String {
@@ -183,8 +198,12 @@ impl Cluster for RabbitmqCluster {
 
     /// Nodes import users when they start, one after the other.
     fn settled(&self) -> bool {
-        let seen = self.status.as_ref().and_then(|status| status.observed_generation);
-        seen >= self.metadata.generation && self.holds("AllReplicasReady")
+        self.has_followed() && self.holds("AllReplicasReady")
+    }
+
+    /// An operator that refuses to stop all nodes goes on telling of the generation before.
+    fn asleep(&self) -> bool {
+        self.has_followed() && !self.holds("ClusterAvailable")
     }
 
     fn report(&self) -> String {
@@ -197,6 +216,12 @@ impl Cluster for RabbitmqCluster {
 }
 
 impl RabbitmqCluster {
+    /// Whether its operator has done what the spec says now.
+    fn has_followed(&self) -> bool {
+        let seen = self.status.as_ref().and_then(|status| status.observed_generation);
+        seen >= self.metadata.generation
+    }
+
     fn conditions(&self) -> impl Iterator<Item = &RabbitmqCondition> {
         self.status.iter().flat_map(|status| &status.conditions)
     }

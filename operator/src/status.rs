@@ -79,7 +79,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         development: conditions::development(facts.shop),
     };
     let (phase, verdicts) = if facts.shop.hibernated {
-        (Phase::Hibernated, conditions::hibernated(facts.pods, parts))
+        (Phase::Hibernated, conditions::hibernated(facts, parts))
     } else {
         (parts.phase(), parts.all())
     };

@@ -5,12 +5,11 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use super::pods::Problem;
-use super::stores::Report;
+use super::stores::{Report, awake};
 use super::{Facts, detail};
 use crate::canary::Canaries;
 use crate::catalog::STORES;
@@ -143,12 +142,14 @@ pub(super) fn stalled(obstacle: &Verdict) -> Verdict {
 
 /// What is left to say of a Shop that is to sleep. Once it does, it is what it should be, and it does not serve. `Ready` has no
 /// value for that: by kstatus a false one, and an unknown one too, is waited for. So there is none.
-pub(super) fn hibernated(pods: &[Pod], parts: Parts) -> Vec<Verdict> {
+pub(super) fn hibernated(facts: &Facts<'_>, parts: Parts) -> Vec<Verdict> {
     const REASON: &str = "Hibernated";
-    let pods = pods.iter().filter(|pod| runs(pod)).count();
-    let stopping = pods > 0;
+    let pods = facts.pods.iter().filter(|pod| runs(pod)).count();
+    let pods = (pods > 0).then(|| format!("{pods} pods are left"));
+    let left: Vec<String> = pods.into_iter().chain(awake(facts.applied)).collect();
+    let stopping = !left.is_empty();
     let asleep = "everything is stopped, the data is kept; set spec.lifecycle.hibernated to false to wake it";
-    let message = if stopping { format!("stopping, {pods} pods are left") } else { asleep.to_owned() };
+    let message = if stopping { format!("stopping, {}", left.join("; ")) } else { asleep.to_owned() };
     let verdict = |type_, holds| Verdict { holds, ..Verdict::no(type_, REASON, message.clone()) };
     let ready = stopping.then(|| verdict("Ready", false));
     let others = [verdict("Progressing", stopping), verdict("Hibernated", !stopping), parts.route, parts.development];

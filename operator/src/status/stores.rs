@@ -4,10 +4,11 @@ use kube::ResourceExt;
 
 use super::pods::Problem;
 use super::{Facts, component, detail};
-use crate::catalog::{SERVICES, TRACES};
+use crate::catalog::{POSTGRES, RABBITMQ, SERVICES, TRACES};
 use crate::crd::{StoreMode, StoreStatus};
 use crate::kinds::Cluster;
 use crate::names;
+use crate::objects::{Applied, Objects};
 use crate::rollout::{complete, store_ready};
 use crate::stores::{Store, Trouble};
 use crate::validate::Traces;
@@ -54,9 +55,24 @@ fn of_traces(facts: &Facts<'_>, problems: &[Problem]) -> Option<Trouble> {
 }
 
 fn of_cluster(name: &str, found: Option<&impl Cluster>) -> Option<Trouble> {
-    let report = found.map(Cluster::report).filter(|report| !report.is_empty());
-    let why = report.map(|report| format!(" ({report})")).unwrap_or_default();
+    let why = found.map(in_brackets).unwrap_or_default();
     not_ready(name, found.is_some_and(Cluster::ready), &why)
+}
+
+/// Clusters of other operators that are to sleep and do not say so.
+pub(super) fn awake(applied: &Objects<Applied>) -> impl Iterator<Item = String> {
+    let postgres = applied.postgres_clusters.iter().filter_map(|found| still_runs(POSTGRES, found));
+    postgres.chain(applied.rabbitmq_clusters.iter().filter_map(|found| still_runs(RABBITMQ, found)))
+}
+
+fn still_runs(name: &str, found: &impl Cluster) -> Option<String> {
+    (!found.asleep()).then(|| format!("{name} still runs{}", in_brackets(found)))
+}
+
+/// What its operator says about a cluster, to stand behind its name.
+fn in_brackets(found: &impl Cluster) -> String {
+    let report = found.report();
+    if report.is_empty() { report } else { format!(" ({report})") }
 }
 
 fn not_ready(name: &str, ready: bool, why: &str) -> Option<Trouble> {

@@ -80,6 +80,7 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
         scene.until(SHOP, "is pruned", |found: Option<&Ingress>| found.is_none()).await;
         scene.until(SHOP, "is there in its place", conditions_met(|_: &HttpRoute| true)).await;
 
+        falls_asleep_with_its_clusters(&scene).await;
         scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
         scene.until::<Deployment>("acorn-cart", "is collected", |found: Option<&Deployment>| found.is_none()).await;
         assert!(stays::<PostgresCluster>(&scene, POSTGRES).await && stays::<RabbitmqCluster>(&scene, RABBITMQ).await);
@@ -103,6 +104,27 @@ async fn what_others_do_is_put_right(scene: &Scene) {
     postgres_reports(scene, 3).await;
     rabbitmq_runs(scene).await;
     gateway_takes_the_route(scene).await;
+}
+
+/// The pods of clusters are not the Shop's, so their operators have to say that there are none.
+async fn falls_asleep_with_its_clusters(scene: &Scene) {
+    scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
+    let asked = scene.until(RABBITMQ, "is asked to stop", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 0));
+    let generation = asked.await.expect("the cluster").metadata.generation;
+    let still_run = |shop: &Shop| message(shop, "Progressing") == "stopping, postgres still runs; rabbitmq still runs";
+    scene.until(SHOP, "has no pods of its own any more", conditions_met(still_run)).await;
+    scene.until_shop("Hibernated", "False", None).await;
+
+    let condition = json!({
+        "type": "cnpg.io/hibernation", "status": "True", "reason": "Hibernated", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    report::<PostgresCluster>(scene, POSTGRES, &json!({"readyInstances": 0, "conditions": [condition]})).await;
+    let stopped = [json!({"type": "ClusterAvailable", "status": "False"})];
+    let stopped = json!({"observedGeneration": generation, "conditions": stopped});
+    report::<RabbitmqCluster>(scene, RABBITMQ, &stopped).await;
+    scene.touch().await;
+    scene.until_shop("Hibernated", "True", None).await;
 }
 
 /// What other operators are asked for.

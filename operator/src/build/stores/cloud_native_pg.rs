@@ -8,12 +8,9 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::build::{component_name, meta};
 use crate::catalog::POSTGRES;
-use crate::kinds::{PostgresCluster, PostgresClusterSpec, PostgresSettings, PostgresStorage};
+use crate::kinds::{HIBERNATION, PostgresCluster, PostgresClusterSpec, PostgresSettings, PostgresStorage};
 use crate::stores::Store;
 use crate::validate::ValidShop;
-
-/// Stops the instances and keeps their volumes.
-const HIBERNATION: &str = "cnpg.io/hibernation";
 
 /// What CloudNativePG is asked for; nothing where it would not be understood.
 pub(crate) fn cluster(shop: &ValidShop) -> Option<PostgresCluster> {

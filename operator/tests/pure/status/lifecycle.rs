@@ -1,11 +1,13 @@
 //! A Shop that sleeps, or is left alone.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use shopkeeper_operator::crd::Phase;
 use shopkeeper_operator::identities::Worry;
 use shopkeeper_operator::status::{Blocked, blocked, news, paused};
 
-use super::{check, ended, pod, scene};
+use super::{Scene, check, ended, pod, scene};
+use crate::support::{OPERATED, shop};
 
 #[test]
 fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
@@ -23,6 +25,48 @@ fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
     assert_eq!(asleep.phase, Some(Phase::Hibernated));
     assert_eq!(news(None, &stopping).expect("news").reason, "Hibernated");
     assert_eq!(news(Some(&stopping), &asleep), None, "it is told once");
+}
+
+/// What CloudNativePG says of a cluster that is to sleep.
+fn of_postgres(asleep: &str) -> Value {
+    let condition = json!({
+        "type": "cnpg.io/hibernation", "status": asleep, "reason": "Test", "message": "Test",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    json!({"readyInstances": 0, "conditions": [condition]})
+}
+
+/// What the RabbitMQ cluster operator says of one.
+fn of_rabbitmq(observed: i64, type_: &str, status: &str) -> Value {
+    let condition = json!({"type": type_, "status": status, "message": "scale down not supported"});
+    json!({"observedGeneration": observed, "conditions": [condition]})
+}
+
+#[test]
+fn a_shop_sleeps_when_other_operators_say_that_their_clusters_do() {
+    let mut scene = Scene { shop: shop(OPERATED), ..scene() };
+    scene.shop.spec.lifecycle.hibernated = true;
+    let told = |postgres: &Value, rabbitmq: &Value| {
+        scene.status(|applied| {
+            applied.postgres_clusters[0].status = serde_json::from_value(postgres.clone()).expect("a status");
+            let cluster = &mut applied.rabbitmq_clusters[0];
+            cluster.status = serde_json::from_value(rabbitmq.clone()).expect("a status");
+            cluster.metadata.generation = Some(2);
+        })
+    };
+    let (sleeps, stopped) = (of_postgres("True"), of_rabbitmq(2, "ClusterAvailable", "False"));
+    for (postgres, rabbitmq, left) in [
+        (&of_postgres("False"), &stopped, "stopping, postgres still runs"),
+        (&sleeps, &of_rabbitmq(2, "ClusterAvailable", "True"), "stopping, rabbitmq still runs"),
+        (&sleeps, &of_rabbitmq(1, "ReconcileSuccess", "False"), "rabbitmq still runs (scale down not supported)"),
+    ] {
+        let stopping = told(postgres, rabbitmq);
+        check(&stopping, "Hibernated", "False", "Hibernated", left);
+        check(&stopping, "Ready", "False", "Hibernated", left);
+    }
+    check(&told(&sleeps, &stopped), "Hibernated", "True", "Hibernated", "everything is stopped");
+    let unheard = scene.status(|_| {});
+    check(&unheard, "Hibernated", "False", "Hibernated", "stopping, postgres still runs; rabbitmq still runs");
 }
 
 #[test]
