@@ -7,7 +7,7 @@
 mod measured;
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -20,7 +20,7 @@ pub use self::state::{Seen, Wish, next};
 use crate::build::short_hash;
 use crate::crd::{CanaryPhase, CanaryStatus, Shop};
 use crate::names;
-use crate::objects::{Live, Objects};
+use crate::objects::{Applied, Live, Objects};
 use crate::rollback::stores_ready_since;
 use crate::rollout::{failed, is_of_canary, rolled_out};
 use crate::status::{Problem, problems};
@@ -86,10 +86,13 @@ pub fn is_under_way(canaries: &Canaries, now: Timestamp) -> bool {
     })
 }
 
-/// Whether a canary's migration or pods are not ready.
+/// Whether the pods of every canary are those that are wanted now. One that is held waits for its migration, as it was before.
 #[must_use]
-pub fn is_starting(state: &CanaryStatus) -> bool {
-    state.phase == CanaryPhase::Starting
+pub fn all_run(shop: &ValidShop, held: &BTreeSet<String>, applied: &Objects<Applied>) -> bool {
+    shop.canaries().map(|canary| names::component(&shop.name, &canary.component())).all(|name| {
+        let found = applied.deployments.iter().find(|found| found.name_any() == name);
+        !held.contains(&name) && found.is_some_and(rolled_out)
+    })
 }
 
 fn is_draining(state: &CanaryStatus, now: Timestamp) -> bool {

@@ -161,7 +161,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     greet(context, shop, now).await; // IO
     record_return(context, shop, returned.as_ref()).await?; // IO
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
-    let migrations = rollout.migrations.clone();
+    let (migrations, held) = (rollout.migrations.clone(), rollout.held.clone());
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
     let given = identities::worries_about_given(shop, &observed.stores, now);
@@ -184,7 +184,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
     // Pods of a canary show credentials too.
     let whole = status.runs()
-        && !canaries.values().any(canary::is_starting)
+        && canary::all_run(&valid, &held, &applied)
         && applied.rabbitmq_clusters.iter().all(Cluster::settled);
     tell(context, shop, &status).await?; // IO
     let rotated = rotate(context, shop, &valid.credentials, (&wish, whole), now).await?; // IO

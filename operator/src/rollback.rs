@@ -2,7 +2,8 @@
 //!
 //! The spec is never touched. That an attempt failed, and which one it was, stands in the status; any other spec (or another
 //! default version of the operator, or another value in a Secret that the spec names) is another attempt and is made at once,
-//! whatever state the pods of the failed one are in.
+//! whatever state the pods of the failed one are in. While a store's Secret cannot be read there is no attempt at all: nothing
+//! is rolled, and what failed before is still what failed.
 //! Pods that serve are never in danger meanwhile: a pod that does not become ready replaces none.
 
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ pub fn choose(wanted: ValidShop, shop: &Shop, live: &Objects<Live>, now: Timesta
         return Choice { shop: wanted, objects, returned: None };
     };
     let attempt = attempt(shop, &wanted);
-    let known = status.rolled_back.clone().filter(|before| before.attempt == attempt);
+    let known = status.rolled_back.clone().filter(|before| before.attempt == attempt || !wanted.knows_its_stores());
     let failed = known.or_else(|| {
         let fair = !wanted.hibernated && images(&wanted) != last.images && stores_were_ready(status, now);
         let late = late(&wanted, &objects, live);

@@ -1,16 +1,17 @@
 //! How far a canary comes, and what therefore runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
-use shopkeeper_operator::canary::{Canaries, Facts, Measured, Measurements, decide, is_under_way};
+use shopkeeper_operator::canary::{Canaries, Facts, Measured, Measurements, all_run, decide, is_under_way};
 use shopkeeper_operator::crd::{AnalysisSpec, CanaryPhase, CanaryStatus, Phase, ServiceStatus, Shop, ShopStatus};
 use shopkeeper_operator::names;
-use shopkeeper_operator::objects::{Live, Objects};
+use shopkeeper_operator::objects::{Applied, Live, Objects};
+use shopkeeper_operator::rollout::{is_of_canary, plan};
 use shopkeeper_operator::status::canary_news;
 use shopkeeper_operator::validate::ValidShop;
 
@@ -243,6 +244,22 @@ fn a_sleeping_shop_leaves_its_canaries_where_they_are() {
     life.after(999, without_pods).check(CanaryPhase::Progressing, "");
     life.shop.spec.lifecycle.hibernated = false;
     life.after(1, without_pods).check(CanaryPhase::Starting, "");
+}
+
+#[test]
+fn canaries_run_as_they_are_to_when_their_migrations_are_done_and_their_pods_are_the_present_ones() {
+    let wanted = valid(&shop(SCALED));
+    let held = |live: &Objects<Live>| plan(&wanted, build(&wanted), live, &[], at(START)).held;
+    let mut live = done(&wanted);
+    assert!(all_run(&wanted, &held(&live), &done(&wanted)));
+
+    let migration = live.jobs.iter_mut().find(|job| is_of_canary(*job)).expect("a migration of a canary");
+    migration.status = None;
+    assert!(!all_run(&wanted, &held(&live), &done(&wanted)), "pods of before are ready, with the log-ins of before");
+    let mut applied: Objects<Applied> = done(&wanted);
+    let canary = applied.deployments.iter_mut().find(|found| is_of_canary(*found)).expect("a canary");
+    canary.status = None;
+    assert!(!all_run(&wanted, &BTreeSet::new(), &applied), "pods of before may be left");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::apply::fingerprint;
 use shopkeeper_operator::crd::{
-    Amounts, DataOnDelete, MailSpec, Resources, RolledBack, ServiceSpec, Shop, ShopStatus, SmtpSpec,
+    Amounts, DataOnDelete, ExternalStore, MailSpec, RedisSpec, Resources, RolledBack, ServiceSpec, Shop, ShopStatus,
+    SmtpSpec,
 };
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
@@ -168,6 +169,20 @@ fn a_changed_secret_of_somebody_else_is_tried_with_what_failed() {
     assert_eq!(choose(wanted(&shop, "wrong"), &shop, &live, now).shop.version, "1.0.0");
     let again = choose(wanted(&shop, "right"), &shop, &live, now);
     assert_eq!((again.shop.version.as_str(), again.returned), ("2.0.0", None));
+}
+
+#[test]
+fn what_failed_stays_away_while_the_secret_of_a_store_is_gone_and_when_it_is_back() {
+    let mut shop = upgraded(300);
+    let external = Some(ExternalStore { secret_name: "acorn-cache".to_owned() });
+    shop.spec.redis = RedisSpec { embedded: None, external };
+    let (_, returned) = chosen(&shop, &late(&shop));
+    shop.status.as_mut().expect("a status").rolled_back = returned.clone();
+    let live = done(&valid(&shop));
+    let blind = valid_on(&shop, Credentials::dummy(), &Found::default());
+    let meanwhile = choose(blind, &shop, &live, Timestamp::from_second(NOW).expect("a time"));
+    assert_eq!((meanwhile.shop.version.as_str(), &meanwhile.returned), ("1.0.0", &returned));
+    assert_eq!(chosen(&shop, &live), ("1.0.0".to_owned(), returned));
 }
 
 #[test]

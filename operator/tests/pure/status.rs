@@ -3,6 +3,7 @@
 mod certificates;
 mod kstatus;
 mod lifecycle;
+mod returned;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus};
@@ -372,19 +373,4 @@ fn what_was_ready_is_recorded_and_stays_while_a_rollout_fails() {
     });
     check(&late, "ServicesReady", "False", "ProgressDeadlineExceeded", "order 0/1");
     assert_eq!((late.phase, &late.last_ready), (Some(Phase::Blocked), &ready.last_ready));
-}
-
-#[test]
-fn a_shop_that_returned_to_older_images_serves_and_is_not_ready() {
-    let mut scene = scene();
-    let ready = scene.status(|_| ());
-    scene.previous = Some(ready.clone());
-    scene.returned = Some(RolledBack { attempt: "a1".to_owned(), message: "order 9.9.9 did not".to_owned() });
-    let status = scene.status(|_| ());
-    check(&status, "RolledBack", "True", "RolledBack", "order 9.9.9");
-    check(&status, "Ready", "False", "RolledBack", "order 9.9.9");
-    check(&status, "Progressing", "False", "RolledBack", "");
-    check(&status, "ServicesReady", "True", "ServicesReady", "");
-    assert_eq!((status.phase, &status.last_ready), (Some(Phase::Blocked), &ready.last_ready));
-    assert_eq!(news(Some(&ready), &status).expect("news").reason, "RolledBack");
 }

@@ -1,0 +1,41 @@
+//! A Shop that returned to older images.
+
+use shopkeeper_operator::crd::{Phase, RolledBack};
+use shopkeeper_operator::status::news;
+use shopkeeper_operator::stores::Found;
+
+use super::{Scene, check, scene};
+use crate::support::{EXTERNAL, certified, shop, valid_on};
+
+fn failed() -> Option<RolledBack> {
+    Some(RolledBack { attempt: "a1".to_owned(), message: "order 9.9.9 did not".to_owned() })
+}
+
+#[test]
+fn a_shop_that_returned_to_older_images_serves_and_is_not_ready() {
+    let mut scene = scene();
+    let ready = scene.status(|_| ());
+    scene.previous = Some(ready.clone());
+    scene.returned = failed();
+    let status = scene.status(|_| ());
+    check(&status, "RolledBack", "True", "RolledBack", "order 9.9.9");
+    check(&status, "Ready", "False", "RolledBack", "order 9.9.9");
+    check(&status, "Progressing", "False", "RolledBack", "");
+    check(&status, "ServicesReady", "True", "ServicesReady", "");
+    assert_eq!((status.phase, &status.last_ready), (Some(Phase::Blocked), &ready.last_ready));
+    assert_eq!(news(Some(&ready), &status).expect("news").reason, "RolledBack");
+}
+
+#[test]
+fn an_external_store_is_ready_again_when_its_secret_is_back_though_older_images_have_no_jobs() {
+    let mut scene = Scene { shop: shop(EXTERNAL), returned: failed(), ..scene() };
+    let mut found = Found::dummy(&scene.shop);
+    found.secrets.remove("hazel-cache");
+    let blind = valid_on(&scene.shop, certified(&scene.shop), &found);
+    let missing = scene.status_of(&blind, |applied| applied.jobs.clear());
+    check(&missing, "DependenciesReady", "False", "StoreSecretMissing", "hazel-cache");
+    check(&missing, "RolledBack", "True", "RolledBack", "order 9.9.9");
+    scene.previous = Some(missing);
+    let back = scene.status(|applied| applied.jobs.clear());
+    check(&back, "DependenciesReady", "True", "StoresReady", "");
+}
