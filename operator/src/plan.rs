@@ -4,6 +4,7 @@
 //! Only [`find_taken`] asks the cluster: whether a name that is to be new is somebody else's.
 
 mod differences;
+mod fate;
 mod taken;
 
 use std::collections::BTreeSet;
@@ -28,7 +29,7 @@ use crate::rollback::{self, Choice};
 use crate::rollout::{self, Rollout, obsolete_secrets};
 use crate::settings::Settings;
 use crate::validate::{Invalid, ValidShop, validate};
-use crate::{canary, identities, names};
+use crate::{canary, identities, names, retention};
 
 /// Kinds that may have to wait.
 const WAITING: [&str; 5] = ["StatefulSet", "Cluster", "RabbitmqCluster", "Job", "Deployment"];
@@ -59,7 +60,8 @@ pub struct Change {
     /// What would happen.
     #[serde(flatten)]
     pub action: Action,
-    /// Whether it has to wait for stores or migrations, for pods of before to go, or for a sleeping Shop to wake.
+    /// Whether it has to wait for stores or migrations, for pods of before to go, for data to go with the Shop, or for a sleeping
+    /// Shop to wake.
     pub later: bool,
 }
 
@@ -115,8 +117,9 @@ pub enum Error {
 
 /// Tells what the operator would do for a Shop, in the order in which it would.
 pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<Vec<Change>, Error> {
+    let of_data: Vec<Change> = retention::changes(facts.shop, &observed).into_iter().map(Change::from).collect();
     if facts.shop.spec.lifecycle.paused {
-        return Ok(Vec::new());
+        return Ok(of_data);
     }
     if let Some(leftover) = observed.leftover(facts.shop) {
         return Err(Error::Leaving(leftover));
@@ -136,7 +139,7 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     let (wanted, _) = canary::decide(valid(facts.shop)?, facts.shop, &seen);
     let Choice { shop, objects, .. } = rollback::choose(wanted, facts.shop, &live, facts.now);
     let Rollout { held, .. } = rollout::plan(&shop, objects, &live, &pods, facts.now);
-    let mut changes = Changes { shop: &shop, held, all: Vec::new() };
+    let mut changes = Changes { shop: &shop, held, all: of_data };
     if found.is_none() {
         changes.add("Secret", names::credentials(&shop.name), Action::Create);
     }
@@ -225,6 +228,7 @@ impl Changes<'_> {
             let before = before.iter().find(|before| before.name_any() == name).map(serde_json::to_value);
             let before = before.transpose()?.unwrap_or_default();
             let mut fields = differences(&serde_json::to_value(found)?, &before, &serde_json::to_value(object)?);
+            fields.retain(|field| !self.is_told(&K::kind(&()), &name, field));
             if K::kind(&()) == "Secret" {
                 fields.iter_mut().for_each(hide);
             }
@@ -233,6 +237,15 @@ impl Changes<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether it was changed already by what becomes of data, which comes first.
+    fn is_told(&self, kind: &str, name: &str, field: &Difference) -> bool {
+        let mut before = self.all.iter().filter(|change| change.kind == kind && change.name == name);
+        before.any(|change| match &change.action {
+            Action::Change { fields } => fields.iter().any(|told| field.path.starts_with(&told.path)),
+            Action::Create | Action::Delete | Action::Taken => false,
+        })
     }
 
     fn prune<K: Child>(&mut self, live: &[K], wanted: &[K]) {

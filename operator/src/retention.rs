@@ -16,64 +16,126 @@ use crate::names;
 use crate::objects::{Live, Objects};
 use crate::observe::{Child, Observed};
 
+/// A change of one object that is there, and of nothing else in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Kind of the object.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What changes in it.
+    pub fate: Fate,
+    /// Whether what it opens has to go with the Shop before.
+    pub waits: bool,
+}
+
+/// What says whether data goes with the Shop.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// The owners of an object, which goes when none of them is left.
+    Owners {
+        /// Those that it has.
+        old: Vec<OwnerReference>,
+        /// Those that it gets.
+        new: Vec<OwnerReference>,
+    },
+    /// What a StatefulSet knows about its volume.
+    Policy {
+        /// What it was told, if anything.
+        old: Option<String>,
+        /// What it is told.
+        new: &'static str,
+    },
+}
+
+impl Change {
+    fn of<K: Child>(found: &K, fate: Fate) -> Self {
+        Self { kind: K::kind(&()).into_owned(), name: found.name_any(), fate, waits: false }
+    }
+
+    fn of_owners<K: Child>(found: &K, new: Vec<OwnerReference>) -> Self {
+        Self::of(found, Fate::Owners { old: found.owner_references().to_vec(), new })
+    }
+
+    fn patch(&self) -> Value {
+        match &self.fate {
+            Fate::Owners { new, .. } => json!({"metadata": {"ownerReferences": new}}),
+            Fate::Policy { new, .. } => json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": new}}}),
+        }
+    }
+}
+
 /// Changes what does not follow yet.
 pub async fn follow(client: &Client, shop: &Shop, observed: &mut Observed) -> Result<(), Error> {
-    let uid = shop.uid().unwrap_or_default();
+    write(client, changes(shop, observed), observed).await?;
+    // What waited for these is decided by what the API server answered.
+    write(client, changes(shop, observed), observed).await
+}
+
+/// Tells what does not follow yet, in the order in which it is written.
+#[must_use]
+pub fn changes(shop: &Shop, observed: &Observed) -> Vec<Change> {
     let Observed { credentials, objects, volume_claims, .. } = observed;
-    let keeps = shop.spec.keeps_data();
-    // What opens a volume is kept before the volume is, and goes after it was let go.
-    if let Some(secret) = credentials.as_mut().filter(|_| keeps) {
-        own(client, shop, secret, false).await?;
-    }
-    volumes_follow(client, shop, &mut objects.stateful_sets, volume_claims).await?;
-    clusters_follow(client, shop, objects).await?;
-    if let Some(secret) = credentials.as_mut().filter(|_| !keeps) {
+    let (uid, goes) = (shop.uid().unwrap_or_default(), !shop.spec.keeps_data());
+    let credentials = credentials.iter().filter_map(|secret| {
         // It is a moment before a volume that was just made has its owner.
-        let goes = owns(&uid, secret) || all_goes(&uid, volume_claims, objects);
-        own(client, shop, secret, goes).await?;
+        let waits = goes && !owns(&uid, secret) && !all_goes(&uid, volume_claims, objects);
+        Some(Change { waits, ..own(shop, secret, goes)? })
+    });
+    let data = of_volumes(shop, &objects.stateful_sets, volume_claims).into_iter().chain(of_clusters(shop, objects));
+    // What opens a volume is kept before the volume is, and goes after it was let go.
+    if goes { data.chain(credentials).collect() } else { credentials.chain(data).collect() }
+}
+
+/// Writes what does not wait, and keeps what the API server answers.
+async fn write(client: &Client, changes: Vec<Change>, observed: &mut Observed) -> Result<(), Error> {
+    let Observed { credentials, objects, volume_claims, .. } = observed;
+    for change in changes.into_iter().filter(|change| !change.waits) {
+        write_among(client, &change, credentials.as_mut_slice()).await?;
+        write_among(client, &change, &mut objects.secrets).await?;
+        write_among(client, &change, &mut objects.stateful_sets).await?;
+        write_among(client, &change, &mut objects.postgres_clusters).await?;
+        write_among(client, &change, &mut objects.rabbitmq_clusters).await?;
+        write_among(client, &change, volume_claims).await?;
     }
     Ok(())
 }
 
-/// Tells stateful sets, and writes into volumes what Kubernetes does only while a pod that is ready has them.
-async fn volumes_follow(
-    client: &Client,
-    shop: &Shop,
-    sets: &mut [StatefulSet],
-    volumes: &mut [PersistentVolumeClaim],
-) -> Result<(), Error> {
+/// Writes a change if it is about one of these.
+async fn write_among<K: Child>(client: &Client, change: &Change, objects: &mut [K]) -> Result<(), Error> {
+    let meant = objects.iter_mut().find(|found| change.kind == K::kind(&()) && change.name == found.name_any());
+    if let Some(found) = meant {
+        *found = amend(client, found, change.patch()).await?;
+    }
+    Ok(())
+}
+
+/// Stateful sets are told, and volumes get what Kubernetes writes only while a pod that is ready has them.
+fn of_volumes(shop: &Shop, sets: &[StatefulSet], volumes: &[PersistentVolumeClaim]) -> Vec<Change> {
     let uid = shop.uid().unwrap_or_default();
-    for set in sets.iter_mut().filter(|set| owns(&uid, *set)) {
+    let mut changes = Vec::new();
+    for set in sets.iter().filter(|set| owns(&uid, *set)) {
         let Some(wanted) = wanted(shop, set) else { continue };
-        if let Some(change) = untold(wanted, set) {
-            *set = amend(client, set, change).await?;
-        }
+        changes.extend(untold(wanted, set));
         let name = names::volume(&set.name_any());
-        if let Some(volume) = volumes.iter_mut().find(|volume| volume.name_any() == name)
+        if let Some(volume) = volumes.iter().find(|volume| volume.name_any() == name)
             && let Some(owners) = owners_of_volume(wanted, set, volume)
         {
-            *volume = amend(client, volume, json!({"metadata": {"ownerReferences": owners}})).await?;
+            changes.push(Change::of_owners(volume, owners));
         }
     }
-    Ok(())
+    changes
 }
 
-async fn clusters_follow(client: &Client, shop: &Shop, objects: &mut Objects<Live>) -> Result<(), Error> {
+fn of_clusters(shop: &Shop, objects: &Objects<Live>) -> Vec<Change> {
     let goes = shop.spec.lifecycle.data_on_delete == DataOnDelete::Delete;
-    let Objects { postgres_clusters, rabbitmq_clusters, secrets, .. } = objects;
-    if shop.spec.rabbitmq.cluster_operator.is_some() {
-        let definitions = names::component(&shop.name_any(), RABBITMQ);
-        for secret in secrets.iter_mut().filter(|secret| secret.name_any() == definitions) {
-            own(client, shop, secret, goes).await?;
-        }
-    }
-    for cluster in rabbitmq_clusters {
-        own(client, shop, cluster, goes).await?;
-    }
-    for cluster in postgres_clusters {
-        own(client, shop, cluster, goes).await?;
-    }
-    Ok(())
+    let operated = shop.spec.rabbitmq.cluster_operator.is_some();
+    let name = names::component(&shop.name_any(), RABBITMQ);
+    let definitions = objects.secrets.iter().filter(|secret| operated && secret.name_any() == name);
+    let definitions = definitions.filter_map(|secret| own(shop, secret, goes));
+    let rabbitmq = objects.rabbitmq_clusters.iter().filter_map(|cluster| own(shop, cluster, goes));
+    let postgres = objects.postgres_clusters.iter().filter_map(|cluster| own(shop, cluster, goes));
+    definitions.chain(rabbitmq).chain(postgres).collect()
 }
 
 /// Whether nothing stays that the credentials open: each volume belongs to its StatefulSet, and each cluster to the Shop.
@@ -87,16 +149,13 @@ fn all_goes(uid: &str, volumes: &[PersistentVolumeClaim], objects: &Objects<Live
 }
 
 /// Makes the Shop the owner of an object that goes with it, and of no other.
-async fn own<K: Child>(client: &Client, shop: &Shop, found: &mut K, goes: bool) -> Result<(), Error> {
+fn own<K: Child>(shop: &Shop, found: &K, goes: bool) -> Option<Change> {
     let uid = shop.uid().unwrap_or_default();
     if !is_labelled(&shop.name_any(), found) || belongs_to_another(&uid, found) {
-        return Ok(());
+        return None;
     }
     let owners = owners(shop, found, goes);
-    if owners != found.owner_references() {
-        *found = amend(client, found, json!({"metadata": {"ownerReferences": owners}})).await?;
-    }
-    Ok(())
+    (owners != found.owner_references()).then(|| Change::of_owners(found, owners))
 }
 
 /// Owners of other kinds are left alone.
@@ -114,12 +173,11 @@ fn wanted(shop: &Shop, set: &StatefulSet) -> Option<DataOnDelete> {
 }
 
 /// What a StatefulSet is to be told of its volume, if it was told something else.
-fn untold(wanted: DataOnDelete, set: &StatefulSet) -> Option<Value> {
-    let wanted = wanted.policy();
+fn untold(wanted: DataOnDelete, set: &StatefulSet) -> Option<Change> {
+    let new = wanted.policy();
     let told = set.spec.as_ref()?.persistent_volume_claim_retention_policy.as_ref();
-    let told = told.and_then(|policy| policy.when_deleted.as_deref());
-    let change = json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": wanted}}});
-    (told != Some(wanted)).then_some(change)
+    let old = told.and_then(|policy| policy.when_deleted.clone());
+    (old.as_deref() != Some(new)).then(|| Change::of(set, Fate::Policy { old, new }))
 }
 
 /// The owners that a volume is to have, if it has others. Those that are no StatefulSet of the Shop's are left alone.
@@ -206,7 +264,7 @@ mod tests {
             let mut set = StatefulSet { spec: Some(StatefulSetSpec::default()), ..StatefulSet::default() };
             set.metadata.name = Some(name.to_owned());
             let data = super::wanted(&shop, &set).expect("a store");
-            let change = untold(data, &set).expect("a change");
+            let change = untold(data, &set).expect("a change").patch();
             let policy = &change["spec"]["persistentVolumeClaimRetentionPolicy"];
             assert_eq!(policy["whenDeleted"], wanted);
             let told = &mut set.spec.as_mut().expect("a spec").persistent_volume_claim_retention_policy;

@@ -29,6 +29,9 @@ const EXAMPLES: &str = "Examples:
   kubectl get shop demo -o yaml | sed 's/replicas: 1/replicas: 2/' | kubectl shopkeeper plan -f -
   kubectl shopkeeper plan -f shop.yaml -o json | jq '.objects[] | select(.action == \"delete\")'";
 
+const PAUSED: &str = "the Shop is paused: until spec.lifecycle.paused is false the operator changes nothing but certificates \
+                      that are due, which are not told here, and what becomes of data when the Shop is deleted";
+
 /// The file with the changed Shop.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -71,9 +74,7 @@ impl Plan {
         let observed = observe(&cluster.client, &shop).await?;
         let objects = plan::find_taken(&cluster.client, &shop, plan::plan(&facts, observed)?).await?;
         if shop.spec.lifecycle.paused {
-            notes.push(
-                "the Shop is paused: the operator changes nothing until spec.lifecycle.paused is false".to_owned(),
-            );
+            notes.push(PAUSED.to_owned());
         }
         let name = format!("{}/{}", cluster.namespace, shop.name_any());
         Ok(self.output.of(Planned { shop: name, new: before.is_none(), fields, objects, notes }))

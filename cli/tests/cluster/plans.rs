@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::{Value, json};
-use shopkeeper_operator::crd::Shop;
+use shopkeeper_operator::{crd::Shop, names};
 
 use crate::scene::{client, run, target, with_scene};
 
@@ -73,6 +73,24 @@ async fn what_the_api_server_would_refuse_is_refused_with_its_words() {
     let file = File::with("unknown", &changed);
     run(&target().namespace, &["plan", "-f", file.path()]).check(2, "colour");
     run(&target().namespace, &["plan", "-f", "/no/such/file"]).check(2, "/no/such/file cannot be read");
+}
+
+#[tokio::test]
+async fn of_a_paused_shop_is_told_what_goes_with_it_and_that_nothing_else_changes() {
+    with_scene(async |scene| {
+        let mut shop = json!(scene.shop("acorn").await);
+        let labels = names::labels("acorn", names::SHOP_COMPONENT, "0.1.0");
+        let metadata = json!({"name": names::credentials("acorn"), "labels": labels});
+        scene.create::<Secret>(json!({"metadata": metadata})).await;
+        shop["spec"]["lifecycle"] = json!({"paused": true, "dataOnDelete": "Delete"});
+        let file = File::with("paused", &shop);
+        let did = run(&scene.namespace, &["plan", "-f", file.path()]);
+        did.check(1, "~ change Secret acorn-credentials\n");
+        did.check(1, "metadata.ownerReferences   none: it stays -> Shop acorn: it goes with the Shop");
+        did.check(1, "0 to create, 1 to change, 0 to delete. Nothing was written.");
+        did.check(1, "note: the Shop is paused: ");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use kube::{Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use shopkeeper_operator::canary::Measurements;
-use shopkeeper_operator::crd::{Mtls, ServiceSpec, Shop};
+use shopkeeper_operator::crd::{DataOnDelete, LifecycleSpec, Mtls, ServiceSpec, Shop};
+use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::observe::Observed;
 use shopkeeper_operator::plan::{Action, Change, Facts, plan};
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
 
-use crate::support::{MINIMAL, done, shop, valid};
+use crate::support::{MINIMAL, OPERATED, done, shop, valid};
 
 /// Plans an edit of the minimal Shop, on a cluster that did everything.
 fn planned(edit: impl Fn(&mut Shop), change: impl Fn(&mut Objects<Live>)) -> Vec<Change> {
@@ -27,15 +30,26 @@ fn planned(edit: impl Fn(&mut Shop), change: impl Fn(&mut Objects<Live>)) -> Vec
 fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<Live>) -> Vec<Change> {
     let mut shop = shop(MINIMAL);
     edit(&mut shop);
+    let mut changes = planned_of(before, &shop, observed(objects));
+    // The fixture's cluster was made with dummies, so the credentials are always missing.
+    changes.retain(|change| change.name != "acorn-credentials");
+    changes
+}
+
+fn planned_of(before: Option<&Shop>, shop: &Shop, observed: Observed) -> Vec<Change> {
     let facts = Facts {
-        shop: &shop,
+        shop,
         before,
         others: &Vec::<Arc<Shop>>::new(),
         settings: &Settings::default(),
         now: Timestamp::UNIX_EPOCH,
         random: &SystemRandom::new(),
     };
-    let observed = Observed {
+    plan(&facts, observed).expect("a plan")
+}
+
+fn observed(objects: Objects<Live>) -> Observed {
+    Observed {
         objects,
         credentials: None,
         pods: Vec::new(),
@@ -43,11 +57,54 @@ fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<
         measured: Measurements::new(),
         stores: Found::default(),
         volume_claims: Vec::new(),
+    }
+}
+
+/// A cluster that did everything for a Shop, with its data and what opens it.
+fn with_data(shop: &Shop) -> Observed {
+    let mut objects: Objects<Live> = done(&valid(shop));
+    for set in &mut objects.stateful_sets {
+        set.metadata.uid = Some(format!("uid of {}", set.name_any()));
+    }
+    let goes = shop.spec.lifecycle.data_on_delete == DataOnDelete::Delete;
+    let volume = |set: &StatefulSet| {
+        let mut volume = PersistentVolumeClaim::default();
+        volume.metadata.name = Some(format!("data-{}-0", set.name_any()));
+        volume.metadata.owner_references = set.controller_owner_ref(&()).filter(|_| goes).map(|owner| vec![owner]);
+        volume
     };
-    let mut changes = plan(&facts, observed).expect("a plan");
-    // The fixture's cluster was made with dummies, so the credentials are always missing.
-    changes.retain(|change| change.name != "acorn-credentials");
-    changes
+    let mut credentials = Secret::default();
+    credentials.metadata.name = Some(names::credentials(&shop.name_any()));
+    credentials.metadata.labels = Some(names::labels(&shop.name_any(), names::SHOP_COMPONENT, "0.1.0"));
+    credentials.metadata.owner_references = shop.controller_owner_ref(&()).filter(|_| goes).map(|owner| vec![owner]);
+    Observed {
+        credentials: Some(credentials),
+        volume_claims: objects.stateful_sets.iter().map(volume).collect(),
+        stores: Found::dummy(shop),
+        ..observed(objects)
+    }
+}
+
+/// A fixture with this `dataOnDelete`.
+fn with_wish(fixture: &str, data_on_delete: DataOnDelete, edit: impl Fn(&mut LifecycleSpec)) -> Shop {
+    let mut shop = shop(fixture);
+    // The authority of a mesh is no dummy.
+    shop.spec.mesh.mtls = Mtls::Off;
+    shop.spec.lifecycle.data_on_delete = data_on_delete;
+    edit(&mut shop.spec.lifecycle);
+    shop
+}
+
+/// What an edit of `dataOnDelete` changes about the credentials and a store; the other stores are as this one.
+fn fate_of_redis(data_on_delete: DataOnDelete, edit: fn(&mut LifecycleSpec)) -> Vec<String> {
+    let was = if data_on_delete == DataOnDelete::Delete { DataOnDelete::Retain } else { DataOnDelete::Delete };
+    let before = with_wish(MINIMAL, was, edit);
+    let lines = told(&planned_of(Some(&before), &with_wish(MINIMAL, data_on_delete, edit), with_data(&before)));
+    let of_others = |line: &String| ["postgres", "mongodb", "rabbitmq"].iter().any(|store| line.contains(store));
+    let (others, lines): (Vec<String>, Vec<String>) = lines.into_iter().partition(of_others);
+    let of_redis = lines.iter().filter(|line| line.contains("redis")).count();
+    assert_eq!(others.len(), 3 * of_redis, "{others:#?}");
+    lines
 }
 
 fn service(edit: impl Fn(&mut ServiceSpec)) -> impl Fn(&mut Shop) {
@@ -150,8 +207,76 @@ fn a_new_shop_is_created_from_its_credentials_to_its_route() {
     assert!(lines.contains(&"create Deployment acorn-order later".to_owned()), "{lines:#?}");
 }
 
+/// The lines about Redis of a Shop that is to let its data go, and about the credentials.
+const GOES: [&str; 3] = [
+    "StatefulSet acorn-redis spec.persistentVolumeClaimRetentionPolicy.whenDeleted: \"Retain\" -> \"Delete\"",
+    "PersistentVolumeClaim data-acorn-redis-0 metadata.ownerReferences: \"none: it stays\" -> \
+     \"StatefulSet acorn-redis: it goes with the Shop\"",
+    "Secret acorn-credentials later metadata.ownerReferences: \"none: it stays\" -> \
+     \"Shop acorn: it goes with the Shop\"",
+];
+/// The same of one that is to keep it.
+const STAYS: [&str; 3] = [
+    "Secret acorn-credentials metadata.ownerReferences: \"Shop acorn: it goes with the Shop\" -> \"none: it stays\"",
+    "StatefulSet acorn-redis spec.persistentVolumeClaimRetentionPolicy.whenDeleted: \"Delete\" -> \"Retain\"",
+    "PersistentVolumeClaim data-acorn-redis-0 metadata.ownerReferences: \
+     \"StatefulSet acorn-redis: it goes with the Shop\" -> \"none: it stays\"",
+];
+
 #[test]
-fn nothing_happens_to_a_paused_shop_and_nothing_of_others_is_deleted() {
+fn what_goes_with_the_shop_and_what_stays_is_told_in_the_order_of_the_writes() {
+    let awake: [fn(&mut LifecycleSpec); 2] = [|_| (), |lifecycle| lifecycle.paused = true];
+    for edit in awake {
+        assert_eq!(fate_of_redis(DataOnDelete::Delete, edit), [GOES[0], GOES[2]], "Kubernetes writes into its volume");
+        assert_eq!(fate_of_redis(DataOnDelete::Retain, edit), STAYS);
+    }
+    let asleep: [fn(&mut LifecycleSpec); 2] =
+        [|lifecycle| lifecycle.hibernated = true, |lifecycle| (lifecycle.hibernated, lifecycle.paused) = (true, true)];
+    for edit in asleep {
+        assert_eq!(fate_of_redis(DataOnDelete::Delete, edit), GOES);
+        assert_eq!(fate_of_redis(DataOnDelete::Retain, edit), STAYS);
+    }
+}
+
+#[test]
+fn credentials_do_not_wait_for_volumes_that_go_already() {
+    let [before, wanted] = [DataOnDelete::Retain, DataOnDelete::Delete].map(|wish| with_wish(MINIMAL, wish, |_| ()));
+    let observed = Observed { credentials: with_data(&before).credentials, ..with_data(&wanted) };
+    assert_eq!(told(&planned_of(Some(&before), &wanted, observed)), [GOES[2].replace(" later", "")]);
+}
+
+#[test]
+fn clusters_of_other_operators_and_what_their_nodes_read_go_and_stay_with_the_data() {
+    let [keeps, lets_go] = [DataOnDelete::Retain, DataOnDelete::Delete].map(|wish| with_wish(OPERATED, wish, |_| ()));
+    let owned = |before: &Shop, wanted: &Shop, new: &str| -> Vec<String> {
+        let lines = told(&planned_of(Some(before), wanted, with_data(before)));
+        let ends = lines.iter().filter(|line| line.ends_with(new));
+        ends.filter_map(|line| Some(line.split_once(" metadata.ownerReferences: ")?.0.to_owned())).collect()
+    };
+    assert_eq!(
+        owned(&keeps, &lets_go, "-> \"Shop beech: it goes with the Shop\""),
+        [
+            "Secret beech-rabbitmq",
+            "RabbitmqCluster beech-rabbitmq",
+            "Cluster beech-postgres",
+            "Secret beech-credentials later"
+        ]
+    );
+    assert_eq!(
+        owned(&lets_go, &keeps, "-> \"none: it stays\""),
+        [
+            "Secret beech-credentials",
+            "PersistentVolumeClaim data-beech-mongodb-0",
+            "PersistentVolumeClaim data-beech-redis-0",
+            "Secret beech-rabbitmq",
+            "RabbitmqCluster beech-rabbitmq",
+            "Cluster beech-postgres",
+        ]
+    );
+}
+
+#[test]
+fn nothing_else_happens_to_a_paused_shop_and_nothing_of_others_is_deleted() {
     let paused = |shop: &mut Shop| {
         shop.spec.lifecycle.paused = true;
         shop.spec.version = Some("9.9.9".to_owned());

@@ -75,6 +75,7 @@ fn object(change: &Change) -> String {
     let later = match action {
         _ if !later => "",
         Action::Delete if kind == "Secret" => "   (later: pods that use it come first)",
+        Action::Change { .. } if kind == "Secret" => "   (later: the data that it opens comes first)",
         _ => "   (later: stores and migrations come first)",
     };
     match action {
@@ -134,6 +135,8 @@ mod tests {
         };
         let image = field("spec.template.spec.containers[order].image", Some(json!("order:1")), Some(json!("order:2")));
         let replicas = field("spec.replicas", Some(json!(1)), Some(json!(2)));
+        let (stays, goes) = (json!("none: it stays"), json!("Shop acorn: it goes with the Shop"));
+        let owners = field("metadata.ownerReferences", Some(stays), Some(goes));
         let view = planned(
             vec![field("spec.host", Some(json!("a.test")), None)],
             vec![
@@ -141,6 +144,7 @@ mod tests {
                 change("PodDisruptionBudget", "acorn-order", Action::Create, false),
                 change("Job", "acorn-order-migrate-1", Action::Delete, false),
                 change("Secret", "acorn-order-identity", Action::Delete, true),
+                change("Secret", "acorn-credentials", Action::Change { fields: vec![owners] }, true),
                 change("Service", "acorn-cart", Action::Taken, false),
             ],
         );
@@ -153,9 +157,11 @@ Shop oak/acorn changes
 + create PodDisruptionBudget acorn-order
 - delete Job acorn-order-migrate-1
 - delete Secret acorn-order-identity   (later: pods that use it come first)
+~ change Secret acorn-credentials   (later: the data that it opens comes first)
+    metadata.ownerReferences   none: it stays -> Shop acorn: it goes with the Shop
 ! taken  Service acorn-cart   (somebody else's)
 
-1 to create, 1 to change, 2 to delete. Nothing was written.
+1 to create, 2 to change, 2 to delete. Nothing was written.
 1 taken: the operator stops there until you rename or delete them.
 note: a note
 ";
