@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use kube::{
+    ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams},
     runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
 use shopkeeper_operator::crd::Shop;
 
-use crate::scene::{Scene, run, start, with_scene};
+use crate::scene::{FORMS, Scene, read, run, start, with_scene};
 
 /// What the operator says while pods are stopping.
 const STOPPING: &[(&str, &str)] = &[("Ready", "False"), ("Progressing", "True"), ("Hibernated", "False")];
@@ -63,6 +64,31 @@ async fn a_shop_is_put_to_sleep_and_woken_again() {
         run(&scene.namespace, &["rotate"]).check(0, "it starts when the Shop was woken and is Ready");
         run(&scene.namespace, &["wake", "acorn"]).check(0, "acorn was told to wake");
         until(scene, false).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn programs_read_what_a_shop_was_told_in_either_form() {
+    with_scene(async |scene| {
+        scene.shop("acorn").await;
+        let told = |arguments: &[&str]| FORMS.map(|form| read(&scene.namespace, arguments, form));
+        let done = |hibernated: bool, changed: bool, waited: bool| {
+            json!({"shop": "acorn", "hibernated": hibernated, "changed": changed, "waited": waited})
+        };
+        for (command, hibernated) in [("hibernate", true), ("wake", false)] {
+            assert_eq!(told(&[command]), [done(hibernated, true, false), done(hibernated, false, false)]);
+            for form in FORMS {
+                let rotating = read(&scene.namespace, &["rotate"], form);
+                let shop = scene.api::<Shop>().get("acorn").await.expect("the Shop");
+                let noted = &shop.annotations()["shopkeeper.dev/rotate"];
+                let expected = json!({"shop": "acorn", "requestedAt": noted, "paused": false, "hibernated": hibernated});
+                assert_eq!(rotating, expected);
+            }
+        }
+        report(scene, "Ready", AWAKE).await;
+        let waited = done(false, false, true);
+        assert_eq!(told(&["wake", "--wait", "--timeout", "1m"]), [waited.clone(), waited]);
     })
     .await;
 }

@@ -11,16 +11,16 @@ use k8s_openapi::api::{
 use kube::Api;
 use serde_json::{Value, json};
 
-use crate::scene::{client, run, target, with_scene};
+use crate::scene::{client, read, run, target, with_scene};
 
 const CANARY: &str = "cAnAry-7f3a91";
 
-/// Runs `report` and unpacks what it wrote: text by path.
-fn report(namespace: &str, shop: &str) -> BTreeMap<String, String> {
+/// Runs `report` and unpacks what it wrote, text by path. What it says of it has to be so.
+fn report(namespace: &str, shop: &str, form: &str) -> BTreeMap<String, String> {
     let folder = Folder::new(namespace);
     let path = folder.0.join("report.tar.gz");
     let path = path.to_str().expect("a plain path");
-    let contents = run(namespace, &["report", shop, "--file", path, "-o", "json"]).json();
+    let contents = read(namespace, &["report", shop, "--file", path], form);
     run(namespace, &["report", shop, "--file", path]).check(2, "cannot be made: it is there already");
     let mut archive = tar::Archive::new(GzDecoder::new(File::open(path).expect("the report")));
     let files = archive.entries().expect("an archive").map(|entry| {
@@ -31,9 +31,14 @@ fn report(namespace: &str, shop: &str) -> BTreeMap<String, String> {
     });
     let files: BTreeMap<String, String> = files.collect();
     assert_eq!(contents["path"], path);
-    for listed in contents["files"].as_array().expect("a table of contents") {
+    assert!(contents["missing"].is_array(), "{contents}");
+    let listed = contents["files"].as_array().expect("a table of contents");
+    // One more lists the others.
+    assert_eq!(listed.len() + 1, files.len(), "{contents}");
+    for listed in listed {
         let text = &files[&format!("{shop}/{}", listed["path"].as_str().expect("a path"))];
         assert_eq!(listed["bytes"], text.len(), "{listed}");
+        assert!(listed["about"].is_string(), "{listed}");
     }
     files
 }
@@ -59,7 +64,7 @@ impl Drop for Folder {
 async fn a_report_has_what_helps_and_none_of_the_shops_credentials() {
     let target = target();
     let shop = &target.shop;
-    let files = report(&target.namespace, shop);
+    let files = report(&target.namespace, shop, "json");
     let has = |begin: &str, end: &str| files.keys().any(|path| path.starts_with(begin) && path.ends_with(end));
     for (begin, end) in [
         ("MANIFEST.txt", ""),
@@ -113,7 +118,7 @@ async fn a_canary_gets_out_of_no_kind_of_hiding_place() {
         let spec = json!({"replicas": 0, "selector": {"matchLabels": {"app": "a"}}, "template": pod});
         let _: Deployment = scene.create(json!({"metadata": {"name": "canary", "labels": labels}, "spec": spec})).await;
 
-        let files = report(&scene.namespace, "acorn");
+        let files = report(&scene.namespace, "acorn", "yaml");
         for (path, text) in &files {
             for secret in [CANARY, "aNoTher-1", &basic] {
                 assert!(!text.contains(secret), "{path}: {text}");

@@ -14,6 +14,9 @@ use shopkeeper_operator::{crd::Shop, observe::Child as Kind};
 
 use crate::did::Did;
 
+/// What is for programs.
+pub const FORMS: [&str; 2] = ["json", "yaml"];
+
 /// The Shop that `cargo xtask test` names.
 pub fn target() -> Target {
     Target::from_env().expect("these tests need a running Shop: run them with `cargo xtask test`")
@@ -28,6 +31,13 @@ fn command(namespace: &str, arguments: &[&str]) -> Command {
 /// Runs the plugin to its end.
 pub fn run(namespace: &str, arguments: &[&str]) -> Did {
     command(namespace, arguments).output().expect("the plugin starts").into()
+}
+
+/// Runs it, and reads what it says to programs in one of the [`FORMS`].
+pub fn read(namespace: &str, arguments: &[&str], form: &str) -> Value {
+    let did = run(namespace, &[arguments, &["-o", form]].concat());
+    assert_eq!(did.code, 0, "{}{}", did.out, did.err);
+    if form == "json" { did.json() } else { did.yaml() }
 }
 
 /// A plugin that is still running.
