@@ -126,6 +126,14 @@ pub async fn amend<K: Child>(client: &Client, found: &K, mut change: Value) -> R
     Ok(written)
 }
 
+/// An object as it is now, if it is still there.
+pub async fn as_it_is<K: Child>(client: &Client, found: &K) -> Result<Option<K>, Error> {
+    let (name, namespace) = (found.name_any(), found.namespace().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(client.clone(), &namespace);
+    let there = api.get_opt(&name).await.map_err(|source| failed::<K>("reading", &name, source))?;
+    Ok(there.filter(|there| there.uid() == found.uid()))
+}
+
 struct Writer<'a> {
     client: &'a Client,
     shop: &'a ValidShop,

@@ -9,7 +9,7 @@ use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::apply::ownership::{belongs_to_another, is_labelled, is_shop, owns};
-use crate::apply::{Error, amend};
+use crate::apply::{Error, amend, as_it_is};
 use crate::catalog::{RABBITMQ, STORES};
 use crate::crd::{DataOnDelete, Shop};
 use crate::names;
@@ -91,6 +91,9 @@ pub fn changes(shop: &Shop, observed: &Observed) -> Vec<Change> {
 async fn write(client: &Client, changes: Vec<Change>, observed: &mut Observed) -> Result<(), Error> {
     let Observed { credentials, objects, volume_claims, .. } = observed;
     for change in changes.into_iter().filter(|change| !change.waits) {
+        if !lives(client, &change, &objects.stateful_sets).await? {
+            continue;
+        }
         write_among(client, &change, credentials.as_mut_slice()).await?;
         write_among(client, &change, &mut objects.secrets).await?;
         write_among(client, &change, &mut objects.stateful_sets).await?;
@@ -99,6 +102,20 @@ async fn write(client: &Client, changes: Vec<Change>, observed: &mut Observed) -
         write_among(client, &change, volume_claims).await?;
     }
     Ok(())
+}
+
+/// Whether the StatefulSet that a change makes an owner is still there. The garbage collector takes what belongs to one that is gone,
+/// also if somebody let go of its volume to keep it.
+async fn lives(client: &Client, change: &Change, sets: &[StatefulSet]) -> Result<bool, Error> {
+    let Fate::Owners { old, new } = &change.fate else { return Ok(true) };
+    let added = |set: &&StatefulSet| {
+        let owns = |owners: &[OwnerReference]| owners.iter().any(|owner| Some(&owner.uid) == set.metadata.uid.as_ref());
+        owns(new) && !owns(old)
+    };
+    match sets.iter().find(added) {
+        Some(set) => Ok(as_it_is(client, set).await?.is_some_and(|set| set.metadata.deletion_timestamp.is_none())),
+        None => Ok(true),
+    }
 }
 
 /// Writes a change if it is about one of these.
