@@ -31,12 +31,12 @@ async fn volume(scene: &Scene, store: &str) -> Option<String> {
 }
 
 /// Whether it goes with something.
-fn is_owned<K: Child>(found: Option<&K>) -> bool {
+pub fn is_owned<K: Child>(found: Option<&K>) -> bool {
     found.is_some_and(|found| !found.owner_references().is_empty())
 }
 
 /// Whether it stays, whatever goes.
-fn is_free<K: Child>(found: Option<&K>) -> bool {
+pub fn is_free<K: Child>(found: Option<&K>) -> bool {
     found.is_some_and(|found| found.owner_references().is_empty())
 }
 

@@ -77,12 +77,12 @@ impl Door {
         self.killed.notify_one();
     }
 
-    /// Lets the first look at anything show what was there before.
-    fn deceive(&self, uri: &Uri) -> Option<Uri> {
-        // A list has a plural at its end; by name there is no asking for an exact version.
-        let list = !uri.path().contains("/secrets/") && uri.query().is_some();
-        let version = self.record.deception(&list.then(|| uri.to_string())?)?;
-        format!("{uri}&resourceVersion={version}&resourceVersionMatch=Exact").parse().ok()
+    /// Lets a list show what was there before.
+    fn deceive(&self, list: &Uri) -> Option<Uri> {
+        // All other pages are of the version that the first one shows.
+        let first = !list.query()?.contains("continue=");
+        let version = self.record.deception(&first.then(|| list.to_string())?)?;
+        format!("{list}&resourceVersion={version}&resourceVersionMatch=Exact").parse().ok()
     }
 }
 
@@ -123,7 +123,7 @@ where
     fn call(&mut self, mut request: Request<Sent>) -> Self::Future {
         let Passage { door, alive } = self.passage.clone();
         let (way, what) = passing(&door.scene.namespace, &request);
-        let deceived = way == Way::Read && alive.load(Ordering::SeqCst);
+        let deceived = way == Way::List && alive.load(Ordering::SeqCst);
         if let Some(uri) = deceived.then(|| door.deceive(request.uri())).flatten() {
             *request.uri_mut() = uri;
         }
@@ -134,15 +134,12 @@ where
             if !alive.load(Ordering::SeqCst) {
                 return lost("this operator was killed");
             }
-            match way {
-                Way::Write => write(&door, &alive, &what, answer).await,
-                Way::Read => read(&door, &what, answer).await,
-                Way::Event => {
-                    let answer = answer.await?;
-                    let begun = answer.status().is_success();
-                    Ok(if begun { answer.map(|body| watch::pass(body, door, what)) } else { answer })
-                }
+            if way == Way::Write {
+                return write(&door, &alive, &what, answer).await;
             }
+            let answer = read(&door, way, &what, answer).await?;
+            let begun = way == Way::Watch && answer.status().is_success();
+            Ok(if begun { answer.map(|body| watch::pass(body, door, what)) } else { answer })
         }
         .boxed()
     }
@@ -157,8 +154,10 @@ fn passing(namespace: &str, request: &Request<Sent>) -> (Way, String) {
         return (Way::Write, if event { NEWS.to_owned() } else { format!("{method} {path}") });
     }
     match request.uri().query() {
-        Some(query) if query.contains("watch=true") => (Way::Event, format!("WATCH {path}")),
-        _ => (Way::Read, format!("{method} {path}")),
+        Some(query) if query.contains("watch=true") => (Way::Watch, format!("WATCH {path}")),
+        // All of a kind is asked for with a question mark, though nothing may follow it; what has a name without.
+        Some(_) => (Way::List, format!("LIST {path}")),
+        None => (Way::Get, format!("{method} {path}")),
     }
 }
 
@@ -207,10 +206,11 @@ async fn write(
 
 async fn read(
     door: &Door,
+    way: Way,
     what: &str,
     answer: impl Future<Output = Result<Response<Body>, BoxError>>,
 ) -> Result<Response<Body>, BoxError> {
-    let fault = door.record.read(what);
+    let fault = door.record.read(way, what);
     if what.ends_with(CREDENTIALS) {
         door.looks.send_modify(|looks| *looks += 1);
     }
@@ -245,6 +245,7 @@ pub fn reset(why: &'static str) -> io::Error {
 fn refusal(status: StatusCode) -> Response<Body> {
     let reason = match status {
         StatusCode::CONFLICT => "Conflict",
+        StatusCode::GONE => "Expired",
         StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
         _ => "InternalError",
     };

@@ -13,12 +13,16 @@ use super::scenario::Scenario;
 pub const NEWS: &str = "an event";
 
 /// How something passes between an operator and the API server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
     /// A request that changes something.
     Write,
-    /// A request that does not.
-    Read,
+    /// A request for one object.
+    Get,
+    /// A request for all objects of a kind.
+    List,
+    /// A request that begins a watch.
+    Watch,
     /// An event of a watch.
     Event,
 }
@@ -56,6 +60,8 @@ pub struct Plan {
 pub enum Fault {
     Write(WriteFault),
     Read(ReadFault),
+    /// The same, at the beginning of a watch. Of a version that is gone the API server itself tells there by an event.
+    Watch(ReadFault),
     Event(EventFault),
 }
 
@@ -66,7 +72,7 @@ pub enum WriteFault {
     CrashBefore,
     /// The operator is killed after it took effect, before the answer.
     CrashAfter,
-    /// The same, and the next operator first sees the cluster as it was so many writes before.
+    /// The same, and each list first shows the next operator the cluster as it was so many writes before.
     CrashAndStale(usize),
     /// It takes effect, and the answer is lost.
     ReplyLost,
@@ -96,6 +102,10 @@ pub enum ReadFault {
 pub enum EventFault {
     /// It is lost with the watch, which has to begin anew.
     Gone,
+    /// The same, and each list shows the cluster once more as it was so many writes before.
+    GoneAndStale(usize),
+    /// It is lost in silence, and the watch goes on.
+    Dropped,
     /// It never arrives, because a later one of the same object takes its place. If the next one is of another object, it
     /// happens to the first event after it to which it can.
     Overwritten,
@@ -126,12 +136,22 @@ impl Fault {
         let reads = [
             ReadFault::Refused(StatusCode::TOO_MANY_REQUESTS),
             ReadFault::Refused(StatusCode::INTERNAL_SERVER_ERROR),
+            ReadFault::Refused(StatusCode::GONE),
             ReadFault::Disconnected,
             ReadFault::Broken,
         ];
-        let events =
-            [EventFault::Gone, EventFault::Overwritten, EventFault::Late, EventFault::Ended, EventFault::Broken];
-        let requests = writes.map(Self::Write).into_iter().chain(reads.map(Self::Read));
+        // What breaks off in a watch is an event.
+        let watches = reads.into_iter().filter(|fault| !matches!(fault, ReadFault::Broken));
+        let events = [
+            EventFault::Gone,
+            EventFault::GoneAndStale(random.random_range(1..20)),
+            EventFault::Dropped,
+            EventFault::Overwritten,
+            EventFault::Late,
+            EventFault::Ended,
+            EventFault::Broken,
+        ];
+        let requests = writes.map(Self::Write).into_iter().chain(reads.map(Self::Read)).chain(watches.map(Self::Watch));
         requests.chain(events.map(Self::Event)).collect()
     }
 
@@ -146,6 +166,8 @@ impl Fault {
             Self::Write(WriteFault::CrashAndStale(_)) => "write CrashAndStale".to_owned(),
             Self::Write(fault) => format!("write {fault:?}"),
             Self::Read(fault) => format!("read {fault:?}"),
+            Self::Watch(fault) => format!("watch {fault:?}"),
+            Self::Event(EventFault::GoneAndStale(_)) => "event GoneAndStale".to_owned(),
             Self::Event(fault) => format!("event {fault:?}"),
         }
     }
@@ -156,8 +178,33 @@ impl Fault {
             // Whoever waited for what the news are about has gone on by then, and would miss the Shop.
             Self::Write(WriteFault::Recreated) => point.way == Way::Write && point.what != NEWS,
             Self::Write(_) => point.way == Way::Write,
-            Self::Read(_) => point.way == Way::Read,
+            // By name there is no asking for a version.
+            Self::Read(ReadFault::Refused(StatusCode::GONE)) => point.way == Way::List,
+            Self::Read(_) => matches!(point.way, Way::Get | Way::List),
+            Self::Watch(_) => point.way == Way::Watch,
+            // What is said of a Shop itself is not said again: an edit is seen after five minutes then, for which no scene has the
+            // patience, and a new Shop never. Of all else more is heard, or it is on its way and looked at every twenty seconds.
+            Self::Event(EventFault::Dropped) => point.way == Way::Event && !point.what.ends_with("/shops"),
             Self::Event(_) => point.way == Way::Event,
+        }
+    }
+
+    /// Whether a scenario can end then as it does without it.
+    fn suits(self, scenario: Scenario) -> bool {
+        match scenario {
+            // Whoever is shown a Shop that stops as it was before looks again after five minutes.
+            Scenario::Sleep => !matches!(self, Self::Event(EventFault::GoneAndStale(_))),
+            // It stops too, and the next Shop of the name has other volumes.
+            Scenario::Keep => {
+                !matches!(self, Self::Write(WriteFault::Recreated) | Self::Event(EventFault::GoneAndStale(_)))
+            }
+            // The next Shop has no pods yet whose number could stay, and whoever is not shown a Deployment knows of none.
+            Scenario::Scale => !matches!(
+                self,
+                Self::Write(WriteFault::Recreated | WriteFault::CrashAndStale(_))
+                    | Self::Event(EventFault::GoneAndStale(_))
+            ),
+            _ => true,
         }
     }
 }
@@ -167,7 +214,7 @@ impl Plan {
     /// or read the same as often; so each point has a lot of its own, which follows from its name.
     pub fn drawn(scenario: Scenario, fault: Fault, trace: &[Point], count: usize, random: &mut StdRng) -> Vec<Self> {
         let seed: u64 = random.random();
-        let mut points: Vec<&Point> = trace.iter().filter(|point| fault.fits(point)).collect();
+        let mut points: Vec<&Point> = trace.iter().filter(|point| fault.suits(scenario) && fault.fits(point)).collect();
         points.sort_by_cached_key(|point| point.lot(seed));
         points.into_iter().take(count).map(|at| Self { scenario, at: at.clone(), fault }).collect()
     }
@@ -176,7 +223,7 @@ impl Plan {
     pub fn is_due(&self, point: &Point) -> bool {
         match self.fault {
             Fault::Event(EventFault::Overwritten | EventFault::Late) => {
-                self.at.what == point.what && self.at.nth <= point.nth
+                (self.at.way, &self.at.what) == (point.way, &point.what) && self.at.nth <= point.nth
             }
             _ => self.at == *point,
         }

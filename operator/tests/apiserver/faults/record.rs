@@ -17,12 +17,12 @@ pub struct Record {
 struct Notes {
     /// Since the scenario began.
     trace: Vec<Point>,
-    counts: BTreeMap<String, usize>,
+    counts: BTreeMap<(Way, String), usize>,
     /// What took effect.
     changes: BTreeSet<String>,
     /// The version that each write made.
     versions: Vec<String>,
-    /// The version that the operator of this life sees first, and where it has seen it.
+    /// A version that lists show once more, and those that have shown it.
     stale: Option<(String, BTreeSet<String>)>,
     /// Whether something may go wrong now.
     armed: bool,
@@ -59,10 +59,10 @@ impl Record {
         }
     }
 
-    /// Notes a read, and says what is to become of it.
-    pub fn read(&self, request: &str) -> Option<ReadFault> {
-        match self.note(Way::Read, request)? {
-            Fault::Read(fault) => Some(fault),
+    /// Notes a request that changes nothing, and says what is to become of it.
+    pub fn read(&self, way: Way, request: &str) -> Option<ReadFault> {
+        match self.note(way, request)? {
+            Fault::Read(fault) | Fault::Watch(fault) => Some(fault),
             _ => None,
         }
     }
@@ -77,7 +77,7 @@ impl Record {
 
     fn note(&self, way: Way, what: &str) -> Option<Fault> {
         let mut notes = self.notes();
-        let count = notes.counts.entry(what.to_owned()).or_default();
+        let count = notes.counts.entry((way, what.to_owned())).or_default();
         let nth = *count;
         *count += 1;
         let point = Point { way, what: what.to_owned(), nth };
@@ -117,18 +117,18 @@ impl Record {
         self.notes().changes.clone()
     }
 
-    /// The next operator first sees the cluster as it was so many writes ago.
+    /// The next look at each list shows the cluster as it was so many writes ago.
     pub fn deceive_next(&self, writes_ago: usize) {
         let mut notes = self.notes();
         let version = notes.versions.iter().rev().nth(writes_ago).or(notes.versions.first()).cloned();
         notes.stale = version.map(|version| (version, BTreeSet::new()));
     }
 
-    /// The old version that a first look at something shows.
-    pub fn deception(&self, look: &str) -> Option<String> {
+    /// The old version that a list shows, if it is to and has not yet.
+    pub fn deception(&self, list: &str) -> Option<String> {
         let mut notes = self.notes();
-        let (version, seen) = notes.stale.as_mut()?;
-        let version = seen.insert(look.to_owned()).then(|| version.clone())?;
+        let (version, shown) = notes.stale.as_mut()?;
+        let version = shown.insert(list.to_owned()).then(|| version.clone())?;
         notes.armed = false;
         notes.met = true;
         Some(version)

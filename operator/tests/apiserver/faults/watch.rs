@@ -46,16 +46,21 @@ impl Events {
             error => return Some(error),
         };
         let Some(fault) = self.door.record.event(&self.watch) else { return Some(Ok(event)) };
-        if matches!(fault, EventFault::Overwritten | EventFault::Late) {
-            return self.hold(event, fault).await;
+        match fault {
+            EventFault::Overwritten | EventFault::Late => return self.hold(event, fault).await,
+            // Whether a list follows is known later.
+            EventFault::GoneAndStale(ago) => self.door.record.deceive_next(ago),
+            _ => self.door.record.strike(),
         }
-        self.door.record.strike();
-        self.over = true;
-        let half = event.slice(..event.len() / 2);
+        self.over = fault != EventFault::Dropped;
         if fault == EventFault::Broken {
             self.next = Some(Err(axum::Error::new(reset("the watch breaks off"))));
         }
-        Some(Ok(if fault == EventFault::Gone { gone() } else { half }))
+        Some(Ok(match fault {
+            EventFault::Gone | EventFault::GoneAndStale(_) => gone(),
+            EventFault::Dropped => Bytes::new(),
+            _ => event.slice(..event.len() / 2),
+        }))
     }
 
     async fn hold(&mut self, event: Bytes, fault: EventFault) -> Option<Result<Bytes, axum::Error>> {
