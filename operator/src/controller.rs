@@ -22,7 +22,7 @@ pub use self::error::Error;
 use self::renewal::Renewed;
 use self::report::{greet, record_return, tell, tell_blocked};
 pub use self::watch::{Watch, run};
-use crate::crd::{Phase, Shop, StoreMode};
+use crate::crd::{Phase, Shop, ShopStatus, StoreMode};
 use crate::credentials::{Credentials, Unfit};
 use crate::kinds::Cluster;
 use crate::metrics::Metrics;
@@ -121,13 +121,14 @@ async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
 
 async fn keep_or_let_go(context: &Context, shop: &Shop) -> Result<(), Error> {
     let mut observed = observe::observe(&context.client, shop).await?;
-    Ok(retention::follow(&context.client, shop, &mut observed).await?)
+    retention::follow(&context.client, shop, &mut observed).await?;
+    Ok(())
 }
 
 /// One step; answers with the time until the next one.
 async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let mut observed = observe::observe(&context.client, shop).await?; // IO
-    retention::follow(&context.client, shop, &mut observed).await?; // IO
+    let waits = retention::follow(&context.client, shop, &mut observed).await?; // IO
     if let Some(leftover) = observed.leftover(shop) {
         return wait_for(context, shop, &leftover).await;
     }
@@ -180,7 +181,9 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
         now,
     });
     let under_way = canary::is_under_way(&canaries, now);
-    let requeue = requeue(&valid, status.phase).min(until(due, now));
+    let requeue = requeue(&valid, &status).min(until(due, now));
+    // Nobody tells of volumes.
+    let requeue = if waits { requeue.min(UNSETTLED_REQUEUE) } else { requeue };
     let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
     // Pods of a canary show credentials too.
     let whole = status.runs()
@@ -214,13 +217,14 @@ fn until(due: Option<Timestamp>, now: Timestamp) -> Duration {
     left.unwrap_or(REQUEUE).min(REQUEUE)
 }
 
-fn requeue(shop: &ValidShop, phase: Option<Phase>) -> Duration {
+fn requeue(shop: &ValidShop, status: &ShopStatus) -> Duration {
     let routed = shop.route.gateway.is_some();
     let elsewhere =
         !shop.given.is_empty() || shop.stores().iter().any(|(_, store)| store.mode() != StoreMode::Embedded);
-    match phase {
+    match status.phase {
         Some(Phase::RollingOut) if routed => GATEWAY_REQUEUE,
         Some(Phase::Blocked | Phase::Preparing | Phase::Migrating | Phase::RollingOut) => UNSETTLED_REQUEUE,
+        Some(Phase::Hibernated) if !status.holds("Hibernated") => UNSETTLED_REQUEUE,
         _ if routed || elsewhere => ELSEWHERE_REQUEUE,
         _ => REQUEUE,
     }

@@ -65,11 +65,12 @@ impl Change {
     }
 }
 
-/// Changes what does not follow yet.
-pub async fn follow(client: &Client, shop: &Shop, observed: &mut Observed) -> Result<(), Error> {
+/// Changes what does not follow yet. Gives back whether something still waits.
+pub async fn follow(client: &Client, shop: &Shop, observed: &mut Observed) -> Result<bool, Error> {
     write(client, changes(shop, observed), observed).await?;
     // What waited for these is decided by what the API server answered.
-    write(client, changes(shop, observed), observed).await
+    write(client, changes(shop, observed), observed).await?;
+    Ok(changes(shop, observed).iter().any(|change| change.waits))
 }
 
 /// Tells what does not follow yet, in the order in which it is written.

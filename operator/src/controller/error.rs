@@ -58,7 +58,7 @@ impl Error {
 /// Whether the same request may be granted later.
 fn may_pass(error: &kube::Error) -> bool {
     match error {
-        kube::Error::Api(status) => matches!(status.code, 409 | 429 | 500..),
+        kube::Error::Api(status) => matches!(status.code, 409 | 410 | 429 | 500..),
         kube::Error::SerdeError(_) => false,
         _ => true,
     }

@@ -89,10 +89,15 @@ impl ShopStatus {
     /// Whether stores and services are as the spec wants them. A route or a certificate says nothing against images and log-ins.
     #[must_use]
     pub fn runs(&self) -> bool {
-        let holds = |part: &&str| self.conditions.iter().any(|told| told.type_ == **part && told.status == "True");
         self.phase != Some(Phase::Hibernated)
             && self.rolled_back.is_none()
-            && ["DependenciesReady", "Migrated", "ServicesReady"].iter().all(|part| holds(&part))
+            && ["DependenciesReady", "Migrated", "ServicesReady"].into_iter().all(|part| self.holds(part))
+    }
+
+    /// Whether a condition is true.
+    #[must_use]
+    pub fn holds(&self, type_: &str) -> bool {
+        self.conditions.iter().any(|told| told.type_ == type_ && told.status == "True")
     }
 }
 
