@@ -161,7 +161,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let Choice { shop: valid, objects: desired, returned } = rollback::choose(valid, shop, &observed.objects, now);
     greet(context, shop, now).await; // IO
     record_return(context, shop, returned.as_ref()).await?; // IO
-    let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, now);
+    let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, &observed.ingress_classes, now);
     let (migrations, held) = (rollout.migrations.clone(), rollout.held.clone());
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };

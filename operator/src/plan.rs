@@ -7,6 +7,7 @@ mod differences;
 mod fate;
 mod taken;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
@@ -60,8 +61,8 @@ pub struct Change {
     /// What would happen.
     #[serde(flatten)]
     pub action: Action,
-    /// Whether it has to wait for stores or migrations, for pods of before to go, for data to go with the Shop, or for a sleeping
-    /// Shop to wake.
+    /// Whether it has to wait for stores or migrations, for pods of before to go, for another route, for data to go with the Shop, or
+    /// for a sleeping Shop to wake.
     pub later: bool,
 }
 
@@ -124,7 +125,7 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     if let Some(leftover) = observed.leftover(facts.shop) {
         return Err(Error::Leaving(leftover));
     }
-    let Observed { objects: live, credentials, pods, stores, measured, volume_claims, .. } = observed;
+    let Observed { objects: live, credentials, pods, ingress_classes, stores, measured, volume_claims } = observed;
     let found = credentials::judge(credentials, facts.shop, &volume_claims)?;
     let mut credentials = Credentials::foreseen(found.as_ref())?;
     if found.is_some() {
@@ -138,8 +139,8 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     let seen = canary::Facts { live: &live, pods: &pods, measured: &measured, now: facts.now };
     let (wanted, _) = canary::decide(valid(facts.shop)?, facts.shop, &seen);
     let Choice { shop, objects, .. } = rollback::choose(wanted, facts.shop, &live, facts.now);
-    let Rollout { held, .. } = rollout::plan(&shop, objects, &live, &pods, facts.now);
-    let mut changes = Changes { shop: &shop, held, all: of_data };
+    let Rollout { held, former_route, .. } = rollout::plan(&shop, objects, &live, &pods, &ingress_classes, facts.now);
+    let mut changes = Changes { shop: &shop, held, former_route, all: of_data };
     if found.is_none() {
         changes.add("Secret", names::credentials(&shop.name), Action::Create);
     }
@@ -150,6 +151,7 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
 struct Changes<'a> {
     shop: &'a ValidShop,
     held: BTreeSet<String>,
+    former_route: Option<Cow<'static, str>>,
     all: Vec<Change>,
 }
 
@@ -260,7 +262,7 @@ impl Changes<'_> {
     fn add(&mut self, kind: &str, name: String, action: Action) {
         // The Services of what waits have the same names, and do not wait. Of Secrets only those wait that are to go.
         let waits = WAITING.contains(&kind) || (kind == "Secret" && action == Action::Delete);
-        let later = waits && self.held.contains(&name);
+        let later = (waits && self.held.contains(&name)) || self.former_route.as_deref() == Some(kind);
         self.all.push(Change { kind: kind.to_owned(), name, action, later });
     }
 }

@@ -3,17 +3,22 @@
 //! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
 //! running until the migrations of the new one are complete, and stay when one of them fails. A canary waits for the others and
 //! for its own migration, and nothing waits for a canary. A Secret that is not wanted any more is held until the pods that read it
-//! are gone. A store whose pod stands in the way of the next one has none for a moment.
+//! are gone, and so are ways out of the pods of before (`reach`); the route of before waits for the wanted one (`route`). A store
+//! whose pod stands in the way of the next one has none for a moment (`stuck`).
 
+mod reach;
+mod route;
 mod secrets;
 mod stuck;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
 pub use self::secrets::obsolete_secrets;
@@ -37,6 +42,8 @@ pub struct Rollout {
     pub objects: Objects<Desired>,
     /// Names of what has to wait: Jobs and Deployments for their turn, Secrets for their end.
     pub held: BTreeSet<String>,
+    /// The kind of the route of before, while nobody serves the wanted one. An Ingress and an `HTTPRoute` have one name.
+    pub former_route: Option<Cow<'static, str>>,
     /// Deployments whose number of pods passes to their autoscaler now, and that number.
     pub handovers: BTreeMap<String, i32>,
     /// Names of all migrations of the wanted state, without those of canaries.
@@ -50,11 +57,14 @@ pub fn plan(
     mut desired: Objects<Desired>,
     live: &Objects<Live>,
     pods: &[Pod],
+    classes: &[IngressClass],
     now: Timestamp,
 ) -> Rollout {
     let mut held = secrets::staying(shop, &desired, live, pods);
+    let former_route = route::staying(shop, live, classes);
+    reach::widen(&shop.name, &mut desired, live, pods, now);
     if shop.hibernated {
-        return falling_asleep(desired, held, live, pods);
+        return Rollout { former_route, ..falling_asleep(desired, held, live, pods) };
     }
     let (of_canaries, jobs): (Vec<&Job>, Vec<&Job>) = desired.jobs.iter().partition(|job| is_of_canary(*job));
     let migrations: Vec<String> = jobs.into_iter().map(ResourceExt::name_any).collect();
@@ -96,7 +106,7 @@ pub fn plan(
     desired.horizontal_pod_autoscalers.retain(|wanted| !held.contains(&wanted.name_any()));
     let mut handovers = scaling::handovers(shop, live);
     handovers.retain(|name, _| !held.contains(name));
-    Rollout { objects: desired, held, handovers, migrations }
+    Rollout { objects: desired, held, former_route, handovers, migrations }
 }
 
 fn is_service(wanted: &Deployment) -> bool {
@@ -141,7 +151,7 @@ fn falling_asleep(
         hold(&mut desired.postgres_clusters, &mut held, |_| true);
         hold(&mut desired.rabbitmq_clusters, &mut held, |_| true);
     }
-    Rollout { objects: desired, held, handovers: BTreeMap::new(), migrations: Vec::new() }
+    Rollout { objects: desired, held, former_route: None, handovers: BTreeMap::new(), migrations: Vec::new() }
 }
 
 /// Whether a pod's containers have not all ended for good.
@@ -169,6 +179,13 @@ pub fn rolled_out(deployment: &Deployment) -> bool {
         && status.updated_replicas.unwrap_or(0) == wanted
         && status.replicas.unwrap_or(0) == wanted
         && status.available_replicas.unwrap_or(0) == wanted
+}
+
+/// Whether all pods of a Deployment are of its current template, ready or not.
+fn is_replaced(deployment: &Deployment) -> bool {
+    let Some(status) = &deployment.status else { return false };
+    status.observed_generation >= deployment.metadata.generation
+        && status.updated_replicas.unwrap_or(0) == status.replicas.unwrap_or(0)
 }
 
 /// Whether a Deployment's rollout has come no further for longer than it may. The verdict is about the present template.

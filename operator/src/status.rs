@@ -20,6 +20,7 @@ use kube::ResourceExt;
 use self::conditions::Verdict;
 pub use self::news::{News, canary_news, news};
 pub(crate) use self::pods::{Problem, problems};
+pub(crate) use self::route::is_served;
 use crate::canary::Canaries;
 use crate::crd::{Phase, RolledBack, ServiceStatus, ShopStatus};
 use crate::identities::Worry;
@@ -65,7 +66,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     let problems = problems(facts.pods);
     let services = services(facts);
     let stores = stores::reports(facts, &problems);
-    let route = route::verdict(facts.shop, facts.ingress_classes, &facts.applied.http_routes);
+    let route = route::verdict(facts.shop, facts.ingress_classes, facts.applied);
     let parts = conditions::Parts {
         dependencies: conditions::dependencies(&stores, &problems),
         migrated: conditions::migrated(facts, &problems),

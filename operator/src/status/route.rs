@@ -6,11 +6,30 @@ use kube::ResourceExt;
 use super::conditions::Verdict;
 use crate::crd::ParentReference;
 use crate::kinds::HttpRoute;
+use crate::objects::{Applied, Objects};
 use crate::validate::{Gateway, ValidShop};
 
 const TYPE: &str = "RouteReady";
 
-pub(super) fn verdict(shop: &ValidShop, classes: &[IngressClass], routes: &[HttpRoute]) -> Verdict {
+pub(super) fn verdict(shop: &ValidShop, classes: &[IngressClass], applied: &Objects<Applied>) -> Verdict {
+    let verdict = judged(shop, classes, &applied.http_routes);
+    let (former, stays) = if shop.route.gateway.is_some() {
+        ("Ingress", !applied.ingresses.is_empty())
+    } else {
+        ("HTTPRoute", !applied.http_routes.is_empty())
+    };
+    if verdict.holds || !stays {
+        return verdict;
+    }
+    Verdict { message: format!("{} (the {former} of before stays meanwhile)", verdict.message), ..verdict }
+}
+
+/// Whether somebody serves the wanted route.
+pub(crate) fn is_served(shop: &ValidShop, classes: &[IngressClass], routes: &[HttpRoute]) -> bool {
+    judged(shop, classes, routes).holds
+}
+
+fn judged(shop: &ValidShop, classes: &[IngressClass], routes: &[HttpRoute]) -> Verdict {
     if let Some(other) = &shop.route.taken_by {
         let message = format!(
             "Shop {other} takes every host of this ingress class or Gateway already; set spec.host, or name another one in spec.ingress"

@@ -72,13 +72,7 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
         what_others_do_is_put_right(&scene).await;
 
         let _operator = scene.operate();
-        scene.edit(&json!({"ingress": {"gateway": null}})).await.expect("an edit");
-        scene.until_shop("Ready", "True", None).await;
-        scene.until(SHOP, "is pruned", |found: Option<&HttpRoute>| found.is_none()).await;
-        scene.until(SHOP, "is there in its place", conditions_met(|_: &Ingress| true)).await;
-        scene.edit(&json!({"ingress": {"gateway": {"parentRefs": [{"name": "gate"}]}}})).await.expect("an edit");
-        scene.until(SHOP, "is pruned", |found: Option<&Ingress>| found.is_none()).await;
-        scene.until(SHOP, "is there in its place", conditions_met(|_: &HttpRoute| true)).await;
+        the_way_in_of_before_stays_until_the_other_is_open(&scene).await;
 
         falls_asleep_with_its_clusters(&scene).await;
         scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
@@ -125,6 +119,28 @@ async fn falls_asleep_with_its_clusters(scene: &Scene) {
     report::<RabbitmqCluster>(scene, RABBITMQ, &stopped).await;
     scene.touch().await;
     scene.until_shop("Hibernated", "True", None).await;
+}
+
+/// Goes over to an Ingress and back to the Gateway, each time with a mistake first.
+async fn the_way_in_of_before_stays_until_the_other_is_open(scene: &Scene) {
+    scene.edit(&json!({"ingress": {"gateway": null, "className": "squirrel"}})).await.expect("an edit");
+    let shop = scene.until_shop("RouteReady", "False", Some("NoSuchIngressClass")).await;
+    let told = message(&shop, "RouteReady");
+    assert!(told.contains("the HTTPRoute of before stays"), "{told}");
+    assert!(stays::<HttpRoute>(scene, SHOP).await && stays::<Ingress>(scene, SHOP).await);
+    scene.edit(&json!({"ingress": {"className": null}})).await.expect("an edit");
+    scene.until(SHOP, "is pruned", |found: Option<&HttpRoute>| found.is_none()).await;
+    scene.until_shop("Ready", "True", None).await;
+
+    scene.edit(&json!({"ingress": {"gateway": {"parentRefs": [{"name": "gaet"}]}}})).await.expect("an edit");
+    let shop = scene.until_shop("RouteReady", "False", Some("GatewayNotReady")).await;
+    let told = message(&shop, "RouteReady");
+    assert!(told.contains("the Ingress of before stays"), "{told}");
+    assert!(stays::<HttpRoute>(scene, SHOP).await && stays::<Ingress>(scene, SHOP).await);
+    scene.edit(&json!({"ingress": {"gateway": {"parentRefs": [{"name": "gate"}]}}})).await.expect("an edit");
+    gateway_takes_the_route(scene).await;
+    scene.until(SHOP, "is pruned", |found: Option<&Ingress>| found.is_none()).await;
+    scene.until_shop("Ready", "True", None).await;
 }
 
 /// What other operators are asked for.
@@ -203,5 +219,5 @@ async fn report<K: Child>(scene: &Scene, name: &str, status: &Value) {
 }
 
 async fn stays<K: Child>(scene: &Scene, name: &str) -> bool {
-    scene.api::<K>().get_metadata(name).await.expect("the cluster").metadata.deletion_timestamp.is_none()
+    scene.api::<K>().get_metadata(name).await.expect("what stays").metadata.deletion_timestamp.is_none()
 }

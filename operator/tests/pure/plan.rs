@@ -9,7 +9,9 @@ use kube::{Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use shopkeeper_operator::canary::Measurements;
-use shopkeeper_operator::crd::{DataOnDelete, LifecycleSpec, Mtls, ServiceSpec, Shop};
+use shopkeeper_operator::crd::{
+    DataOnDelete, GatewaySpec, LifecycleSpec, Mtls, ParentReference, ServiceSpec, Shop,
+};
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::observe::Observed;
@@ -30,7 +32,7 @@ fn planned(edit: impl Fn(&mut Shop), change: impl Fn(&mut Objects<Live>)) -> Vec
 fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<Live>) -> Vec<Change> {
     let mut shop = shop(MINIMAL);
     edit(&mut shop);
-    let mut changes = planned_of(before, &shop, observed(objects));
+    let mut changes = planned_of(before, &shop, Observed { stores: Found::dummy(&shop), ..observed(objects) });
     // The fixture's cluster was made with dummies, so the credentials are always missing.
     changes.retain(|change| change.name != "acorn-credentials");
     changes
@@ -175,6 +177,16 @@ fn a_setting_that_leaves_the_shop_leaves_the_pods() {
     before.spec.ingress.annotations.insert("acorn.test/limit".to_owned(), "5".to_owned());
     let changes = planned_on(Some(&before), |_| {}, done(&valid(&before)));
     assert_eq!(told(&changes), ["Ingress acorn metadata.annotations: {\"acorn.test/limit\":\"5\"} -> -"]);
+}
+
+#[test]
+fn an_ingress_goes_after_the_route_that_takes_its_place() {
+    let through_a_gateway = |shop: &mut Shop| {
+        let gate = ParentReference { name: "gate".to_owned(), ..ParentReference::default() };
+        shop.spec.ingress.gateway = Some(GatewaySpec { parent_refs: vec![gate] });
+    };
+    let expected = ["create HTTPRoute acorn", "delete Ingress acorn later"];
+    assert_eq!(told(&planned(through_a_gateway, |_| {})), expected);
 }
 
 #[test]

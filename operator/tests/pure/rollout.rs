@@ -24,7 +24,7 @@ fn planned_of(shop: &Shop, pods: &[Pod], change: impl Fn(&mut Objects<Live>)) ->
     let mut live = done(&valid(&self::shop(MINIMAL)));
     change(&mut live);
     let shop = valid(shop);
-    plan(&shop, build(&shop), &live, pods, Timestamp::from_second(NOW).expect("a time"))
+    plan(&shop, build(&shop), &live, pods, &[], Timestamp::from_second(NOW).expect("a time"))
 }
 
 fn check(rollout: &Rollout, jobs: usize, deployments: &[&str]) {
@@ -105,7 +105,7 @@ fn planned_beside(change: impl Fn(&mut Objects<Live>, usize)) -> Rollout {
     let of_canary = |job: &Job| is_of_canary(job) && job.name_any().contains("-order-");
     let job = live.jobs.iter().position(of_canary).expect("a migration of the canary");
     change(&mut live, job);
-    plan(&shop, build(&shop), &live, &[], Timestamp::from_second(NOW).expect("a time"))
+    plan(&shop, build(&shop), &live, &[], &[], Timestamp::from_second(NOW).expect("a time"))
 }
 
 #[test]

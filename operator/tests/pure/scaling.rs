@@ -13,7 +13,7 @@ fn planned(shop: &Shop, change: impl Fn(&mut Objects<Live>)) -> Rollout {
     let mut live = done(&valid(&self::shop(SCALED)));
     change(&mut live);
     let shop = valid(shop);
-    plan(&shop, build(&shop), &live, &[], jiff::Timestamp::UNIX_EPOCH)
+    plan(&shop, build(&shop), &live, &[], &[], jiff::Timestamp::UNIX_EPOCH)
 }
 
 fn run(live: &mut Objects<Live>, name: &str, replicas: i32) {

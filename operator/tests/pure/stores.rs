@@ -27,7 +27,7 @@ fn planned(shop: &Shop, found: &Found, change: impl Fn(&mut Objects<Live>)) -> R
     let mut live = done(&valid(shop));
     change(&mut live);
     let shop = valid_on(shop, Credentials::dummy(), found);
-    plan(&shop, build(&shop), &live, &[], NOW)
+    plan(&shop, build(&shop), &live, &[], &[], NOW)
 }
 
 /// The status of the same.

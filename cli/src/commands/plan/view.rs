@@ -76,6 +76,9 @@ fn object(change: &Change) -> String {
         _ if !later => "",
         Action::Delete if kind == "Secret" => "   (later: pods that use it come first)",
         Action::Change { .. } if kind == "Secret" => "   (later: the data that it opens comes first)",
+        Action::Delete if ["Ingress", "HTTPRoute"].contains(&kind.as_str()) => {
+            "   (later: the other route comes first)"
+        }
         _ => "   (later: stores and migrations come first)",
     };
     match action {
@@ -145,6 +148,7 @@ mod tests {
                 change("Job", "acorn-order-migrate-1", Action::Delete, false),
                 change("Secret", "acorn-order-identity", Action::Delete, true),
                 change("Secret", "acorn-credentials", Action::Change { fields: vec![owners] }, true),
+                change("Ingress", "acorn", Action::Delete, true),
                 change("Service", "acorn-cart", Action::Taken, false),
             ],
         );
@@ -159,9 +163,10 @@ Shop oak/acorn changes
 - delete Secret acorn-order-identity   (later: pods that use it come first)
 ~ change Secret acorn-credentials   (later: the data that it opens comes first)
     metadata.ownerReferences   none: it stays -> Shop acorn: it goes with the Shop
+- delete Ingress acorn   (later: the other route comes first)
 ! taken  Service acorn-cart   (somebody else's)
 
-1 to create, 2 to change, 2 to delete. Nothing was written.
+1 to create, 2 to change, 3 to delete. Nothing was written.
 1 taken: the operator stops there until you rename or delete them.
 note: a note
 ";
