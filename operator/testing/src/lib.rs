@@ -5,6 +5,7 @@
 mod api_server;
 mod audit;
 mod kubelet;
+mod lease;
 pub mod rights;
 pub mod rotation;
 mod scene;
@@ -15,5 +16,6 @@ mod writes;
 pub use api_server::ApiServer;
 pub use audit::Audit;
 pub use kubelet::Kubelet;
+pub use lease::unrenewed;
 pub use scene::{Operator, SHOP, Scene, message};
 pub use writes::Writes;

@@ -47,9 +47,14 @@ pub async fn its_time_is_over(scene: &Scene) {
     began(scene, Timestamp::now() - SignedDuration::from_hours(1)).await;
 }
 
-/// The present stage lasts until [`its_time_is_over`], however slow the machine is.
+/// The present stage lasts until [`its_time_is_over`] or [`it_begins`], however slow the machine is.
 pub async fn it_lasts(scene: &Scene) {
     began(scene, Timestamp::now() + SignedDuration::from_hours(1)).await;
+}
+
+/// The present stage begins now, and lasts for as long as the operator gives it.
+pub async fn it_begins(scene: &Scene) {
+    began(scene, Timestamp::now()).await;
 }
 
 async fn began(scene: &Scene, since: Timestamp) {

@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use futures::FutureExt;
 use futures::future::join;
 use http::{Request, StatusCode};
+use jiff::SignedDuration;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::client::ClientBuilder;
@@ -18,7 +19,7 @@ use serde_json::json;
 use shopkeeper_operator::controller::Context;
 use shopkeeper_operator::health;
 use shopkeeper_operator::leader::{Election, Standing};
-use shopkeeper_testing::{Scene, rights};
+use shopkeeper_testing::{Scene, rights, unrenewed};
 use tokio::pin;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -30,7 +31,8 @@ use crate::scene::{config, with_scene};
 const LEASE: &str = "oak-operator";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Whoever stands by follows within so long, also when nobody gave up the Lease: it lasts 15 seconds.
-const FOLLOWS_WITHIN: Duration = Duration::from_secs(20);
+const FOLLOWS_WITHIN: SignedDuration = SignedDuration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn candidate(scene: &Scene, name: &str) -> Election {
     Election::new(scene.client.clone(), &scene.namespace, LEASE, name.to_owned())
@@ -49,7 +51,7 @@ async fn the_second_operator_stands_by_until_the_first_one_leaves() {
         assert!(first.fence().is_open() && !second.fence().is_open());
         first.resign().await;
         assert!(!first.fence().is_open(), "who resigned writes nothing more");
-        follows(&second).await;
+        follows(&scene, &second).await;
         assert!(second.fence().is_open());
     })
     .await;
@@ -61,7 +63,7 @@ async fn an_operator_that_was_killed_is_followed_when_its_lease_has_run_out() {
         let (killed, second) = (candidate(&scene, "killed"), candidate(&scene, "second"));
         // Nobody renews it, as after SIGKILL, or while the process is frozen.
         killed.win().await;
-        follows(&second).await;
+        follows(&scene, &second).await;
         assert!(!killed.fence().is_open(), "whoever wakes up later writes nothing");
         assert!(second.fence().is_open());
     })
@@ -91,7 +93,7 @@ async fn an_operator_that_is_asked_to_stop_while_it_stands_by_ends_and_leaves_th
             until_told(&scene, &second, "standing by").await;
             ask.send(()).expect("it stands by");
         };
-        let (ended, ()) = timeout(FOLLOWS_WITHIN, join(standing_by, asking)).await.expect("it goes on");
+        let (ended, ()) = timeout(PATIENCE, join(standing_by, asking)).await.expect("it goes on");
         ended.expect("it was asked to");
         let lease: Lease = scene.api().get(LEASE).await.expect("the Lease");
         assert_eq!(lease.spec.and_then(|spec| spec.holder_identity).as_deref(), Some("first"));
@@ -120,7 +122,7 @@ async fn an_operator_that_is_asked_to_stop_gives_the_lease_up_though_a_write_of_
         ask.send(()).expect("it works");
         let led = timeout(WITHIN, leading).await.expect("it waits for the answer");
         led.expect("it kept the Lease to the end");
-        follows(&second).await;
+        follows(&scene, &second).await;
         let mut since = Vec::new();
         while let Ok(what) = heard.try_recv() {
             since.push(what);
@@ -182,9 +184,12 @@ async fn readiness(context: Context, standing: Standing) -> (StatusCode, String)
     (head.status, String::from_utf8_lossy(&told).into_owned())
 }
 
-/// Waits until a candidate leads that stood by.
-async fn follows(candidate: &Election) {
-    timeout(FOLLOWS_WITHIN, candidate.win()).await.expect("nobody follows");
+/// Waits until a candidate leads that stood by, while nobody renews the Lease.
+async fn follows(scene: &Scene, candidate: &Election) {
+    let left: Lease = scene.api().get(LEASE).await.expect("the Lease");
+    let taken = timeout(PATIENCE, candidate.win()).await.expect("nobody follows");
+    let since = unrenewed(&left, &taken).expect("the times of a Lease");
+    assert!(since <= FOLLOWS_WITHIN, "nobody had renewed it for {since:?}");
 }
 
 /// Waits until the Lease was renewed so many times.

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::ResourceExt;
 use mongodb::error::ErrorKind;
 use shop_e2e::{Seen, wait_for};
 use shop_faults::{Addresses, Books, is_refused};
@@ -107,16 +107,14 @@ impl Logins {
         taken
     }
 
-    /// Whether every store lets these in. One that is away, as RabbitMQ is while it learns new users, is asked again.
+    /// Whether every store lets these in.
     async fn let_in(&self, scene: &Scene) -> bool {
-        let answer = wait_for("an answer of every store", PATIENCE, async || {
-            Ok(match self.read(scene).await {
-                Ok(_) => Seen::Done(true),
-                Err(error) if is_refused(&error) => Seen::Done(false),
-                Err(error) => Seen::NotYet(format!("{error:#}")),
-            })
-        });
-        answer.await.expect("the stores answer")
+        answered(async || match self.read(scene).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_refused(&error) => Ok(false),
+            Err(error) => Err(error),
+        })
+        .await
     }
 }
 
@@ -147,17 +145,28 @@ async fn value(scene: &Scene, component: &str, key: &str) -> String {
 
 /// Whether an embedded MongoDB takes this log-in. Other tests ask whether the certificate is the right one.
 async fn takes(scene: &Scene, url: &str) -> bool {
-    let mut ways = JoinSet::new();
-    let way = way_to(scene, &mut ways, &pod_of("mongodb"), 27017).await.expect("an embedded store");
-    let url = url.replace(&format!("@{SHOP}-mongodb:27017"), &format!("@{way}"));
-    let (url, _) = url.split_once("&tlsCAFile").expect("the address of an encrypted store");
-    let client = mongodb::Client::with_uri_str(format!("{url}&tlsAllowInvalidCertificates=true")).await;
-    let accounts = client.expect("an address").database("user");
-    match accounts.list_collection_names().await {
-        Ok(_) => true,
-        Err(error) if matches!(*error.kind, ErrorKind::Authentication { .. }) => false,
-        Err(error) => panic!("the store answers: {error}"),
-    }
+    answered(async || {
+        let mut ways = JoinSet::new();
+        let way = way_to(scene, &mut ways, &pod_of("mongodb"), 27017).await.context("the store has no address")?;
+        let url = url.replace(&format!("@{SHOP}-mongodb:27017"), &format!("@{way}"));
+        let (url, _) = url.split_once("&tlsCAFile").expect("the address of an encrypted store");
+        let client = mongodb::Client::with_uri_str(format!("{url}&tlsAllowInvalidCertificates=true")).await;
+        let accounts = client.expect("an address").database("user");
+        match accounts.list_collection_names().await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(*error.kind, ErrorKind::Authentication { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+/// Whether somebody is let in. A store that is away, as RabbitMQ is while it learns new users, is asked again.
+async fn answered(ask: impl AsyncFn() -> anyhow::Result<bool>) -> bool {
+    let answer = wait_for("an answer of every store", PATIENCE, async || {
+        Ok(ask().await.map_or_else(|error| Seen::NotYet(format!("{error:#}")), Seen::Done))
+    });
+    answer.await.expect("the stores answer")
 }
 
 /// The pod of an embedded store.
@@ -165,11 +174,10 @@ fn pod_of(store: &str) -> String {
     format!("{SHOP}-{store}-0")
 }
 
-/// A port of this machine that leads to one of a pod, if there is such a pod.
+/// A port of this machine that leads to one of a pod, if there is such a pod and it has an address yet.
 async fn way_to(scene: &Scene, ways: &mut JoinSet<()>, pod: &str, port: u16) -> Option<SocketAddr> {
     let pod: Pod = scene.api().get_opt(pod).await.expect("an answer")?;
-    let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()?.parse().ok());
-    let address = address.unwrap_or_else(|| panic!("{} has no address", pod.name_any()));
+    let address = pod.status?.pod_ip?.parse().ok()?;
     Some(way(ways, SocketAddr::new(address, port)).await)
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use shopkeeper_testing::Scene;
-use shopkeeper_testing::rotation::{arrives_at, ask, it_lasts, its_time_is_over};
+use shopkeeper_testing::rotation::{arrives_at, ask, it_begins, it_lasts, its_time_is_over};
 
 use crate::logins::{Logins, Superusers};
 use crate::market::{self, Market};
@@ -25,10 +25,14 @@ async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_
 
         let moved = async {
             ask(&scene).await;
-            arrives_at(&scene, "Publishing").await;
+            scene.until_shop("CredentialsSettled", "False", Some("Publishing")).await;
+            // The next stage is the one that replaces what superusers log in with.
+            it_lasts(&scene).await;
+            scene.until_shop("Ready", "True", None).await;
             assert_eq!(old.taken(&scene).await, ALL);
             assert_eq!(superusers.taken(&scene).await, ["postgres", "mongodb"]);
             // The operator's own pause is what is tried here: every pod has to know what is coming by then.
+            it_begins(&scene).await;
             scene.until_shop("CredentialsSettled", "False", Some("Moving")).await;
             it_lasts(&scene).await;
             scene.until_shop("Ready", "True", None).await;

@@ -1,9 +1,11 @@
 //! Two operators of one release, as the chart installs them: one works, and the other one follows when it leaves, or is gone
 //! without a word.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use http::Request;
+use jiff::SignedDuration;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::Ingress;
@@ -11,19 +13,19 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, EvictParams};
 use serde_json::json;
-use shopkeeper_testing::{SHOP, Scene};
+use shopkeeper_testing::{SHOP, Scene, unrenewed};
 use tokio::time::{sleep, timeout};
 
 use crate::frozen::Frozen;
 
 /// What the edits change: no pod knows of it.
 const ANNOTATION: &str = "shopkeeper.dev/test";
-/// Sooner than a Lease runs out: it was given up.
-const GIVEN_UP_WITHIN: Duration = Duration::from_secs(10);
-/// When it was not, it lasts 15 seconds.
-const FOLLOWS_WITHIN: Duration = Duration::from_secs(20);
+/// A Lease that was not renewed for so long has run out; who follows sooner was given it.
+const RUNS_OUT: SignedDuration = SignedDuration::from_secs(15);
+/// Whoever stands by notices by then.
+const FOLLOWS_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 /// A pod that goes is replaced within this time.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The operator at work is evicted, as when its node is emptied; then its follower freezes and its pod is gone, as when a node is
@@ -34,26 +36,42 @@ pub async fn each_operator_is_followed_by_the_other(scene: &Scene, release: &str
         budget.and_then(|budget| budget.status.as_ref()).is_some_and(|status| status.disruptions_allowed > 0)
     };
     scene.until(release, "lets one go", may_go).await;
-    scene.api::<Pod>().evict(&evicted, &EvictParams::default()).await.expect("the budget lets one go");
-    follows(scene, release, &evicted, GIVEN_UP_WITHIN).await;
+    let eviction = async {
+        scene.api::<Pod>().evict(&evicted, &EvictParams::default()).await.expect("the budget lets one go");
+    };
+    let since = follows(scene, release, &evicted, eviction).await;
+    assert!(since < RUNS_OUT, "it was not given up: nobody had renewed it for {since:?}");
     a_change_is_carried_out(scene, "after the eviction").await;
 
     let [lost, _] = until_one_leads(scene, release).await;
     let pod: Pod = scene.api().get(&lost).await.expect("the pod");
     // It can give nothing up, whatever the kubelet asks of it before it is killed.
     let frozen = Frozen::all_of(&pod);
-    scene.api::<Pod>().delete(&lost, &DeleteParams::default().grace_period(0)).await.expect("a deletion");
-    follows(scene, release, &lost, FOLLOWS_WITHIN).await;
+    let loss = async {
+        scene.api::<Pod>().delete(&lost, &DeleteParams::default().grace_period(0)).await.expect("a deletion");
+    };
+    let since = follows(scene, release, &lost, loss).await;
+    assert!(since <= FOLLOWS_WITHIN, "nobody had renewed it for {since:?}");
     a_change_is_carried_out(scene, "after the loss").await;
     frozen.stood_still();
     drop(frozen);
     until_one_leads(scene, release).await;
 }
 
-/// Waits until the Lease is another pod's.
-async fn follows(scene: &Scene, release: &str, gone: &str, within: Duration) {
-    let passed_on = |lease: Option<&Lease>| lease.and_then(holder).is_some_and(|pod| pod != gone);
-    timeout(within, scene.until(release, "is passed on", passed_on)).await.expect("nobody follows");
+/// Lets `leader` come to its `end`, and waits until the Lease is another pod's. Answers with how long nobody had renewed it.
+async fn follows(scene: &Scene, release: &str, leader: &str, end: impl Future<Output = ()>) -> SignedDuration {
+    // Whoever gives it up leaves the time at which it was renewed last.
+    let left: RefCell<Lease> = RefCell::new(scene.api().get(release).await.expect("the Lease"));
+    let passed_on = |lease: Option<&Lease>| {
+        let Some(lease) = lease else { return false };
+        let passed_on = holder(lease).is_some_and(|pod| pod != leader);
+        if !passed_on {
+            left.borrow_mut().clone_from(lease);
+        }
+        passed_on
+    };
+    let (taken, ()) = tokio::join!(scene.until(release, "is passed on", passed_on), end);
+    unrenewed(&left.borrow(), &taken.expect("the Lease")).expect("the times of a Lease")
 }
 
 /// Changes something, and waits until it is on the cluster.
