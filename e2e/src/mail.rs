@@ -20,7 +20,11 @@ struct Line {
 pub async fn link_for(cluster: &Cluster, address: &str) -> anyhow::Result<String> {
     let what = format!("the mail to {address} in the log of the user pods");
     let url = wait_for(&what, PATIENCE, async || {
-        let log = cluster.logs("user").await?;
+        // A pod may end while it is asked.
+        let log = match cluster.logs("user").await {
+            Ok(log) => log,
+            Err(error) => return Ok(Seen::NotYet(format!("{error:#}"))),
+        };
         let seen = last_link(&log, address).map(Seen::Done);
         Ok(seen.unwrap_or_else(|| Seen::NotYet(format!("{} other lines", log.lines().count()))))
     })

@@ -69,7 +69,10 @@ impl Visit {
     async fn routed(&self) -> anyhow::Result<()> {
         for path in ROUTES {
             wait_for("the ingress leads to the Shop", ROUTE_PATIENCE, async || {
-                let answer = self.shop.send::<IgnoredAny>(Call::new(Method::GET, path)).await?.status;
+                let answer = match self.shop.send::<IgnoredAny>(Call::new(Method::GET, path)).await {
+                    Ok(answer) => answer.status,
+                    Err(error) => return Ok(Seen::NotYet(format!("{error:#}"))),
+                };
                 let is_there = answer.is_success() || answer == StatusCode::UNAUTHORIZED;
                 Ok(if is_there { Seen::Done(()) } else { Seen::NotYet(format!("{path}: {answer}")) })
             })

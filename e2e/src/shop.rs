@@ -102,6 +102,8 @@ pub struct Answer<T> {
     pub status: StatusCode,
     /// The body's media type.
     pub content_type: String,
+    /// When to come again, if it says so.
+    pub retry_after: Option<Duration>,
     /// The trace of the request.
     pub trace_id: Option<String>,
     /// The body.
@@ -171,13 +173,14 @@ impl Shop {
                 break response;
             }
             left -= 1;
-            sleep(retry_after(&response)).await;
+            sleep(retry_after(&response).unwrap_or(DEFAULT_RETRY_AFTER)).await;
         };
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(Answer {
             asked,
             status: response.status(),
             content_type: header(CONTENT_TYPE.as_str()).unwrap_or_default(),
+            retry_after: retry_after(&response),
             trace_id: header("x-trace-id"),
             body: response.text().await?,
             expected: PhantomData,
@@ -259,7 +262,7 @@ impl Shop {
     }
 }
 
-fn retry_after(response: &Response) -> Duration {
-    let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    seconds.map_or(DEFAULT_RETRY_AFTER, Duration::from_secs)
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }

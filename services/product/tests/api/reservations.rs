@@ -88,14 +88,16 @@ async fn orders_that_want_the_same_products_in_opposite_order_do_not_wait_for_ea
     let buyer = shop.buyer();
     let forward = [(a.as_str(), 1), (b.as_str(), 2)];
     let backward = [(b.as_str(), 2), (a.as_str(), 1)];
-    let outcomes = join_all((0..60).map(|index| {
+    let reserving = stream::iter(0..60).map(|index| {
         let lines = if index % 2 == 0 { &forward } else { &backward };
         shop.reserve(&buyer, Uuid::new_v4(), lines)
-    }));
-    let counting = join_all((0..20).map(|_| async {
+    });
+    let counting = stream::iter(0..20).map(|_| async {
         shop.put(&format!("/api/v1/products/{a}/inventory"), &seller, &json!({"stock": 1000})).await.0
-    }));
-    let (outcomes, counted) = tokio::join!(outcomes, counting);
+    });
+    // More than there are connections, and no more than get one in time.
+    let (reserving, counting) = (reserving.buffer_unordered(8), counting.buffer_unordered(8));
+    let (outcomes, counted) = tokio::join!(reserving.collect::<Vec<_>>(), counting.collect::<Vec<_>>());
     for outcome in outcomes {
         outcome.unwrap();
     }
