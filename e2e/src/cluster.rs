@@ -9,8 +9,8 @@ use kube::{
 
 use crate::{Target, shop::Credentials};
 
-/// Log lines of the last minutes are enough: what is looked for was caused just now.
-const LOG_SECONDS: i64 = 300;
+/// Log lines of the last half hour are enough: what is looked for was caused by then, a Shop's start included.
+const LOG_SECONDS: i64 = 1800;
 
 /// The Shop's objects.
 pub struct Cluster {

@@ -148,7 +148,7 @@ pub fn operator(paths: &Paths, target: &Target) -> Result<()> {
 /// The chart's own test: a pod asks whether the operator is ready, and whether the API server knows Shops.
 pub fn helm_test(paths: &Paths, target: &Target) -> Result<()> {
     let kubectl = target.kubectl(paths);
-    let arguments = ["test", "shopkeeper", "--namespace", OPERATOR_NAMESPACE, "--timeout", "2m"];
+    let arguments = ["test", "shopkeeper", "--namespace", OPERATOR_NAMESPACE, "--timeout", "5m"];
     shell::run(&mut kubectl.tool("helm", &arguments))
 }
 

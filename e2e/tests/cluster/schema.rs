@@ -21,7 +21,7 @@ use crate::{stall, visit};
 
 const ADMIN_PORT: u16 = 8081;
 /// The other tests of this program send orders along every way that the schema knows; this one waits for their spans.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 #[tokio::test]
 async fn every_service_emits_the_metrics_that_are_declared_for_it_and_no_others() {
@@ -55,7 +55,11 @@ async fn every_span_is_declared_with_its_attributes_and_every_declared_span_is_e
         let always = schema.spans.iter().enumerate().filter(|(_, kind)| !kind.lazy);
         let mut missing: BTreeMap<usize, &str> = always.map(|(index, kind)| (index, kind.name.as_str())).collect();
         for service in schema.services() {
-            for span in trace::recent(&visit.cluster, service).await?.iter().flat_map(|trace| &trace.spans) {
+            let traces = match trace::recent(&visit.cluster, service).await {
+                Ok(traces) => traces,
+                Err(error) => return Ok(Seen::NotYet(format!("{service}: {error:#}"))),
+            };
+            for span in traces.iter().flat_map(|trace| &trace.spans) {
                 missing.remove(&declared(&schema, span));
             }
         }

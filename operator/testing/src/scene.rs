@@ -29,7 +29,7 @@ use crate::Writes;
 
 /// The name of every test's Shop.
 pub const SHOP: &str = "acorn";
-/// Everything that a test waits for happens within this time, image pulls included.
+/// Where pods only claim to run, everything that a test waits for happens within this time.
 const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A namespace for one test.
@@ -40,18 +40,21 @@ pub struct Scene {
     pub namespace: String,
     /// Settings of the operators that are started here.
     pub settings: Settings,
+    /// Everything that the test waits for happens within this time.
+    patience: Duration,
     /// The client of those operators, whose writes are noted too.
     operators: Client,
     writes: Writes,
 }
 
 impl Scene {
-    /// Makes a namespace of its own, in which operators may do as much as the test.
-    pub async fn new(config: Config, settings: Settings) -> anyhow::Result<Self> {
-        Self::with_operators(config.clone(), config, settings).await
+    /// Makes a namespace of its own, in which operators may do as much as the test, and pods run.
+    pub async fn new(config: Config, settings: Settings, patience: Duration) -> anyhow::Result<Self> {
+        let scene = Self::with_operators(config.clone(), config, settings).await?;
+        Ok(Self { patience, ..scene })
     }
 
-    /// The same, with another way to the API server for operators.
+    /// The same, with another way to the API server for operators, and pods that only claim to run.
     pub async fn with_operators(config: Config, operators: Config, settings: Settings) -> anyhow::Result<Self> {
         let writes = Writes::default();
         let client = ClientBuilder::try_from(config)?.with_layer(&writes).build();
@@ -64,7 +67,7 @@ impl Scene {
         }))?;
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let namespace = namespaces.create(&PostParams::default(), &namespace).await?.name_any();
-        Ok(Self { client, namespace, settings, operators, writes })
+        Ok(Self { client, namespace, settings, patience: PATIENCE, operators, writes })
     }
 
     /// Runs a test here, shows what was there if it fails, and removes the namespace.
@@ -191,8 +194,9 @@ impl Scene {
     where
         K: Child + Send + Sync + 'static,
     {
-        let waited = tokio::time::timeout(PATIENCE, await_condition(self.api::<K>(), name, condition)).await;
-        waited.unwrap_or_else(|_| panic!("{} {name}: {what}: not within {PATIENCE:?}", K::kind(&()))).expect("a watch")
+        let patience = self.patience;
+        let waited = tokio::time::timeout(patience, await_condition(self.api::<K>(), name, condition)).await;
+        waited.unwrap_or_else(|_| panic!("{} {name}: {what}: not within {patience:?}", K::kind(&()))).expect("a watch")
     }
 
     /// Waits until a condition of the Shop has a status, and a reason if one is given.

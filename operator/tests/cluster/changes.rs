@@ -15,7 +15,8 @@ use crate::scene::with_scene;
 #[tokio::test]
 async fn a_shop_grows_with_its_load_and_neither_new_versions_nor_bad_ones_nor_a_frozen_pod_refuse_a_request() {
     with_scene(async |scene| {
-        let product = json!({"autoscaling": {"maxReplicas": 3, "targetCPUUtilization": 30}});
+        // Nobody needs so much, not even to start.
+        let product = json!({"autoscaling": {"maxReplicas": 3, "targetCPUUtilization": 1000}});
         let spec = market::spec(&scene, &json!({"services": {"product": product}}));
         scene.create(&spec).await.expect("a Shop");
         let operator = scene.operate();
@@ -36,6 +37,8 @@ async fn a_shop_grows_with_its_load_and_neither_new_versions_nor_bad_ones_nor_a_
 }
 
 async fn the_load_decides_how_many_pods_there_are(scene: &Scene) {
+    let less = json!({"autoscaling": {"targetCPUUtilization": 30}});
+    scene.edit(&json!({"services": {"product": less}})).await.expect("an edit");
     scene.until_shop("AutoscalingActive", "True", None).await;
     let ready = |found: Option<&Deployment>| found.and_then(|found| found.status.as_ref()?.ready_replicas);
     scene.until("acorn-product", "grows", |found: Option<&Deployment>| ready(found) >= Some(2)).await;
@@ -62,9 +65,9 @@ async fn a_version_that_does_not_start_is_taken_back(scene: &Scene, operator: Op
     let before = scene.pods("cart").await;
     scene.edit(&json!({"services": {"cart": {"image": not_a_service(scene)}}})).await.expect("an edit");
     let shop = scene.until_shop("ServicesReady", "False", Some("CrashLoopBackOff")).await;
-    let told = message(&shop, "Ready");
+    let told = message(&shop, "ServicesReady");
     assert!(told.contains("unrecognized subcommand 'serve'"), "{told}");
-    assert_eq!(status(&shop).services_ready.as_deref(), Some("7/7"), "the pods of before serve");
+    assert!(serves(&shop, "cart"), "the pods of before serve");
 
     drop(operator);
     scene.minutes_pass("acorn-cart").await;
@@ -92,9 +95,9 @@ pub async fn a_failed_migration_leaves_the_pods_as_they_are(scene: &Scene) {
     let before = scene.pods("payment").await;
     scene.edit(&json!({"services": {"payment": {"image": not_a_service(scene)}}})).await.expect("an edit");
     let shop = scene.until_shop("Migrated", "False", Some("MigrationFailed")).await;
-    let told = message(&shop, "Ready");
+    let told = message(&shop, "Migrated");
     assert!(told.contains("unrecognized subcommand 'migrate'") && told.contains("pods stay as they were"), "{told}");
-    assert_eq!(status(&shop).services_ready.as_deref(), Some("7/7"), "the pods of before serve");
+    assert!(serves(&shop, "payment"), "the pods of before serve");
     assert_eq!(scene.pods("payment").await, before);
 
     scene.edit(&json!({"services": {"payment": null}})).await.expect("an edit");
@@ -114,6 +117,12 @@ async fn pods(scene: &Scene) -> BTreeSet<String> {
         pods.extend(scene.pods(service.name).await);
     }
     pods
+}
+
+/// Whether all pods of a service are ready. The number of those of product may be changing.
+fn serves(shop: &Shop, service: &str) -> bool {
+    let services = status(shop).services;
+    services.iter().any(|found| found.name == service && found.ready >= found.desired)
 }
 
 fn status(shop: &Shop) -> ShopStatus {

@@ -116,14 +116,14 @@ impl Release<'_> {
             format!("stores.traces.image={}", settings.traces_image),
             setting.to_owned(),
         ];
-        let mut arguments = vec!["upgrade", "--install", RELEASE, chart, "--wait", "--timeout", "2m"];
+        let mut arguments = vec!["upgrade", "--install", RELEASE, chart, "--wait", "--timeout", "5m"];
         arguments.extend(values.iter().flat_map(|value| ["--set", value]));
         self.helm(&arguments).await;
     }
 
     /// Lets the chart's own test look at it.
     async fn test(&self) {
-        self.helm(&["test", RELEASE, "--timeout", "1m"]).await;
+        self.helm(&["test", RELEASE, "--timeout", "5m"]).await;
     }
 
     async fn remove(&self) {
@@ -163,7 +163,7 @@ impl InstallYaml {
     /// Applies it, and waits until the operator is ready.
     async fn apply(&self) {
         run("kubectl", &["apply", "--server-side", "-f", "-"], &self.objects).await;
-        let deployment = ["rollout", "status", "deployment/shopkeeper-operator", "--timeout=2m", "--namespace"];
+        let deployment = ["rollout", "status", "deployment/shopkeeper-operator", "--timeout=5m", "--namespace"];
         run("kubectl", &[&deployment[..], &[&self.namespace]].concat(), "").await;
     }
 }

@@ -135,7 +135,7 @@ async fn an_unknown_version_leaves_the_pods_as_they_are(scene: &Scene) {
     let before = scene.pods("order").await;
     scene.edit(&json!({"version": "0.0.0-unknown"})).await.expect("an edit");
     let shop = scene.until_shop("Migrated", "False", Some("ImagePullBackOff")).await;
-    let told = message(&shop, "Ready");
+    let told = message(&shop, "Migrated");
     assert!(told.contains("0.0.0-unknown cannot be pulled"), "{told}");
     let status = shop.status.expect("a status");
     assert_eq!(status.services_ready.as_deref(), Some("7/7"), "the previous pods serve");

@@ -20,18 +20,18 @@ pub async fn helm_waits_for_the_shop(scene: &Scene, spec: &Value) {
         |timeout| ["upgrade", "--install", SHOP, path, "--wait", "--namespace", &scene.namespace, "--timeout", timeout];
 
     write(&chart, spec);
-    run("helm", &arguments("5m"), "").await;
+    run("helm", &arguments("10m"), "").await;
     assert!(is_ready(scene).await, "Helm did not wait");
 
     let mut mistaken = spec.clone();
     mistaken["ingress"] = json!({"className": "squirrel"});
     write(&chart, &mistaken);
     // It waits for all of that also when somebody has to help.
-    let said = attempt("helm", &arguments("30s"), "").await.expect_err("there is no such class");
+    let said = attempt("helm", &arguments("90s"), "").await.expect_err("there is no such class");
     assert!(said.contains(&format!("name: {SHOP}, kind: Shop, status: Failed")), "{said}");
 
     write(&chart, spec);
-    run("helm", &arguments("2m"), "").await;
+    run("helm", &arguments("5m"), "").await;
     assert!(is_ready(scene).await, "Helm did not wait");
 }
 

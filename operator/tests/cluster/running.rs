@@ -48,9 +48,12 @@ async fn every_field_of_a_shop_shows_in_what_runs() {
         scene.create(&spec).await.expect("a Shop");
         let operator = scene.operate();
         scene.until_shop("Ready", "True", None).await;
-        let guests = Box::pin(Guests::arrive(&scene)).await;
+        let mut guests = Box::pin(Guests::arrive(&scene)).await;
         let sights = Sights::default();
         Box::pin(it_runs_as_it_was_made(&scene, &spec, &guests, &sights)).await;
+        guests.log_in().await;
+        calls::fail_every_other_time(&guests, &sights).await;
+        guests.are_let_in(&scene, &sights).await;
         guests.look_at_their_pictures(&outside, &sights).await;
         let half_traced = guests.look_around(REQUESTS).await;
         sights.check();
@@ -59,6 +62,7 @@ async fn every_field_of_a_shop_shows_in_what_runs() {
         scene.until_shop("Ready", "True", None).await;
         // Some requests may still reach those that are replaced.
         pods::have_stopped(&scene, |pod| pod.metadata.deletion_timestamp.is_some()).await;
+        guests.log_in().await;
         let untraced = guests.look_around(REQUESTS).await;
         Box::pin(it_runs_as_it_was_changed(&scene, &outside, &guests, &sights)).await;
         sights.check();
@@ -85,8 +89,6 @@ async fn it_runs_as_it_was_made(scene: &Scene, spec: &Value, guests: &Guests, si
         calls::reach_the_canary(scene, guests, sights),
         orders::take_their_course(scene, guests, sights),
     );
-    calls::fail_every_other_time(guests, sights).await;
-    guests.are_let_in(scene, sights).await;
 }
 
 async fn it_runs_as_it_was_changed(scene: &Scene, outside: &Outside, guests: &Guests, sights: &Sights) {

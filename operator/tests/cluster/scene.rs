@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
@@ -12,6 +13,9 @@ use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::settings::{OPERATOR_SELECTOR, Settings};
 use shopkeeper_testing::Scene;
 use shopkeeper_testing::rotation::Values;
+
+/// A whole Shop is ready within this time, image pulls included, while another one starts beside it.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Runs a test in a namespace of its own, shows what was there if it fails, and removes the namespace.
 pub async fn with_scene<F: Future<Output = ()>>(test: impl FnOnce(Arc<Scene>) -> F) {
@@ -25,7 +29,7 @@ pub async fn with_scene<F: Future<Output = ()>>(test: impl FnOnce(Arc<Scene>) ->
     let client = Client::try_from(config.clone()).expect("a client");
     require_crd(&client).await;
     let settings = settings(&client).await;
-    Scene::new(config, settings).await.expect("a namespace").play(test).await;
+    Scene::new(config, settings, PATIENCE).await.expect("a namespace").play(test).await;
 }
 
 /// The Shop's credentials as they are now.

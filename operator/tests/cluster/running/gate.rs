@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::PATIENCE;
-use super::guests::Guests;
+use super::guests::{Guests, ME};
 use super::outside::write_secret;
 use super::sights::Sights;
 use crate::market;
@@ -36,22 +36,24 @@ pub async fn opens_with_the_certificate_of_the_shop(scene: &Scene, guests: &Gues
     let client = ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
     let client = TlsConnector::from(Arc::new(client));
     let answer = wait_for("the Shop behind its certificate", PATIENCE, async || {
-        let answer = ask(&client, &host).await.unwrap_or_else(|error| format!("{error:#}"));
+        let answer = ask(&client, &host, &guests.keeper).await.unwrap_or_else(|error| format!("{error:#}"));
         Ok(if answer.starts_with("HTTP/1.1 200") { Seen::Done(answer) } else { Seen::NotYet(answer) })
     });
     let answer = answer.await.map(drop).map_err(|error| format!("{error:#}"));
     sights.same("ingress.tls.secretName", answer, Ok(()));
+    // The token is good, as was just seen.
     sights.same("ingress.annotations", guests.is_let_in_without_encryption().await, false);
 }
 
-/// The first line of the answer to somebody who trusts that certificate, and no other.
-async fn ask(client: &TlsConnector, host: &str) -> anyhow::Result<String> {
+/// The first line of the answer to the holder of a token, who trusts that certificate and no other.
+async fn ask(client: &TlsConnector, host: &str, token: &str) -> anyhow::Result<String> {
     let gate: Uri = Target::from_env()?.url.parse()?;
     let address = (gate.host().context("SHOP_URL has a host")?, gate.port_u16().unwrap_or(PORT));
     let name = ServerName::try_from(host.to_owned())?;
     let stream = client.connect(name, TcpStream::connect(address).await?).await?;
     let mut stream = BufReader::new(stream);
-    let request = format!("GET /api/v1/products HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {ME} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
     let mut line = String::new();

@@ -8,7 +8,7 @@ use reqwest::multipart::{Form, Part};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use shop_e2e::purchase::{Stall, Visit, stranger};
-use shop_e2e::shop::{Call, Shop};
+use shop_e2e::shop::{Call, Credentials, Shop};
 use shop_e2e::{Seen, Target, wait_for};
 use shopkeeper_testing::Scene;
 
@@ -28,7 +28,7 @@ const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\
 /// Everybody may look there.
 const PRODUCTS: &str = "/api/v1/products";
 /// Only those may who are known.
-const ME: &str = "/api/v1/users/me";
+pub const ME: &str = "/api/v1/users/me";
 
 pub struct Guests {
     pub visit: Visit,
@@ -36,6 +36,7 @@ pub struct Guests {
     pub keeper: String,
     pub buyer: String,
     pub stall: Stall,
+    customer: Credentials,
     /// Path of the product's picture.
     picture: String,
 }
@@ -48,8 +49,15 @@ impl Guests {
         let (product, picture) = offer(scene, &seller).await;
         let stocked = visit.shop.set_stock(&seller, &product, STOCK).await.expect("an answer");
         stocked.ok().expect("stock");
-        let buyer = visit.sign_up().await.expect("a buyer");
-        Self { visit, keeper, buyer, stall: Stall { seller, product }, picture }
+        let customer = visit.verified().await.expect("a buyer");
+        let buyer = visit.log_in(&customer).await.expect("a token");
+        Self { visit, keeper, buyer, stall: Stall { seller, product }, customer, picture }
+    }
+
+    /// Tokens are good for a quarter of an hour: whoever has waited for pods needs new ones.
+    pub async fn log_in(&mut self) {
+        self.keeper = self.visit.log_in(&wishes::keeper()).await.expect("a token");
+        self.buyer = self.visit.log_in(&self.customer).await.expect("a token");
     }
 
     /// Asks so often what there is. Gives back the traces.

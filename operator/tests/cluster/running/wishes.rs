@@ -148,7 +148,7 @@ pub fn change() -> Value {
     let broken = json!({"retries": null, "faults": {"percent": 100, "error": null, "reset": true}});
     // Without any of these there would be more tries, fewer, or one that is answered.
     let slow = json!({
-        "timeout": "4s", "retries": {"attempts": 5, "perTryTimeout": "1100ms"},
+        "timeout": "9s", "retries": {"attempts": 5, "perTryTimeout": "2500ms"},
         "faults": {"percent": 100, "delay": "9s"},
     });
     json!({
