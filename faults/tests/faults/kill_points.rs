@@ -2,7 +2,7 @@
 //! its answer lost, are all the points at which it can matter where a process dies. One order of each kind shows which steps
 //! there are; then each is a kill point. `--deep` takes all of them, the normal run a seeded choice and the well-known ones.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use tokio::time::{sleep, timeout};
@@ -20,7 +20,10 @@ use crate::harness::{
 const CHOICE: usize = 10;
 /// The same step of one order that is told apart: an order hears of five events in its life.
 const REPEATS: usize = 5;
-/// How long an order is watched before the next begins. One whose worker died waits for its lease in the background.
+/// How long an order may take to come to a point, if it does not end before.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an order is watched whose worker died before the next begins: it waits for its lease in the background. And how
+/// long what shows in no store is waited for.
 const WATCH: Duration = Duration::from_millis(1500);
 
 /// Where outboxes, relays and captures are lost in other shops.
@@ -47,6 +50,9 @@ enum Kind {
     Canceled,
 }
 
+/// An order that was placed, and by whom.
+type Placed = (Kind, Person, Uuid);
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Point {
     kind: Kind,
@@ -61,7 +67,7 @@ struct Stage {
     shop: Shop,
     cheap: Product,
     dear: Product,
-    placed: Vec<(Kind, Person, Uuid)>,
+    placed: Vec<Placed>,
 }
 
 impl Stage {
@@ -85,21 +91,16 @@ impl Stage {
         (buyer, order)
     }
 
-    /// Places an order and watches it for a while.
-    async fn run(&self, kind: Kind) -> (Kind, Person, Uuid) {
-        let (buyer, order) = self.place(kind).await;
-        let end = if kind == Kind::Delivered { "DELIVERED" } else { "CANCELED" };
-        // What is not over by then goes on in the background.
-        let _ = timeout(WATCH, self.shop.becomes(&buyer, order, end)).await;
-        (kind, buyer, order)
-    }
-
     /// Every point of an order of this kind.
     async fn points(&mut self, kind: Kind) -> BTreeSet<Point> {
         self.shop.links(None).for_each(|link| _ = link.take_seen());
-        let placed = self.run(kind).await;
-        self.placed.push(placed);
-        // What follows the end: its own events, and their acknowledgements.
+        let (buyer, order) = self.place(kind).await;
+        if kind != Kind::Canceled {
+            self.shop.becomes(&buyer, order, kind.end()).await;
+        }
+        self.placed.push((kind, buyer, order));
+        self.shop.settles().await;
+        // The end has events of its own, and no store tells of their acknowledgements.
         sleep(WATCH).await;
         let mut points = BTreeSet::new();
         for member in &self.shop.members {
@@ -117,32 +118,48 @@ impl Stage {
         points
     }
 
-    /// An order whose service dies at `point` and comes back; whether it came to that.
-    async fn kill_at(&mut self, point: &Point) -> bool {
+    /// An order whose service dies at `point` and comes back, and whether it came to that.
+    async fn kill_at(&self, point: &Point) -> (Placed, bool) {
         let member = self.shop.member(point.service);
         let link = member.link(point.to);
         let moment = if point.before { Moment::Before } else { Moment::AnswerLost };
         let sprung = link.trap(Trap { step: point.step.clone(), nth: point.nth, moment, kills: true });
-        let mut run = Box::pin(self.run(point.kind));
-        let (placed, died) = tokio::select! {
-            placed = &mut run => {
-                // One that is springing at this moment kills too.
-                let springs = !link.disarm();
-                if springs {
-                    sprung.notified().await;
-                }
-                (placed, springs)
-            }
-            () = sprung.notified() => {
-                member.start();
-                ((&mut run).await, true)
-            }
+        let mut death = pin!(async {
+            sprung.notified().await;
+            member.start();
+        });
+        let mut placing = pin!(self.place(point.kind));
+        let ((buyer, order), mut died) = tokio::select! {
+            placed = &mut placing => (placed, false),
+            () = &mut death => ((&mut placing).await, true),
         };
-        drop(run);
+        let end = point.kind.end();
+        if !died {
+            died = tokio::select! {
+                () = &mut death => true,
+                _ = timeout(PATIENCE, self.shop.becomes(&buyer, order, end)) => {
+                    // One that is springing at this moment kills too.
+                    let springs = !link.disarm();
+                    if springs {
+                        (&mut death).await;
+                    }
+                    springs
+                }
+            };
+        }
+        if died {
+            let _ = timeout(WATCH, self.shop.becomes(&buyer, order, end)).await;
+        }
         member.start();
         member.ready(&self.shop.client).await;
-        self.placed.push(placed);
-        died
+        ((point.kind, buyer, order), died)
+    }
+}
+
+impl Kind {
+    /// What becomes of such an order; of one that is canceled only if that was in time.
+    fn end(self) -> &'static str {
+        if self == Self::Delivered { "DELIVERED" } else { "CANCELED" }
     }
 }
 
@@ -173,7 +190,8 @@ async fn a_service_that_dies_between_any_two_steps_loses_nothing_and_does_nothin
 
     let (mut died, total) = (0, chosen.len());
     for point in &chosen {
-        let reached = stage.kill_at(point).await;
+        let (placed, reached) = stage.kill_at(point).await;
+        stage.placed.push(placed);
         println!("{} {point:?}", if reached { "died at" } else { "never came to" });
         died += usize::from(reached);
     }

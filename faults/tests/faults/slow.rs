@@ -41,10 +41,12 @@ async fn a_disk_that_is_slow_to_commit_delays_orders_and_never_the_answer_that_t
 
 #[tokio::test]
 async fn an_order_whose_row_is_locked_waits_alone() {
-    let shop = Shop::open(Settings { payment_latency: "1s", ..Settings::default() }).await;
+    let shop = Shop::open(Settings { payment_latency: "5s", ..Settings::default() }).await;
     let product = shop.product("Kettle", 1999, 10).await;
     let (waiting, locked) = shop.order(product, "London").await;
     let mut lock = shop.database("order").begin().await.unwrap();
+    // It is idle for longer than our sessions may be.
+    sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(&mut *lock).await.unwrap();
     sqlx::query("SELECT FROM orders WHERE id = $1 FOR UPDATE").bind(locked).execute(&mut *lock).await.unwrap();
 
     for _ in 0..3 {
