@@ -20,15 +20,17 @@ const BESIDE: [(&str, &str, &str); 2] = [("faults", "delay", "20ms"), ("canary",
 /// Fields that stand in the place of what [`BESIDE`] has.
 const INSTEAD: [(&str, &str); 1] = [("canary", "image")];
 /// Fits where anything fits: a name.
-const NAMES: [&str; 2] = ["acorn-one", "acorn-two"];
+pub const NAMES: [&str; 2] = ["acorn-one", "acorn-two"];
 
 /// The schema of `spec`.
 pub struct Schema(Value);
 
-/// A field that has no fields of its own.
+/// A field, or a list or map of what has fields of its own.
 pub struct Field {
     path: Vec<String>,
     schema: Value,
+    is_required: bool,
+    has_fields: bool,
 }
 
 /// A value that is refused.
@@ -47,11 +49,19 @@ impl Schema {
         Self(definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"].clone())
     }
 
-    /// Every field.
+    /// Every field that has no fields of its own.
     #[must_use]
     pub fn fields(&self) -> Vec<Field> {
+        let mut found = self.limited();
+        found.retain(|field| !field.has_fields);
+        found
+    }
+
+    /// The same, and the lists and maps that fields are in, which have limits of their own.
+    #[must_use]
+    pub fn limited(&self) -> Vec<Field> {
         let mut found = Vec::new();
-        walk(&mut Vec::new(), &self.0, &mut found);
+        walk(&mut Vec::new(), &self.0, false, &mut found);
         found
     }
 
@@ -69,37 +79,46 @@ impl Schema {
         spec
     }
 
-    /// A change that takes back what [`Self::patch`] did: the default returns.
+    /// A change that takes back what [`Self::patch`] did to a Shop made of a spec: that returns, or else the default.
     #[must_use]
-    pub fn without(field: &Field) -> Value {
+    pub fn without(field: &Field, spec: &Value) -> Value {
         let first = &field.path[0];
-        if first == "host" { json!({"host": "acorn.test"}) } else { json!({ first.as_str(): null }) }
+        json!({ first.as_str(): spec[first] })
     }
 }
 
-fn walk(path: &mut Vec<String>, schema: &Value, found: &mut Vec<Field>) {
-    let step = |name: &str, schema: &Value, path: &mut Vec<String>, found: &mut Vec<Field>| {
-        path.push(name.to_owned());
-        walk(path, schema, found);
-        path.pop();
-    };
+fn walk(path: &mut Vec<String>, schema: &Value, is_required: bool, found: &mut Vec<Field>) {
+    let field = |schema: Value, has_fields: bool| Field { path: path.clone(), schema, is_required, has_fields };
     if path.last().is_some_and(|name| PEERS.contains(&name.as_str())) {
-        found.push(Field { path: path.clone(), schema: peers() });
+        found.push(field(peers(schema), false));
     } else if let Some(properties) = properties(schema) {
-        properties.iter().for_each(|(name, schema)| step(name, schema, path, found));
+        properties.iter().for_each(|(name, inner)| step(path, name, inner, requires(schema, name), found));
     } else if properties(&schema["additionalProperties"]).is_some() {
-        step(KEY, &schema["additionalProperties"], path, found);
+        found.push(field(schema.clone(), true));
+        step(path, KEY, &schema["additionalProperties"], false, found);
     } else if properties_of_entries(schema) {
-        step(ENTRY, &schema["items"], path, found);
+        found.push(field(schema.clone(), true));
+        step(path, ENTRY, &schema["items"], false, found);
     } else {
-        found.push(Field { path: path.clone(), schema: schema.clone() });
+        found.push(field(schema.clone(), false));
     }
+}
+
+fn step(path: &mut Vec<String>, name: &str, schema: &Value, is_required: bool, found: &mut Vec<Field>) {
+    path.push(name.to_owned());
+    walk(path, schema, is_required, found);
+    path.pop();
+}
+
+fn requires(schema: &Value, name: &str) -> bool {
+    schema["required"].as_array().into_iter().flatten().any(|required| required == name)
 }
 
 /// Stands for a list of peers of a network policy.
-fn peers() -> Value {
-    let values = ["namespaceSelector", "podSelector"].map(|selector| json!([{ selector: {} }]));
-    json!({"type": "array", "enum": values})
+fn peers(schema: &Value) -> Value {
+    let values = ["namespaceSelector", "podSelector"].map(|selector| json!({ selector: {} }));
+    let (least, most) = (&schema["minItems"], &schema["maxItems"]);
+    json!({"type": "array", "items": {"enum": values}, "minItems": least, "maxItems": most})
 }
 
 fn properties(schema: &Value) -> Option<&Map<String, Value>> {
@@ -238,23 +257,56 @@ impl Field {
     /// Values that do not fit, each for one reason.
     #[must_use]
     pub fn invalid(&self) -> Vec<Bad> {
-        let schema = &self.schema;
-        let bad = |value: Value, help: &str| Bad { value, help: help.to_owned() };
-        let mut found = Vec::new();
-        found.push(bad(if schema["type"] == "array" { json!("text") } else { json!([]) }, "array"));
-        if schema["type"] == "string" && schema["enum"].is_array() {
-            found.push(bad(json!("Neither"), "supported values"));
+        let mut found = invalid(&self.schema);
+        if self.is_required {
+            // As good as nothing, in a change and in a spec.
+            found.push(Bad::new(Value::Null, "Required value"));
         }
-        let limit = |name: &str| schema[name].as_f64();
-        found.extend(limit("minimum").map(|least| bad(whole(least - 1.0), "greater than or equal to")));
-        found.extend(limit("maximum").map(|most| bad(whole(most + 1.0), "less than or equal to")));
-        let longest = schema["maxLength"].as_u64().and_then(|longest| usize::try_from(longest).ok());
-        found.extend(longest.map(|longest| bad(json!("a".repeat(longest + 1)), "Too long")));
-        let mut patterns =
-            rules(schema).filter(|rule| rule["rule"].as_str().is_some_and(|rule| rule.starts_with("self.matches(")));
-        found.extend(patterns.next().map(|rule| bad(json!("!"), rule["message"].as_str().unwrap_or_default())));
         found
     }
+}
+
+impl Bad {
+    fn new(value: Value, help: &str) -> Self {
+        Self { value, help: help.to_owned() }
+    }
+}
+
+fn invalid(schema: &Value) -> Vec<Bad> {
+    let is_list = schema["type"] == "array";
+    let mut found = vec![Bad::new(if is_list { json!("text") } else { json!([]) }, "array")];
+    if schema["type"] == "string" && schema["enum"].is_array() {
+        found.push(Bad::new(json!("Neither"), "supported values"));
+    }
+    let limit = |name: &str| schema[name].as_f64();
+    found.extend(limit("minimum").map(|least| Bad::new(whole(least - 1.0), "greater than or equal to")));
+    found.extend(limit("maximum").map(|most| Bad::new(whole(most + 1.0), "less than or equal to")));
+    found.extend(of_wrong_size(schema));
+    let mut patterns =
+        rules(schema).filter(|rule| rule["rule"].as_str().is_some_and(|rule| rule.starts_with("self.matches(")));
+    found.extend(patterns.next().map(|rule| Bad::new(json!("!"), rule["message"].as_str().unwrap_or_default())));
+    if is_list {
+        found.extend(invalid(&schema["items"]).into_iter().map(|bad| Bad { value: json!([bad.value]), ..bad }));
+    }
+    found
+}
+
+/// Values that are one too short, or one too long.
+fn of_wrong_size(schema: &Value) -> Vec<Bad> {
+    let size = |name: &str| schema[name].as_u64().and_then(|size| usize::try_from(size).ok());
+    let less = |name: &str| size(name).and_then(|least| least.checked_sub(1));
+    let more = |name: &str| size(name).map(|most| most + 1);
+    let text = |length: usize| json!("a".repeat(length));
+    let list = |length: usize| json!(vec![sample(&schema["items"], 0); length]);
+    let entry = |number: usize| (format!("acorn-{number}"), sample(&schema["additionalProperties"], 0));
+    let found = [
+        less("minLength").map(|length| Bad::new(text(length), "should be at least")),
+        more("maxLength").map(|length| Bad::new(text(length), "Too long")),
+        less("minItems").map(|length| Bad::new(list(length), "should have at least")),
+        more("maxItems").map(|length| Bad::new(list(length), "Too many")),
+        more("maxProperties").map(|length| Bad::new((0..length).map(entry).collect(), "Too many")),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 impl fmt::Display for Field {

@@ -77,7 +77,7 @@ impl Ours {
 /// Everything that the operator made for the Shop and would make again.
 async fn ours(scene: &Scene) -> Vec<Ours> {
     let mut found = Vec::new();
-    for kind in kinds(scene).await {
+    for kind in &kinds(scene).await {
         let api: Api<DynamicObject> = Api::namespaced_with(scene.client.clone(), &scene.namespace, kind);
         let list = api.list(&ListParams::default().labels(&names::of_shop(SHOP))).await.expect("a list").items;
         found.extend(list.into_iter().map(|object| Ours { kind: kind.clone(), object }));

@@ -17,12 +17,15 @@ use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::kinds::{HttpRoute, PostgresCluster, RabbitmqCluster};
 use shopkeeper_operator::observe::Child;
 use shopkeeper_testing::{SHOP, Scene, message};
+use tokio::sync::OnceCell;
 
 use crate::scene::with_scene;
 use crate::steady::{NOTHING, edit, repairs};
 
 const POSTGRES: &str = "acorn-postgres";
 const RABBITMQ: &str = "acorn-rabbitmq";
+/// What [`install`] did, for all tests.
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
 
 #[tokio::test]
 async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters_when_they_are_there() {
@@ -35,15 +38,7 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
         });
         scene.create(&spec).await.expect("a Shop");
         let operator = scene.operate();
-        let shop = scene.until_shop("DependenciesReady", "False", Some("CloudNativePGMissing")).await;
-        let told = message(&shop, "DependenciesReady");
-        for field in ["spec.postgres.cloudNativePG", "spec.rabbitmq.clusterOperator"] {
-            assert!(told.contains(&format!("{field} needs an operator that is not on this cluster")), "{told}");
-        }
-
-        define(&scene, "postgresql.cnpg.io_clusters.yaml").await;
-        define(&scene, "rabbitmq.com_rabbitmqclusters.yaml").await;
-        define(&scene, "gateway.networking.k8s.io_httproutes.yaml").await;
+        install(&scene).await;
         let asked = scene.until(POSTGRES, "is asked for", conditions_met(|c: &PostgresCluster| c.spec.instances == 2));
         assert_eq!(asked.await.expect("the cluster").spec.storage.size, "2Gi");
         scene.until(RABBITMQ, "is asked for", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 1)).await;
@@ -54,7 +49,6 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
 
         postgres_runs(&scene, 2).await;
         rabbitmq_runs(&scene).await;
-        scene.until(SHOP, "is asked for", conditions_met(|_: &HttpRoute| true)).await;
         gateway_takes_the_route(&scene).await;
         let stores = scene.until_shop("Ready", "True", None).await.status.expect("a status").stores;
         assert!(stores.iter().all(|store| store.ready), "{stores:?}");
@@ -80,6 +74,22 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
         assert!(stays::<PostgresCluster>(&scene, POSTGRES).await && stays::<RabbitmqCluster>(&scene, RABBITMQ).await);
     })
     .await;
+}
+
+/// Other operators are installed, for all tests: the first Shop with clusters of theirs says before what it lacks.
+pub async fn install(scene: &Scene) {
+    INSTALLED.get_or_init(|| Box::pin(define_what_is_missing(scene))).await;
+}
+
+async fn define_what_is_missing(scene: &Scene) {
+    let shop = scene.until_shop("DependenciesReady", "False", Some("CloudNativePGMissing")).await;
+    let told = message(&shop, "DependenciesReady");
+    for field in ["spec.postgres.cloudNativePG", "spec.rabbitmq.clusterOperator"] {
+        assert!(told.contains(&format!("{field} needs an operator that is not on this cluster")), "{told}");
+    }
+    define(scene, "postgresql.cnpg.io_clusters.yaml").await;
+    define(scene, "rabbitmq.com_rabbitmqclusters.yaml").await;
+    define(scene, "gateway.networking.k8s.io_httproutes.yaml").await;
 }
 
 /// Edits and deletes what other operators are asked for, and sees it come back as it was.
@@ -176,7 +186,7 @@ fn conditions_met<K>(met: impl Fn(&K) -> bool) -> impl Fn(Option<&K>) -> bool {
 }
 
 /// As CloudNativePG reports it.
-async fn postgres_runs(scene: &Scene, instances: i32) {
+pub async fn postgres_runs(scene: &Scene, instances: i32) {
     let secrets = [
         json!({"metadata": {"name": "acorn-postgres-superuser"}, "stringData": {"username": "postgres", "password": "secret"}}),
         json!({"metadata": {"name": "acorn-postgres-ca"}, "stringData": {"ca.crt": "an authority"}}),
@@ -195,7 +205,7 @@ async fn postgres_reports(scene: &Scene, instances: i32) {
 }
 
 /// As the RabbitMQ cluster operator reports it.
-async fn rabbitmq_runs(scene: &Scene) {
+pub async fn rabbitmq_runs(scene: &Scene) {
     let status = json!({"conditions": [{"type": "ClusterAvailable", "status": "True"}]});
     report::<RabbitmqCluster>(scene, RABBITMQ, &status).await;
 }
@@ -213,7 +223,9 @@ async fn gateway_takes_the_route(scene: &Scene) {
     report::<HttpRoute>(scene, SHOP, &json!({"parents": [told]})).await;
 }
 
-async fn report<K: Child>(scene: &Scene, name: &str, status: &Value) {
+/// Reports about what is there, or will be.
+async fn report<K: Child + Send + Sync + 'static>(scene: &Scene, name: &str, status: &Value) {
+    scene.until(name, "is asked for", |found: Option<&K>| found.is_some()).await;
     let status = Patch::Merge(json!({ "status": status }));
     scene.api::<K>().patch_status(name, &PatchParams::default(), &status).await.expect("a report");
 }

@@ -9,7 +9,6 @@ use kube::api::DynamicObject;
 use kube::discovery::ApiResource;
 use serde_json::{Value, json};
 use shopkeeper_testing::Scene;
-use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 /// Kinds that the cluster makes from those of the operator, or beside them.
@@ -50,7 +49,8 @@ pub type Snapshot = BTreeMap<String, Value>;
 
 /// Takes one. Of the values in Secrets it has what tells one from another, and nothing that a failed test would print.
 pub async fn snapshot(scene: &Scene) -> Snapshot {
-    let lists = kinds(scene).await.iter().map(|kind| async move { (kind, scene.objects(kind).await) });
+    let kinds = kinds(scene).await;
+    let lists = kinds.iter().map(|kind| async move { (kind, scene.objects(kind).await) });
     let lists = futures::future::join_all(lists).await.into_iter();
     let objects = lists.flat_map(|(kind, objects)| objects.into_iter().map(move |object| (kind, object)));
     objects.map(|(kind, object)| (format!("{} {}", kind.kind, object.name_any()), content(kind, &object))).collect()
@@ -122,13 +122,8 @@ fn compare(path: &str, left: &Value, right: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// All kinds that there are, so that nothing can be made unnoticed.
-pub async fn kinds(scene: &Scene) -> &'static [ApiResource] {
-    static KINDS: OnceCell<Vec<ApiResource>> = OnceCell::const_new();
-    KINDS.get_or_init(|| discover(scene)).await
-}
-
-async fn discover(scene: &Scene) -> Vec<ApiResource> {
+/// All kinds that there are now, those of other operators among them, so that nothing can be made unnoticed.
+pub async fn kinds(scene: &Scene) -> Vec<ApiResource> {
     let mut kinds = scene.kinds().await;
     kinds.retain(|kind| !OF_THE_CLUSTER.contains(&kind.kind.as_str()));
     kinds

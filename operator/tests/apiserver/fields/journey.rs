@@ -6,6 +6,7 @@ use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_testing::schema::{self, Field, Schema};
 use shopkeeper_testing::{SHOP, Scene};
 
+use super::objects;
 use crate::snapshot::{Snapshot, differences_now, left_behind, snapshot};
 
 /// Fields beside which nothing of the others would show.
@@ -23,19 +24,28 @@ pub struct Change {
 }
 
 impl Change {
-    /// The first value that the Shop may change to.
-    pub async fn of(scene: &Scene, schema: &Schema, field: &Field) -> Option<Self> {
-        let now = json!(scene.shop().await.spec);
+    /// The first value that the Shop, which was made of a spec, may change to.
+    pub async fn of(scene: &Scene, schema: &Schema, field: &Field, spec: &Value) -> Option<Self> {
+        let (held, made) = {
+            let now = scene.shop().await;
+            (json!(now.spec), objects(&now))
+        };
+        let mut unseen = None;
         for value in field.candidates() {
             for pick in 0..schema::PICKS {
                 let there = schema.patch(field, &value, pick);
                 // A value that is no other one is the one that the field has.
-                if tried(scene, &there).await.is_ok_and(|shop| json!(shop.spec) != now) {
-                    return Some(Self { field: field.to_string(), there, back: Schema::without(field) });
+                let tried = tried(scene, &there).await.ok().filter(|shop| json!(shop.spec) != held);
+                let Some(shop) = tried else { continue };
+                let change = Self { field: field.to_string(), there, back: Schema::without(field, spec) };
+                if objects(&shop) != made {
+                    return Some(change);
                 }
+                // It says what holds anyway, or it shows in what only a cluster knows.
+                unseen.get_or_insert(change);
             }
         }
-        None
+        unseen
     }
 
     fn is_alone(&self) -> bool {
@@ -118,9 +128,33 @@ pub async fn there_and_back(scene: &Scene, before: &Snapshot, mut round: Vec<Cha
     round.into_iter().map(|change| change.field).collect()
 }
 
-/// Answers whether the other values were applied, which shows in objects, or the Shop only said what is wrong with them.
+/// Gives the Shop other values for fields from which nothing leads back: those are applied, and the way back is refused.
+pub async fn only_there(scene: &Scene, before: &Snapshot, round: &[Change]) {
+    let applied = Box::pin(arrive(scene, before, round)).await;
+    assert!(applied, "{:?} are not applied", names(round));
+    scene.until_shop("Ready", "True", None).await;
+    for change in round {
+        let refusal = match scene.edit(&change.back).await {
+            Err(kube::Error::Api(status)) if status.code == 422 => status.message,
+            outcome => panic!("{}: the way back was not refused: {outcome:?}", change.field),
+        };
+        assert!(refusal.contains("can only grow"), "{}: {refusal}", change.field);
+    }
+}
+
+/// Answers like [`arrive`].
 async fn travel(scene: &Scene, before: &Snapshot, round: &[Change]) -> bool {
-    let fields: Vec<&str> = round.iter().map(|change| change.field.as_str()).collect();
+    let applied = Box::pin(arrive(scene, before, round)).await;
+    scene.edit(&together(round.iter().map(|change| &change.back))).await.expect("the way back");
+    scene.until_shop("Ready", "True", None).await;
+    let left = left_behind(scene, before).await;
+    assert!(left.is_empty(), "{:?} leave behind {left:?} (SHOP_TEST_DEEP=1 takes each field alone)", names(round));
+    applied
+}
+
+/// Answers whether the other values were applied, which shows in objects, or the Shop only said what is wrong with them.
+async fn arrive(scene: &Scene, before: &Snapshot, round: &[Change]) -> bool {
+    let fields = names(round);
     let there = together(round.iter().map(|change| &change.there));
     println!("there and back: {fields:?}");
     scene.edit(&there).await.expect("another value");
@@ -129,11 +163,11 @@ async fn travel(scene: &Scene, before: &Snapshot, round: &[Change]) -> bool {
     let changed = !differences_now(before, &snapshot(scene).await).is_empty();
     let unopened = UNOPENED.iter().any(|reason| says(&shop, "RouteReady", "False", Some(reason)));
     assert!(changed || unopened || !applied, "{fields:?} are applied and change nothing");
-    scene.edit(&together(round.iter().map(|change| &change.back))).await.expect("the way back");
-    scene.until_shop("Ready", "True", None).await;
-    let left = left_behind(scene, before).await;
-    assert!(left.is_empty(), "{fields:?} leave behind {left:?} (SHOP_TEST_DEEP=1 takes each field alone)");
     applied
+}
+
+fn names(round: &[Change]) -> Vec<&str> {
+    round.iter().map(|change| change.field.as_str()).collect()
 }
 
 /// Whether the operator has nothing left to do, whether or not all is well.
