@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use lapin::{
     Connection, ConnectionProperties,
     options::QueueDeclareOptions,
-    protocol::{AMQPErrorKind, AMQPHardError},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     runtime::default_runtime,
     tcp::OwnedTLSConfig,
     types::FieldTable,
@@ -320,7 +320,7 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
             })
             || cause.downcast_ref().is_some_and(|error: &lapin::Error| {
                 matches!(error.kind(), lapin::ErrorKind::ProtocolError(error)
-                    if *error.kind() == AMQPErrorKind::Hard(AMQPHardError::ACCESSREFUSED))
+                    if *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED))
             })
     })
 }
