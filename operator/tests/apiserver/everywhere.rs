@@ -98,7 +98,7 @@ impl Installation {
     /// Makes a namespace with a Shop, and removes it when the Shop is ready.
     async fn opens(&self, host: &str) {
         let config = self.server.config().await.expect("its kubeconfig");
-        let scene = Scene::new(config, Settings::default()).await.expect("a namespace");
+        let scene = Scene::with_operators(config.clone(), config, Settings::default()).await.expect("a namespace");
         scene
             .play(async |scene| {
                 scene.create(&json!({"host": host})).await.expect("a Shop");

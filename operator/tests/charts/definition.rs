@@ -123,7 +123,7 @@ async fn a_newer_chart_brings_its_rules_and_leaves_the_shops_that_are_there_as_t
     // One of its own: the others' tests read the definition meanwhile.
     let server = ApiServer::start().await.expect("an API server");
     let config = server.config().await.expect("its kubeconfig");
-    let scene = Scene::new(config, Settings::default()).await.expect("a namespace");
+    let scene = Scene::with_operators(config.clone(), config, Settings::default()).await.expect("a namespace");
     forget_shops(scene.client.clone()).await;
     let earlier = earlier_charts();
     let chart_of_then = earlier.0.join("charts").join(RELEASE);

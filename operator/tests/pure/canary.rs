@@ -249,7 +249,7 @@ fn a_sleeping_shop_leaves_its_canaries_where_they_are() {
 #[test]
 fn canaries_run_as_they_are_to_when_their_migrations_are_done_and_their_pods_are_the_present_ones() {
     let wanted = valid(&shop(SCALED));
-    let held = |live: &Objects<Live>| plan(&wanted, build(&wanted), live, &[], at(START)).held;
+    let held = |live: &Objects<Live>| plan(&wanted, build(&wanted), live, &[], &[], at(START)).held;
     let mut live = done(&wanted);
     assert!(all_run(&wanted, &held(&live), &done(&wanted)));
 

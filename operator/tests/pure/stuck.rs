@@ -42,7 +42,7 @@ fn without_a_pod(pods: &[Pod], change: impl Fn(&mut StatefulSet)) -> Vec<String>
     status.observed_generation = Some(2);
     status.update_revision = Some(PRESENT.to_owned());
     change(redis);
-    let mut sets = plan(&shop, build(&shop), &live, pods, Timestamp::UNIX_EPOCH).objects.stateful_sets;
+    let mut sets = plan(&shop, build(&shop), &live, pods, &[], Timestamp::UNIX_EPOCH).objects.stateful_sets;
     sets.retain(|set| set.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0)));
     sets.iter().map(ResourceExt::name_any).collect()
 }
