@@ -115,14 +115,12 @@ async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
     let Renewed { worries, due } = renewal::renew(context, shop, now).await?;
     let status = status::paused(shop.status.as_ref(), shop.metadata.generation, worries.as_deref(), now);
     tell(context, shop, &status).await?;
-    followed?;
-    Ok(Action::requeue(until(due, now)))
+    Ok(Action::requeue(soon_if(followed?, until(due, now))))
 }
 
-async fn keep_or_let_go(context: &Context, shop: &Shop) -> Result<(), Error> {
+async fn keep_or_let_go(context: &Context, shop: &Shop) -> Result<bool, Error> {
     let mut observed = observe::observe(&context.client, shop).await?;
-    retention::follow(&context.client, shop, &mut observed).await?;
-    Ok(())
+    Ok(retention::follow(&context.client, shop, &mut observed).await?)
 }
 
 /// One step; answers with the time until the next one.
@@ -153,7 +151,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
         Err(invalid) => {
             let message = invalid.to_string();
             tell_blocked(context, shop, &Blocked { reason: "Invalid", message: &message, passes: false }).await?;
-            return Ok(until(due, now));
+            return Ok(soon_if(waits, until(due, now)));
         }
     };
     let seen = canary::Facts { live: &observed.objects, pods: &observed.pods, measured: &observed.measured, now };
@@ -163,6 +161,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     record_return(context, shop, returned.as_ref()).await?; // IO
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, &observed.ingress_classes, now);
     let (migrations, held) = (rollout.migrations.clone(), rollout.held.clone());
+    let waits = waits || rollout.former_route.is_some();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
     let given = identities::worries_about_given(shop, &observed.stores, now);
@@ -182,8 +181,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     });
     let under_way = canary::is_under_way(&canaries, now);
     let requeue = requeue(&valid, &status).min(until(due, now));
-    // Nobody tells of volumes.
-    let requeue = if waits { requeue.min(UNSETTLED_REQUEUE) } else { requeue };
+    let requeue = soon_if(waits, requeue);
     let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
     // Pods of a canary show credentials too.
     let whole = status.runs()
@@ -207,7 +205,7 @@ async fn rotate(
         credentials::turn(&context.client, &context.random, now, shop, credentials, &next).await?;
         return Ok(Duration::ZERO);
     }
-    // What is due and was not done waits for the Shop to be ready, which is an event of its own.
+    // What is due and was not done waits until stores and services run as wanted, which is an event of its own.
     Ok(until(rotation.due(wish).filter(|due| *due > now), now))
 }
 
@@ -215,6 +213,11 @@ async fn rotate(
 fn until(due: Option<Timestamp>, now: Timestamp) -> Duration {
     let left = due.and_then(|due| due.duration_since(now).try_into().ok());
     left.unwrap_or(REQUEUE).min(REQUEUE)
+}
+
+/// Nobody tells of volumes, nor of what those heard of who serve routes.
+fn soon_if(waits: bool, requeue: Duration) -> Duration {
+    if waits { requeue.min(UNSETTLED_REQUEUE) } else { requeue }
 }
 
 fn requeue(shop: &ValidShop, status: &ShopStatus) -> Duration {

@@ -65,12 +65,20 @@ impl Change {
     }
 }
 
-/// Changes what does not follow yet. Gives back whether something still waits.
+/// Changes what does not follow yet. Gives back whether something waits for what Kubernetes does within moments.
 pub async fn follow(client: &Client, shop: &Shop, observed: &mut Observed) -> Result<bool, Error> {
     write(client, changes(shop, observed), observed).await?;
     // What waited for these is decided by what the API server answered.
     write(client, changes(shop, observed), observed).await?;
-    Ok(changes(shop, observed).iter().any(|change| change.waits))
+    let waits = changes(shop, observed).iter().any(|change| change.waits);
+    Ok(waits && observed.objects.stateful_sets.iter().any(|set| is_yet_to_own(set, &observed.volume_claims)))
+}
+
+/// Whether a StatefulSet does not own its volume. One that no store has any more never gets an owner.
+fn is_yet_to_own(set: &StatefulSet, volumes: &[PersistentVolumeClaim]) -> bool {
+    let name = names::volume(&set.name_any());
+    let volume = volumes.iter().find(|volume| volume.name_any() == name);
+    volume.is_some_and(|volume| !owns(&set.uid().unwrap_or_default(), volume))
 }
 
 /// Tells what does not follow yet, in the order in which it is written.

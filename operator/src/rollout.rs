@@ -61,7 +61,7 @@ pub fn plan(
     now: Timestamp,
 ) -> Rollout {
     let mut held = secrets::staying(shop, &desired, live, pods);
-    let former_route = route::staying(shop, live, classes);
+    let former_route = route::staying(shop, live, classes, now);
     reach::widen(&shop.name, &mut desired, live, pods, now);
     if shop.hibernated {
         return Rollout { former_route, ..falling_asleep(desired, held, live, pods) };

@@ -97,7 +97,7 @@ fn two_shops_in_one_namespace_become_the_objects_on_record_and_share_none() {
 fn a_shop_whose_name_is_that_of_an_object_of_another_one_shares_none_with_it() {
     let first = shop(FULL);
     let objects = names(&first);
-    for (_, name) in &objects {
+    for (_, name) in objects.iter().filter(|(_, name)| *name != first.name_any()) {
         let mut second = shop(MINIMAL);
         second.metadata.name = Some(name.clone());
         let both: Vec<_> = names(&second).intersection(&objects).cloned().collect();

@@ -1,7 +1,8 @@
 //! A Shop that goes over from an Ingress to a Gateway, or back: the way in of before stays until somebody serves the other.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::networking::v1::IngressClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::crd::{GatewaySpec, ParentReference, Shop};
 use shopkeeper_operator::credentials::Credentials;
@@ -69,13 +70,19 @@ fn an_ingress_stays_where_the_cluster_knows_no_gateways_and_while_the_shop_sleep
 }
 
 #[test]
-fn a_route_through_a_gateway_stays_until_there_is_the_class_of_the_ingress() {
-    let live = done::<Live>(&valid(&through_a_gateway()));
+fn a_route_through_a_gateway_stays_until_whoever_serves_the_class_has_heard_of_the_ingress() {
+    let mut live = done::<Live>(&valid(&through_a_gateway()));
     let shop = valid(&through_class("squirrel"));
     let mut class = IngressClass::default();
     class.metadata.name = Some("beaver".to_owned());
     let away = planned(&shop, &live, std::slice::from_ref(&class));
     assert_eq!((staying(&away), away.objects.ingresses.len()), (Some("HTTPRoute"), 1));
     class.metadata.name = Some("squirrel".to_owned());
-    assert_eq!(staying(&planned(&shop, &live, &[class])), None);
+    assert_eq!(staying(&planned(&shop, &live, std::slice::from_ref(&class))), Some("HTTPRoute"), "there is no Ingress");
+    live.ingresses = build(&shop).ingresses;
+    for (age, stays) in [(0, Some("HTTPRoute")), (60, None)] {
+        let made = Timestamp::UNIX_EPOCH - SignedDuration::from_secs(age);
+        live.ingresses[0].metadata.creation_timestamp = Some(Time(made));
+        assert_eq!(staying(&planned(&shop, &live, std::slice::from_ref(&class))), stays, "{age} s old");
+    }
 }
