@@ -315,9 +315,9 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
         let database = cause.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
         // Class 28 of SQLSTATE: invalid authorization.
         database.is_some_and(|code| code.starts_with("28"))
-            || cause.downcast_ref().is_some_and(|error: &redis::RedisError| {
-                error.kind() == redis::ErrorKind::AuthenticationFailed
-            })
+            || cause
+                .downcast_ref()
+                .is_some_and(|error: &redis::RedisError| error.kind() == redis::ErrorKind::AuthenticationFailed)
             || cause.downcast_ref().is_some_and(|error: &lapin::Error| {
                 matches!(error.kind(), lapin::ErrorKind::ProtocolError(error)
                     if *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED))

@@ -45,7 +45,8 @@ pub(super) fn build(shop: &ValidShop) -> Vec<NetworkPolicy> {
 
 /// Every pod with the Shop's labels, also one that no other policy knows.
 fn deny_all(shop: &ValidShop) -> NetworkPolicy {
-    let everyone = LabelSelector { match_labels: Some(names::selector_of_shop(&shop.name)), ..LabelSelector::default() };
+    let everyone =
+        LabelSelector { match_labels: Some(names::selector_of_shop(&shop.name)), ..LabelSelector::default() };
     // By the name of the Shop alone it would be that of order's policy where one Shop is `acorn` and another `acorn-order`.
     network_policy(shop, SHOP_COMPONENT, component_name(shop, EVERYBODY), everyone, Vec::new(), Vec::new())
 }

@@ -262,7 +262,8 @@ pub(super) fn credentials(rotation: &Rotation, wish: &Wish) -> Verdict {
     let number = rotation.generation;
     match rotation.stage {
         Stage::Settled if rotation.is_awaited(wish) => {
-            let message = format!("generation {} is asked for and begins when stores and services run as wanted", number + 1);
+            let message =
+                format!("generation {} is asked for and begins when stores and services run as wanted", number + 1);
             Verdict::not_yet(TYPE, "Requested", message)
         }
         Stage::Settled => Verdict::yes(TYPE, "Settled", format!("generation {number} is in use")),

@@ -66,7 +66,7 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
         what_others_do_is_put_right(&scene).await;
 
         let _operator = scene.operate();
-        the_way_in_of_before_stays_until_the_other_is_open(&scene).await;
+        Box::pin(the_way_in_of_before_stays_until_the_other_is_open(&scene)).await;
 
         falls_asleep_with_its_clusters(&scene).await;
         scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");

@@ -89,7 +89,7 @@ fn a_shop_that_sleeps_becomes_the_objects_on_record() {
 fn two_shops_in_one_namespace_become_the_objects_on_record_and_share_none() {
     check_golden(NEIGHBOUR);
     let (first, second) = (shop(MINIMAL), shop(NEIGHBOUR));
-    assert_eq!([&first, &second].map(|shop| shop.namespace()), [Some("oak".to_owned()), Some("oak".to_owned())]);
+    assert_eq!([&first, &second].map(ResourceExt::namespace), [Some("oak".to_owned()), Some("oak".to_owned())]);
     assert!(names(&first).is_disjoint(&names(&second)));
 }
 

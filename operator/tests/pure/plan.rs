@@ -9,9 +9,7 @@ use kube::{Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use shopkeeper_operator::canary::Measurements;
-use shopkeeper_operator::crd::{
-    DataOnDelete, GatewaySpec, LifecycleSpec, Mtls, ParentReference, ServiceSpec, Shop,
-};
+use shopkeeper_operator::crd::{DataOnDelete, GatewaySpec, LifecycleSpec, Mtls, ParentReference, ServiceSpec, Shop};
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::observe::Observed;

@@ -7,8 +7,8 @@ use shopkeeper_operator::stores::Found;
 use super::{Scene, check, scene};
 use crate::support::{EXTERNAL, certified, shop, valid_on};
 
-fn failed() -> Option<RolledBack> {
-    Some(RolledBack { attempt: "a1".to_owned(), message: "order 9.9.9 did not".to_owned() })
+fn failed() -> RolledBack {
+    RolledBack { attempt: "a1".to_owned(), message: "order 9.9.9 did not".to_owned() }
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn a_shop_that_returned_to_older_images_serves_and_is_not_ready() {
     let mut scene = scene();
     let ready = scene.status(|_| ());
     scene.previous = Some(ready.clone());
-    scene.returned = failed();
+    scene.returned = Some(failed());
     let status = scene.status(|_| ());
     check(&status, "RolledBack", "True", "RolledBack", "order 9.9.9");
     check(&status, "Ready", "False", "RolledBack", "order 9.9.9");
@@ -28,7 +28,7 @@ fn a_shop_that_returned_to_older_images_serves_and_is_not_ready() {
 
 #[test]
 fn an_external_store_is_ready_again_when_its_secret_is_back_though_older_images_have_no_jobs() {
-    let mut scene = Scene { shop: shop(EXTERNAL), returned: failed(), ..scene() };
+    let mut scene = Scene { shop: shop(EXTERNAL), returned: Some(failed()), ..scene() };
     let mut found = Found::dummy(&scene.shop);
     found.secrets.remove("hazel-cache");
     let blind = valid_on(&scene.shop, certified(&scene.shop), &found);
