@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -11,11 +12,17 @@ use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
 
 /// Label with what a pod is part of.
 const COMPONENT: &str = "app.kubernetes.io/component";
 /// Reports that are on their way at the same time.
 const AT_ONCE: usize = 8;
+/// Pause before a report that was not taken is given again.
+const AGAIN: Duration = Duration::from_millis(200);
+/// A report is answered within this time, or not at all.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// What keeps the pods of a component from their work.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +92,23 @@ impl Drop for Kubelet {
 }
 
 async fn report_all(client: Client, troubles: Troubles, pods: impl Stream<Item = Pod>) {
-    pods.for_each_concurrent(AT_ONCE, |pod| async {
-        // The pod may be gone, or its namespace with all that is in it; both are no news.
-        let _ = report(client.clone(), troubles.clone(), pod).await;
+    let (client, troubles) = (&client, &troubles);
+    pods.for_each_concurrent(AT_ONCE, |pod| async move {
+        // A pod of which nothing is told never runs, so a report that was not taken is given again, as by any kubelet.
+        while !is_settled(&timeout(ANSWER, report(client.clone(), troubles.clone(), pod.clone())).await) {
+            sleep(AGAIN).await;
+        }
     })
     .await;
+}
+
+/// Whether a report was taken, or the pod is gone, perhaps with its namespace.
+fn is_settled(outcome: &Result<kube::Result<()>, Elapsed>) -> bool {
+    match outcome {
+        Ok(Err(kube::Error::Api(status))) => status.code == 404,
+        Ok(outcome) => outcome.is_ok(),
+        Err(_) => false,
+    }
 }
 
 async fn report(client: Client, troubles: Troubles, pod: Pod) -> kube::Result<()> {
