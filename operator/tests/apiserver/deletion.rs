@@ -26,7 +26,7 @@ fn spec(data_on_delete: &str) -> Value {
 
 /// Tells the volume of a store from one that was made later.
 async fn volume(scene: &Scene, store: &str) -> Option<String> {
-    let claim: PersistentVolumeClaim = scene.api().get(&format!("data-acorn-{store}-0")).await.expect("a volume");
+    let claim: PersistentVolumeClaim = scene.api().get(&volume_of(store)).await.expect("a volume");
     claim.uid()
 }
 
@@ -38,6 +38,17 @@ pub fn is_owned<K: Child>(found: Option<&K>) -> bool {
 /// Whether it stays, whatever goes.
 pub fn is_free<K: Child>(found: Option<&K>) -> bool {
     found.is_some_and(|found| found.owner_references().is_empty())
+}
+
+fn volume_of(store: &str) -> String {
+    format!("data-acorn-{store}-0")
+}
+
+/// Waits until something is true of the volume of each store.
+pub async fn volumes(scene: &Scene, what: &str, condition: fn(Option<&PersistentVolumeClaim>) -> bool) {
+    for store in STORES {
+        scene.until::<PersistentVolumeClaim>(&volume_of(store), what, condition).await;
+    }
 }
 
 /// Waits until nothing but `kept` is left.
@@ -158,22 +169,19 @@ async fn credentials_go_with_the_last_store_that_lets_its_data_go() {
 async fn volumes_and_credentials_of_a_blocked_shop_go_together_and_stay_together() {
     with_scene(async |scene, _kubelet| {
         let wish = |data_on_delete: &str| json!({"lifecycle": {"dataOnDelete": data_on_delete}});
-        let volumes = STORES.map(|store| format!("data-acorn-{store}-0"));
         ready(&scene, &spec("Retain")).await;
         block(&scene).await;
         let _operator = scene.operate();
         scene.edit(&wish("Delete")).await.expect("an edit");
         scene.until::<Secret>("acorn-credentials", "belong to the Shop", is_owned).await;
-        for volume in &volumes {
-            let claim: PersistentVolumeClaim = scene.api().get(volume).await.expect("a volume");
+        for volume in STORES.map(volume_of) {
+            let claim: PersistentVolumeClaim = scene.api().get(&volume).await.expect("a volume");
             assert!(is_owned(Some(&claim)), "{volume} stays without credentials");
         }
         scene.until_shop("Ready", "False", Some("NameTaken")).await;
 
         scene.edit(&wish("Retain")).await.expect("an edit");
-        for volume in &volumes {
-            scene.until::<PersistentVolumeClaim>(volume, "belongs to nobody", is_free).await;
-        }
+        volumes(&scene, "belongs to nobody", is_free).await;
         let credentials: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
         assert!(is_free(Some(&credentials)), "they are kept before the volumes are");
         scene.until_shop("Ready", "False", Some("NameTaken")).await;
@@ -185,17 +193,12 @@ async fn volumes_and_credentials_of_a_blocked_shop_go_together_and_stay_together
 async fn volumes_of_stores_that_do_not_run_stay_or_go_as_the_shop_says() {
     with_scene(async |scene, kubelet| {
         let wish = |data_on_delete: &str| json!({"lifecycle": {"dataOnDelete": data_on_delete}});
-        let volumes = STORES.map(|store| format!("data-acorn-{store}-0"));
         ready(&scene, &spec("Delete")).await;
-        for volume in &volumes {
-            scene.until::<PersistentVolumeClaim>(volume, "belongs to its store", is_owned).await;
-        }
+        volumes(&scene, "belongs to its store", is_owned).await;
         kubelet.break_down("redis").await.expect("reports");
         let operator = scene.operate();
         scene.edit(&wish("Retain")).await.expect("an edit");
-        for volume in &volumes {
-            scene.until::<PersistentVolumeClaim>(volume, "belongs to nobody", is_free).await;
-        }
+        volumes(&scene, "belongs to nobody", is_free).await;
         kubelet.mend("redis").await.expect("reports");
         scene.until_shop("Ready", "True", None).await;
 
@@ -203,17 +206,13 @@ async fn volumes_of_stores_that_do_not_run_stay_or_go_as_the_shop_says() {
         scene.until_shop("Hibernated", "True", None).await;
         scene.edit(&wish("Delete")).await.expect("an edit");
         scene.until::<Secret>("acorn-credentials", "belong to the Shop", is_owned).await;
-        for volume in &volumes {
-            scene.until::<PersistentVolumeClaim>(volume, "belongs to its store", is_owned).await;
-        }
+        volumes(&scene, "belongs to its store", is_owned).await;
         scene.edit(&json!({"lifecycle": {"paused": true, "dataOnDelete": "Retain"}})).await.expect("an edit");
-        for volume in &volumes {
-            scene.until::<PersistentVolumeClaim>(volume, "belongs to nobody", is_free).await;
-        }
+        volumes(&scene, "belongs to nobody", is_free).await;
         drop(operator);
         scene.delete().await;
         let left = collected(&scene, |name| {
-            name == "Secret acorn-credentials" || volumes.iter().any(|volume| name.ends_with(volume))
+            name == "Secret acorn-credentials" || STORES.iter().any(|store| name.ends_with(&volume_of(store)))
         });
         assert_eq!(left.await.len(), 5);
     })

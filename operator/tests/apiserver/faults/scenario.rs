@@ -1,13 +1,12 @@
 //! What a Shop goes through in a run.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use shopkeeper_operator::catalog::STORES;
 use shopkeeper_testing::{Scene, rotation};
 
-use crate::deletion::{is_free, is_owned};
+use crate::deletion::{is_free, is_owned, volumes};
 
 /// A part of a Shop's life. All but the first begin when a Shop has become ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,13 +102,6 @@ async fn keep(scene: &Scene) {
 
 async fn lifecycle(scene: &Scene, change: &Value) {
     scene.edit(&json!({ "lifecycle": change })).await.expect("an edit");
-}
-
-/// Waits until something is true of the volume of each store.
-async fn volumes(scene: &Scene, what: &str, condition: fn(Option<&PersistentVolumeClaim>) -> bool) {
-    for store in STORES {
-        scene.until::<PersistentVolumeClaim>(&format!("data-acorn-{store}-0"), what, condition).await;
-    }
 }
 
 async fn scale(scene: &Scene) {
