@@ -43,7 +43,10 @@ pub fn choose(wanted: ValidShop, shop: &Shop, live: &Objects<Live>, now: Timesta
     let attempt = attempt(shop, &wanted);
     let known = status.rolled_back.clone().filter(|before| before.attempt == attempt || !wanted.knows_its_stores());
     let failed = known.or_else(|| {
-        let fair = !wanted.hibernated && images(&wanted) != last.images && stores_were_ready(status, now);
+        let fair = wanted.knows_its_stores()
+            && !wanted.hibernated
+            && images(&wanted) != last.images
+            && stores_were_ready(status, now);
         let late = late(&wanted, &objects, live);
         (fair && !late.is_empty()).then(|| RolledBack { attempt, message: message(&late, status, last) })
     });

@@ -74,7 +74,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         certificates: certificates::of_applied(facts),
         credentials: conditions::credentials(facts.shop.credentials.rotation(), facts.wish),
         route,
-        returned: facts.returned.map(conditions::returned),
+        returned: facts.returned.map(|failed| conditions::returned(facts.shop, failed)),
         canaries: conditions::canaries(facts.canaries),
         autoscaling: conditions::autoscaling(&facts.applied.horizontal_pod_autoscalers),
         development: conditions::development(facts.shop),

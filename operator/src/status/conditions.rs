@@ -234,8 +234,19 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
 }
 
 /// Older images run than those that are wanted. The Shop serves, but it is not what its spec says.
-pub(super) fn returned(failed: &RolledBack) -> Verdict {
-    Verdict::yes("RolledBack", "RolledBack", failed.message.clone())
+pub(super) fn returned(shop: &ValidShop, failed: &RolledBack) -> Verdict {
+    const TYPE: &str = "RolledBack";
+    let troubles: Vec<Trouble> = shop.stores().iter().filter_map(|(_, store)| store.trouble()).collect();
+    let Some(first) = troubles.first() else { return Verdict::yes(TYPE, "RolledBack", failed.message.clone()) };
+    // Whether what failed is what is wanted now is not known either.
+    let texts: Vec<&str> = troubles.iter().map(|trouble| trouble.message.as_str()).collect();
+    let message = format!(
+        "the images of {} run as before; whether those of the spec are tried is decided when it is known how every store is \
+         reached: {}",
+        shop.version,
+        texts.join("; ")
+    );
+    Verdict::yes(TYPE, first.reason, message)
 }
 
 /// How far canaries came, the one that came least far first. It is no part of being ready: the service does its work without.

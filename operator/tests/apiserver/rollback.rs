@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::Condition;
 use serde_json::{Value, json};
 use shopkeeper_operator::crd::Shop;
-use shopkeeper_testing::{Kubelet, Operator, Scene};
+use shopkeeper_testing::{Kubelet, Operator, Scene, message};
 
 use crate::scene::with_scene;
 
@@ -43,6 +43,8 @@ async fn a_rollout_that_was_taken_back_stays_so_while_the_secret_of_a_store_is_g
         scene.api::<Secret>().delete("acorn-cache", &DeleteParams::default()).await.expect("a deletion");
         scene.touch().await;
         let gone = scene.until_shop("DependenciesReady", "False", Some("StoreSecretMissing")).await;
+        let told = message(&gone, "RolledBack");
+        assert!(told.contains("Secret acorn-cache does not exist"), "{told}");
         assert_eq!(still(gone), Some(failed.clone()));
         make(&scene, cache).await;
         scene.touch().await;

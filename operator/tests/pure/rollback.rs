@@ -17,7 +17,7 @@ use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
 use shopkeeper_operator::rollback::{choose, release};
-use shopkeeper_operator::stores::Found;
+use shopkeeper_operator::stores::{AUTHORITY, Found};
 use shopkeeper_operator::validate::ValidShop;
 
 use crate::support::{MINIMAL, done, shop, valid, valid_on};
@@ -171,11 +171,30 @@ fn a_changed_secret_of_somebody_else_is_tried_with_what_failed() {
     assert_eq!((again.shop.version.as_str(), again.returned), ("2.0.0", None));
 }
 
-#[test]
-fn what_failed_stays_away_while_the_secret_of_a_store_is_gone_and_when_it_is_back() {
-    let mut shop = upgraded(300);
+/// The same with a cache that somebody else runs.
+fn with_cache(mut shop: Shop) -> Shop {
     let external = Some(ExternalStore { secret_name: "acorn-cache".to_owned() });
     shop.spec.redis = RedisSpec { embedded: None, external };
+    shop
+}
+
+#[test]
+fn nothing_is_taken_back_while_the_secret_of_a_store_is_gone() {
+    let shop = with_cache(upgraded(300));
+    let mut found = Found::dummy(&shop);
+    // With an authority of its own the cache would be a part of what every service reads.
+    let data = found.secrets.get_mut("acorn-cache").and_then(|secret| secret.data.as_mut()).expect("a Secret");
+    data.remove(AUTHORITY);
+    let on = |found: &Found| valid_on(&shop, Credentials::dummy(), found);
+    let (live, now) = (late_on(&on(&found)), Timestamp::from_second(NOW).expect("a time"));
+    assert!(choose(on(&found), &shop, &live, now).returned.is_some());
+    let blind = choose(on(&Found::default()), &shop, &live, now);
+    assert_eq!((blind.shop.version.as_str(), blind.returned), ("2.0.0", None));
+}
+
+#[test]
+fn what_failed_stays_away_while_the_secret_of_a_store_is_gone_and_when_it_is_back() {
+    let mut shop = with_cache(upgraded(300));
     let (_, returned) = chosen(&shop, &late(&shop));
     shop.status.as_mut().expect("a status").rolled_back = returned.clone();
     let live = done(&valid(&shop));

@@ -27,15 +27,19 @@ fn a_shop_that_returned_to_older_images_serves_and_is_not_ready() {
 }
 
 #[test]
-fn an_external_store_is_ready_again_when_its_secret_is_back_though_older_images_have_no_jobs() {
+fn without_the_secret_of_a_store_older_images_stay_and_when_it_is_back_they_need_no_jobs() {
     let mut scene = Scene { shop: shop(EXTERNAL), returned: Some(failed()), ..scene() };
     let mut found = Found::dummy(&scene.shop);
     found.secrets.remove("hazel-cache");
     let blind = valid_on(&scene.shop, certified(&scene.shop), &found);
     let missing = scene.status_of(&blind, |applied| applied.jobs.clear());
     check(&missing, "DependenciesReady", "False", "StoreSecretMissing", "hazel-cache");
-    check(&missing, "RolledBack", "True", "RolledBack", "order 9.9.9");
+    let stay = format!("the images of {} run as before", blind.version);
+    check(&missing, "RolledBack", "True", "StoreSecretMissing", &stay);
+    check(&missing, "RolledBack", "True", "StoreSecretMissing", "Secret hazel-cache does not exist");
+    assert_eq!(missing.rolled_back, scene.returned, "what failed is not forgotten");
     scene.previous = Some(missing);
     let back = scene.status(|applied| applied.jobs.clear());
     check(&back, "DependenciesReady", "True", "StoresReady", "");
+    check(&back, "RolledBack", "True", "RolledBack", "order 9.9.9");
 }
