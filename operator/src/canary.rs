@@ -22,7 +22,7 @@ use crate::crd::{CanaryPhase, CanaryStatus, Shop};
 use crate::names;
 use crate::objects::{Applied, Live, Objects};
 use crate::rollback::stores_ready_since;
-use crate::rollout::{failed, is_of_canary, rolled_out};
+use crate::rollout::{failed, is_of_canary, rolled_out, runs};
 use crate::status::{Problem, problems};
 use crate::validate::{Canary, Route, ValidService, ValidShop};
 
@@ -60,6 +60,7 @@ pub fn decide(mut wanted: ValidShop, shop: &Shop, facts: &Facts<'_>) -> (ValidSh
     let mut canaries = Canaries::new();
     let problems = problems(facts.pods);
     for service in &mut wanted.services {
+        service.has_canary_pods = has_pods(service.service.name, facts);
         let Some(canary) = service.canary.clone() else { continue };
         let before = before(shop, service.service.name);
         let state = if wanted.hibernated {
@@ -93,6 +94,14 @@ pub fn all_run(shop: &ValidShop, held: &BTreeSet<String>, applied: &Objects<Appl
         let found = applied.deployments.iter().find(|found| found.name_any() == name);
         !held.contains(&name) && found.is_some_and(rolled_out)
     })
+}
+
+/// Whether pods of a service's canary are there. Of a node that is gone one may be listed for ever.
+fn has_pods(service: &str, facts: &Facts<'_>) -> bool {
+    let component = names::canary(service);
+    let has_time = |pod: &Pod| pod.metadata.deletion_timestamp.as_ref().is_none_or(|end| end.0 > facts.now);
+    let mut of_canary = facts.pods.iter().filter(|pod| pod.labels().get(names::COMPONENT_LABEL) == Some(&component));
+    of_canary.any(|pod| runs(pod) && has_time(pod))
 }
 
 fn is_draining(state: &CanaryStatus, now: Timestamp) -> bool {

@@ -10,10 +10,12 @@ mod taken;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::mem;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::{Resource, ResourceExt};
 use ring::rand::SecureRandom;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -138,9 +140,13 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     let before = facts.before.and_then(|before| valid(before).ok()).map(|before| build(&before));
     let seen = canary::Facts { live: &live, pods: &pods, measured: &measured, now: facts.now };
     let (wanted, _) = canary::decide(valid(facts.shop)?, facts.shop, &seen);
-    let Choice { shop, objects, .. } = rollback::choose(wanted, facts.shop, &live, facts.now);
-    let Rollout { held, former_route, .. } = rollout::plan(&shop, objects, &live, &pods, &ingress_classes, facts.now);
-    let mut changes = Changes { shop: &shop, held, former_route, all: of_data };
+    let Choice { mut shop, objects, .. } = rollback::choose(wanted, facts.shop, &live, facts.now);
+    let Rollout { objects, held, former_route, .. } =
+        rollout::plan(&shop, objects, &live, &pods, &ingress_classes, facts.now);
+    // Pods of canaries that ended go, and so does what policies know of them.
+    shop.services.iter_mut().for_each(|service| service.has_canary_pods = false);
+    let policies = objects.network_policies;
+    let mut changes = Changes { shop: &shop, held, former_route, policies, all: of_data };
     if found.is_none() {
         changes.add("Secret", names::credentials(&shop.name), Action::Create);
     }
@@ -152,6 +158,8 @@ struct Changes<'a> {
     shop: &'a ValidShop,
     held: BTreeSet<String>,
     former_route: Option<Cow<'static, str>>,
+    /// Policies that apply now.
+    policies: Vec<NetworkPolicy>,
     all: Vec<Change>,
 }
 
@@ -186,7 +194,7 @@ impl Changes<'_> {
         self.compare(&live.secrets, &before.secrets, &secrets)?;
         self.compare(&live.config_maps, &before.config_maps, &config_maps)?;
         self.compare(&live.services, &before.services, &services)?;
-        self.compare(&live.network_policies, &before.network_policies, &network_policies)?;
+        self.compare_policies(&live.network_policies, &before.network_policies, &network_policies)?;
         self.compare(&live.stateful_sets, &before.stateful_sets, &stateful_sets)?;
         self.compare(&live.postgres_clusters, &before.postgres_clusters, &postgres_clusters)?;
         self.compare(&live.rabbitmq_clusters, &before.rabbitmq_clusters, &rabbitmq_clusters)?;
@@ -227,15 +235,40 @@ impl Changes<'_> {
                 self.add(&K::kind(&()), name, Action::Taken);
                 continue;
             }
-            let before = before.iter().find(|before| before.name_any() == name).map(serde_json::to_value);
-            let before = before.transpose()?.unwrap_or_default();
-            let mut fields = differences(&serde_json::to_value(found)?, &before, &serde_json::to_value(object)?);
+            let before = before.iter().find(|before| before.name_any() == name);
+            let mut fields = changed(found, before, object)?;
             fields.retain(|field| !self.is_told(&K::kind(&()), &name, field));
             if K::kind(&()) == "Secret" {
                 fields.iter_mut().for_each(hide);
             }
             if !fields.is_empty() {
                 self.add(&K::kind(&()), name, Action::Change { fields });
+            }
+        }
+        Ok(())
+    }
+
+    /// What pods of before need goes from a policy when they are gone.
+    fn compare_policies(
+        &mut self,
+        live: &[NetworkPolicy],
+        before: &[NetworkPolicy],
+        wanted: &[NetworkPolicy],
+    ) -> Result<(), Error> {
+        let now = mem::take(&mut self.policies);
+        self.compare(live, before, &now)?;
+        for object in wanted {
+            let name = object.name_any();
+            let named = |found: &&NetworkPolicy| found.name_any() == name;
+            let (found, before) = match now.iter().find(named) {
+                Some(now) => (Some(now), Some(now)),
+                None => (live.iter().find(named), before.iter().find(named)),
+            };
+            let Some(found) = found else { continue };
+            let fields = changed(found, before, object)?;
+            if !fields.is_empty() {
+                let kind = NetworkPolicy::kind(&()).into_owned();
+                self.all.push(Change { kind, name, action: Action::Change { fields }, later: true });
             }
         }
         Ok(())
@@ -265,6 +298,11 @@ impl Changes<'_> {
         let later = (waits && self.held.contains(&name)) || self.former_route.as_deref() == Some(kind);
         self.all.push(Change { kind: kind.to_owned(), name, action, later });
     }
+}
+
+fn changed<K: Serialize>(found: &K, before: Option<&K>, wanted: &K) -> serde_json::Result<Vec<Difference>> {
+    let before = before.map(serde_json::to_value).transpose()?.unwrap_or_default();
+    Ok(differences(&serde_json::to_value(found)?, &before, &serde_json::to_value(wanted)?))
 }
 
 /// Says that a value of a Secret differs, and not what it is.

@@ -62,7 +62,7 @@ pub fn plan(
 ) -> Rollout {
     let mut held = secrets::staying(shop, &desired, live, pods);
     let former_route = route::staying(shop, live, classes, now);
-    reach::widen(&shop.name, &mut desired, live, pods, now);
+    reach::widen(shop, &mut desired, live, pods, now);
     if shop.hibernated {
         return Rollout { former_route, ..falling_asleep(desired, held, live, pods) };
     }

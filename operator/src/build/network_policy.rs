@@ -174,8 +174,10 @@ fn with_canary(shop: &ValidShop, service: &str) -> NetworkPolicyPeer {
     peer(of_components(shop, service, canary(shop, service)))
 }
 
+/// The component of a service's canary. The pods of one that ended finish what they have begun.
 fn canary(shop: &ValidShop, service: &str) -> Option<String> {
-    shop.canary_of(service).map(|_| names::canary(service))
+    let found = shop.services.iter().find(|found| found.service.name == service)?;
+    (found.canary.is_some() || found.has_canary_pods).then(|| names::canary(service))
 }
 
 fn of_components(shop: &ValidShop, name: &str, more: Option<String>) -> LabelSelector {

@@ -11,21 +11,28 @@ use kube::ResourceExt;
 
 use super::{component, is_replaced, runs};
 use crate::apply::fingerprint;
-use crate::catalog::SERVICES;
 use crate::names;
 use crate::objects::{Desired, Live, Objects};
+use crate::validate::ValidShop;
 
 /// Adds to the policies of services the ways out that pods of before may need.
-pub(super) fn widen(shop: &str, desired: &mut Objects<Desired>, live: &Objects<Live>, pods: &[Pod], now: Timestamp) {
+pub(super) fn widen(
+    shop: &ValidShop,
+    desired: &mut Objects<Desired>,
+    live: &Objects<Live>,
+    pods: &[Pod],
+    now: Timestamp,
+) {
     let Objects { deployments, network_policies, .. } = desired;
-    for service in &SERVICES {
-        let name = names::component(shop, service.name);
+    for service in &shop.services {
+        let component = service.service.name;
+        let name = names::component(&shop.name, component);
         let wanted = network_policies.iter_mut().find(|policy| policy.name_any() == name);
         let found = live.network_policies.iter().find(|policy| policy.name_any() == name);
         let (Some(wanted), Some(found)) = (wanted.and_then(|policy| policy.spec.as_mut()), found) else { continue };
         let egress = wanted.egress.get_or_insert_default();
         let missing = missing(egress, found);
-        if !missing.is_empty() && has_others(service.name, deployments, live, pods, now) {
+        if !missing.is_empty() && (service.has_former_canary() || has_others(component, deployments, live, pods, now)) {
             egress.extend(missing);
         }
     }

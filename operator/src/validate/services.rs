@@ -29,6 +29,8 @@ pub struct ValidService {
     pub canary: Option<Canary>,
     /// Whether this is the canary.
     pub is_canary: bool,
+    /// Whether pods of a canary are there, also of one that is not wanted any more.
+    pub has_canary_pods: bool,
 }
 
 /// Another version of a service beside the present one.
@@ -59,6 +61,12 @@ impl ValidService {
     #[must_use]
     pub fn component(&self) -> String {
         if self.is_canary { names::canary(self.service.name) } else { self.service.name.to_owned() }
+    }
+
+    /// Whether pods are left of a canary that is not wanted any more.
+    #[must_use]
+    pub fn has_former_canary(&self) -> bool {
+        self.canary.is_none() && self.has_canary_pods
     }
 
     /// Its canary as a service of its own: another image, and as many pods as its share of the calls needs.
@@ -110,6 +118,7 @@ pub(super) fn valid(
         resources: quantities(service, own.resources.unwrap_or_default())?,
         canary,
         is_canary: false,
+        has_canary_pods: false,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::json;
 use shopkeeper_testing::{Scene, message};
 
@@ -40,6 +41,11 @@ async fn a_canary_gets_its_share_when_it_is_ready_and_is_taken_away_when_it_cras
         until_share(&scene, "0").await;
         scene.until("acorn-order-canary", "is gone", |found: Option<&Deployment>| found.is_none()).await;
         scene.until("acorn-order-canary-grpc", "is gone", |found: Option<&Service>| found.is_none()).await;
+        let forgotten = |found: Option<&NetworkPolicy>| {
+            let selector = found.and_then(|found| found.spec.as_ref()?.pod_selector.as_ref());
+            selector.is_some_and(|selector| selector.match_expressions.is_none())
+        };
+        scene.until("acorn-order", "is for order's other pods alone", forgotten).await;
         scene.until_shop("Ready", "True", None).await;
         assert_eq!(scene.pods("order").await, before, "the service itself was never touched");
     })

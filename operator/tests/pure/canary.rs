@@ -282,6 +282,28 @@ fn a_route_through_a_gateway_sends_a_canary_its_share_while_it_serves() {
 }
 
 #[test]
+fn policies_know_the_pods_of_a_canary_that_ended_until_they_are_gone() {
+    let policies = |moment: &Moment| build(&moment.shop).network_policies;
+    let mut life = Life::of(SCALED);
+    let before = policies(&life.after(0, |_| ()));
+    life.shop.spec.services.order.as_mut().expect("order").canary = None;
+    let mut pod = Pod::default();
+    pod.labels_mut().insert(names::COMPONENT_LABEL.to_owned(), names::canary("order"));
+    life.pods = vec![pod];
+    let ended = life.after(0, |_| ());
+    assert!(!ended.runs().1, "it is not wanted any more");
+    assert_eq!(policies(&ended), before);
+
+    life.pods[0].metadata.deletion_timestamp = Some(Time(at(START + 30)));
+    assert_eq!(policies(&life.after(29, |_| ())), before, "it finishes what it has begun");
+    let without = build(&valid(&life.shop)).network_policies;
+    assert_ne!(without, before);
+    assert_eq!(policies(&life.after(1, |_| ())), without, "its node is gone");
+    life.pods.clear();
+    assert_eq!(policies(&life.after(0, |_| ())), without);
+}
+
+#[test]
 fn each_turn_of_a_canary_is_news_once() {
     let mut life = Life::analyzed();
     life.after(0, |_| ());

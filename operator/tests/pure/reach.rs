@@ -10,7 +10,6 @@ use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyEgre
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
-use shopkeeper_operator::apply::fingerprint;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
@@ -19,19 +18,9 @@ use shopkeeper_operator::rollout::plan;
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::ValidShop;
 
-use crate::support::{EXTERNAL, MINIMAL, SCALED, done, shop, valid, valid_on};
+use crate::support::{EXTERNAL, MINIMAL, SCALED, running, shop, valid, valid_on};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-
-/// A cluster that did everything, as the operator notes it.
-fn running(shop: &ValidShop) -> Objects<Live> {
-    let mut live = done(shop);
-    for (found, wanted) in live.deployments.iter_mut().zip(build(shop).deployments) {
-        let applied = fingerprint(&wanted).expect("a hash");
-        found.annotations_mut().insert(names::APPLIED_ANNOTATION.to_owned(), applied);
-    }
-    live
-}
 
 /// The Shop whose PostgreSQL is told to listen at another port.
 fn moved() -> ValidShop {
@@ -116,14 +105,33 @@ fn a_policy_that_becomes_stricter_applies_at_once_where_pods_are_as_wanted_also_
     assert_eq!(policies(&strict, &live, &[]), build(&strict).network_policies);
 }
 
+/// A way out of order's pods that nobody wants any more.
+fn former_way(live: &mut Objects<Live>) -> NetworkPolicyEgressRule {
+    let former = NetworkPolicyEgressRule::default();
+    let order = live.network_policies.iter_mut().find(|policy| policy.name_any() == "alder-order").expect("a policy");
+    order.spec.as_mut().and_then(|spec| spec.egress.as_mut()).expect("ways out").push(former.clone());
+    former
+}
+
 #[test]
 fn a_canary_of_before_keeps_its_ways_too() {
     let shop = valid(&shop(SCALED));
     let mut live = running(&shop);
-    let former = NetworkPolicyEgressRule::default();
-    let order = live.network_policies.iter_mut().find(|policy| policy.name_any() == "alder-order").expect("a policy");
-    order.spec.as_mut().and_then(|spec| spec.egress.as_mut()).expect("ways out").push(former.clone());
+    let former = former_way(&mut live);
     assert!(!egress(&policies(&shop, &live, &[]), "alder-order").contains(&former));
     deployment(&mut live, "alder-order-canary").annotations_mut().clear();
+    assert!(egress(&policies(&shop, &live, &[]), "alder-order").contains(&former));
+}
+
+#[test]
+fn pods_of_a_canary_that_ended_keep_their_ways_before_they_are_asked_to_stop() {
+    let mut without = shop(SCALED);
+    without.spec.services.order.as_mut().expect("order").canary = None;
+    let mut shop = valid(&without);
+    let mut live = running(&shop);
+    let former = former_way(&mut live);
+    assert!(!egress(&policies(&shop, &live, &[]), "alder-order").contains(&former));
+    let order = shop.services.iter_mut().find(|service| service.service.name == "order").expect("order");
+    order.has_canary_pods = true;
     assert!(egress(&policies(&shop, &live, &[]), "alder-order").contains(&former));
 }

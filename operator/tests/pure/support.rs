@@ -7,7 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
 use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
+use kube::ResourceExt;
 use ring::rand::SystemRandom;
+use shopkeeper_operator::apply::fingerprint;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::crd::Shop;
 use shopkeeper_operator::credentials::Credentials;
@@ -16,7 +18,8 @@ use shopkeeper_operator::kinds::{
     HttpRoute, HttpRouteStatus, PostgresClusterStatus, RabbitmqClusterStatus, RabbitmqCondition, RouteCondition,
     RouteParentStatus,
 };
-use shopkeeper_operator::objects::{Desired, Objects};
+use shopkeeper_operator::names;
+use shopkeeper_operator::objects::{Desired, Live, Objects};
 use shopkeeper_operator::render::parse;
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
@@ -128,6 +131,16 @@ pub fn done<Stage>(shop: &ValidShop) -> Objects<Stage> {
         });
     }
     objects
+}
+
+/// The same, as the operator notes it.
+pub fn running(shop: &ValidShop) -> Objects<Live> {
+    let mut live = done(shop);
+    for (found, wanted) in live.deployments.iter_mut().zip(build(shop).deployments) {
+        let applied = fingerprint(&wanted).expect("a hash");
+        found.annotations_mut().insert(names::APPLIED_ANNOTATION.to_owned(), applied);
+    }
+    live
 }
 
 /// What is said of a route by whoever runs its Gateways.

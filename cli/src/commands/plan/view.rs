@@ -76,6 +76,7 @@ fn object(change: &Change) -> String {
         _ if !later => "",
         Action::Delete if kind == "Secret" => "   (later: pods that use it come first)",
         Action::Change { .. } if kind == "Secret" => "   (later: the data that it opens comes first)",
+        Action::Change { .. } if kind == "NetworkPolicy" => "   (later: pods of before need it as it is)",
         Action::Delete if ["Ingress", "HTTPRoute"].contains(&kind.as_str()) => {
             "   (later: the other route comes first)"
         }
@@ -140,6 +141,7 @@ mod tests {
         let replicas = field("spec.replicas", Some(json!(1)), Some(json!(2)));
         let (stays, goes) = (json!("none: it stays"), json!("Shop acorn: it goes with the Shop"));
         let owners = field("metadata.ownerReferences", Some(stays), Some(goes));
+        let ways = field("spec.egress", Some(json!([5432, 6432])), Some(json!([6432])));
         let view = planned(
             vec![field("spec.host", Some(json!("a.test")), None)],
             vec![
@@ -148,6 +150,7 @@ mod tests {
                 change("Job", "acorn-order-migrate-1", Action::Delete, false),
                 change("Secret", "acorn-order-identity", Action::Delete, true),
                 change("Secret", "acorn-credentials", Action::Change { fields: vec![owners] }, true),
+                change("NetworkPolicy", "acorn-order", Action::Change { fields: vec![ways] }, true),
                 change("Ingress", "acorn", Action::Delete, true),
                 change("Service", "acorn-cart", Action::Taken, false),
             ],
@@ -163,10 +166,12 @@ Shop oak/acorn changes
 - delete Secret acorn-order-identity   (later: pods that use it come first)
 ~ change Secret acorn-credentials   (later: the data that it opens comes first)
     metadata.ownerReferences   none: it stays -> Shop acorn: it goes with the Shop
+~ change NetworkPolicy acorn-order   (later: pods of before need it as it is)
+    spec.egress   [5432,6432] -> [6432]
 - delete Ingress acorn   (later: the other route comes first)
 ! taken  Service acorn-cart   (somebody else's)
 
-1 to create, 2 to change, 3 to delete. Nothing was written.
+1 to create, 3 to change, 3 to delete. Nothing was written.
 1 taken: the operator stops there until you rename or delete them.
 note: a note
 ";
