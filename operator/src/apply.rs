@@ -16,7 +16,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use self::ownership::{is_foreign, is_labelled, owns};
+use self::ownership::{is_foreign, is_labelled, other_controller, owns};
 use crate::build::short_hash;
 use crate::names;
 use crate::objects::{Applied, Live, Objects};
@@ -46,6 +46,16 @@ pub enum Error {
         kind: String,
         /// Its name.
         name: String,
+    },
+    /// Somebody else became the controller of an object that the Shop needs.
+    #[error("{kind} {name} is controlled by {owner}, and can have one controller; take that owner away from it")]
+    Controlled {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Kind and name of who controls it.
+        owner: String,
     },
     /// Between reading and writing another object took the name, or none has it any more.
     #[error("{kind} {name} is not the one that was read")]
@@ -174,14 +184,14 @@ impl Writer<'_> {
             let current = match found {
                 Some(found) if compare::contains(&serde_json::to_value(found)?, &wanted) => found.clone(),
                 Some(found) => {
-                    self.refuse_foreign(found)?;
+                    self.refuse_foreign(found, &object)?;
                     self.patch(&name, found.uid(), wanted).await?
                 }
                 None => {
                     // What was not found by label may still be there without our labels.
                     let found = self.api::<K>().get_metadata_opt(&name).await;
                     let found = found.map_err(|source| failed::<K>("reading", &name, source))?;
-                    found.iter().try_for_each(|found| self.refuse_foreign(found))?;
+                    found.iter().try_for_each(|found| self.refuse_foreign(found, &object))?;
                     self.patch(&name, found.and_then(|found| found.uid()), wanted).await?
                 }
             };
@@ -215,11 +225,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn refuse_foreign<K: Resource<DynamicType = ()>>(&self, found: &K) -> Result<(), Error> {
+    fn refuse_foreign<K: Resource<DynamicType = ()>>(&self, found: &K, wanted: &impl ResourceExt) -> Result<(), Error> {
+        let (kind, name) = (K::kind(&()).into_owned(), found.name_any());
         if is_foreign(&self.shop.name, &self.shop.owner.uid, found) {
-            return Err(Error::Foreign { kind: K::kind(&()).into_owned(), name: found.name_any() });
+            return Err(Error::Foreign { kind, name });
         }
-        Ok(())
+        match other_controller(wanted, found) {
+            Some(owner) => Err(Error::Controlled { kind, name, owner: format!("{} {}", owner.kind, owner.name) }),
+            None => Ok(()),
+        }
     }
 
     async fn delete<K: Child>(&self, found: &K) -> Result<(), Error> {

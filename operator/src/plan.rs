@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 pub use self::differences::{Difference, differences};
 pub use self::taken::find_taken;
-use crate::apply::ownership::{is_foreign, is_labelled, owns};
+use crate::apply::ownership::{is_foreign, is_labelled, other_controller, owns};
 use crate::build::build;
 use crate::crd::Shop;
 use crate::credentials::{self, Credentials};
@@ -81,7 +81,8 @@ pub enum Action {
     },
     /// It is removed.
     Delete,
-    /// Nothing: an object of somebody else has its name, and the operator goes no further until that one is gone.
+    /// Nothing: an object of somebody else has its name, or somebody else controls it, and the operator goes no further until that
+    /// one is gone.
     Taken,
 }
 
@@ -231,7 +232,8 @@ impl Changes<'_> {
                 self.add(&K::kind(&()), name, Action::Create);
                 continue;
             };
-            if is_foreign(&self.shop.name, &self.shop.owner.uid, found) {
+            let is_foreign = is_foreign(&self.shop.name, &self.shop.owner.uid, found);
+            if is_foreign || other_controller(object, found).is_some() {
                 self.add(&K::kind(&()), name, Action::Taken);
                 continue;
             }

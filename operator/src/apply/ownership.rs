@@ -32,3 +32,16 @@ pub(crate) fn is_labelled(shop: &str, found: &impl ResourceExt) -> bool {
 pub(crate) fn is_foreign(shop: &str, uid: &str, found: &impl ResourceExt) -> bool {
     !owns(uid, found) && !is_labelled(shop, found)
 }
+
+/// The controller of an object that is to have another one. The API server takes one for each object, and refuses a second.
+pub(crate) fn other_controller<'a>(
+    wanted: &impl ResourceExt,
+    found: &'a impl ResourceExt,
+) -> Option<&'a OwnerReference> {
+    let ours = controller(wanted)?;
+    controller(found).filter(|theirs| theirs.uid != ours.uid)
+}
+
+fn controller(object: &impl ResourceExt) -> Option<&OwnerReference> {
+    object.owner_references().iter().find(|owner| owner.controller == Some(true))
+}

@@ -34,6 +34,7 @@ impl Error {
             Self::Observe(_) => "ObserveFailed",
             Self::Credentials(_) => "CredentialsFailed",
             Self::Apply(apply::Error::Foreign { .. }) => "NameTaken",
+            Self::Apply(apply::Error::Controlled { .. }) => "OtherController",
             Self::Apply(apply::Error::Replaced { .. }) => "Replaced",
             Self::Apply(_) => "ApplyFailed",
             Self::Status(_) => "StatusFailed",

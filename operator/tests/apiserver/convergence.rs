@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Secret, Service, ServiceSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceSpec};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::ResourceExt;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
+use kube::{Resource, ResourceExt};
 use serde_json::json;
 use shopkeeper_operator::apply::{Error, apply};
 use shopkeeper_operator::build::build;
@@ -151,6 +151,27 @@ async fn an_object_of_somebody_else_is_not_taken_over_because_of_its_name() {
         assert_eq!(untouched.resource_version(), theirs.resource_version());
 
         scene.api::<Service>().delete("acorn-cart", &DeleteParams::default()).await.expect("a deletion");
+        scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_object_that_another_controller_took_is_named_until_it_is_given_back() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test"})).await;
+        let theirs: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "theirs"}})).expect("a ConfigMap");
+        let theirs = scene.api().create(&PostParams::default(), &theirs).await.expect("a ConfigMap");
+        let owner = theirs.controller_owner_ref(&()).expect("a reference");
+        edit::<Service>(&scene, "acorn-cart", json!({"metadata": {"ownerReferences": [owner]}})).await;
+        let _operator = scene.operate();
+        let shop = scene.until_shop("Ready", "False", Some("OtherController")).await;
+        let told = message(&shop, "Ready");
+        assert!(told.contains("Service acorn-cart is controlled by ConfigMap theirs"), "{told}");
+        assert_eq!(shop.status.expect("a status").phase, Some(Phase::Blocked));
+
+        edit::<Service>(&scene, "acorn-cart", json!({"metadata": {"ownerReferences": null}})).await;
+        scene.touch().await;
         scene.until_shop("Ready", "True", None).await;
     })
     .await;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
@@ -318,6 +319,27 @@ fn an_object_of_somebody_else_that_has_a_name_of_the_shops_is_told_and_not_chang
     );
     assert_eq!(told(&changes), ["taken Secret acorn-order"]);
     assert_eq!(serde_json::to_value(&changes).expect("JSON")[0]["action"], "taken");
+}
+
+#[test]
+fn an_object_that_another_controller_has_is_told_where_the_shop_is_to_be_its_controller() {
+    let [keeps, lets_go] = [DataOnDelete::Retain, DataOnDelete::Delete].map(|wish| with_wish(OPERATED, wish, |_| ()));
+    let of_cluster = |wanted: &Shop| -> Vec<String> {
+        let mut observed = with_data(&keeps);
+        observed.objects.postgres_clusters[0].owner_references_mut().push(OwnerReference {
+            kind: "Backup".to_owned(),
+            name: "nightly".to_owned(),
+            uid: "uid of a backup".to_owned(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        });
+        let lines = told(&planned_of(Some(&keeps), wanted, observed));
+        lines.into_iter().filter(|line| line.contains(" beech-postgres") && !line.contains("Secret")).collect()
+    };
+    assert_eq!(of_cluster(&keeps), [""; 0]);
+    let owners = "Cluster beech-postgres metadata.ownerReferences: \"Backup nightly: it stays\" -> \
+                  \"Backup nightly, Shop beech: it stays\"";
+    assert_eq!(of_cluster(&lets_go), [owners, "taken Cluster beech-postgres"]);
 }
 
 #[test]

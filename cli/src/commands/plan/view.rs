@@ -58,7 +58,10 @@ impl View for Planned {
             let _ =
                 writeln!(text, "\n{created} to create, {changed} to change, {deleted} to delete. Nothing was written.");
             if taken > 0 {
-                let _ = writeln!(text, "{taken} taken: the operator stops there until you rename or delete them.");
+                let _ = writeln!(
+                    text,
+                    "{taken} taken: the operator stops there until you rename or delete them, or nobody else controls them."
+                );
             }
         }
         text.extend(self.notes.iter().map(|note| format!("{} {note}\n", styled("note:", NEW))));
@@ -172,7 +175,7 @@ Shop oak/acorn changes
 ! taken  Service acorn-cart   (somebody else's)
 
 1 to create, 3 to change, 3 to delete. Nothing was written.
-1 taken: the operator stops there until you rename or delete them.
+1 taken: the operator stops there until you rename or delete them, or nobody else controls them.
 note: a note
 ";
         assert_eq!(plain(&view), expected);
