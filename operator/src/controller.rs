@@ -4,6 +4,7 @@ mod backoff;
 mod error;
 mod renewal;
 mod report;
+mod room;
 mod watch;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::crd::{Phase, Shop, ShopStatus, StoreMode};
 use crate::credentials::{Credentials, Unfit};
 use crate::kinds::Cluster;
 use crate::metrics::Metrics;
+use crate::observe::Observed;
 use crate::rollback::Choice;
 use crate::rotation::Wish;
 use crate::settings::Settings;
@@ -107,26 +109,29 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
     }
 }
 
-/// Looks after nothing but what time or a deletion would take away: certificates, and data that is to stay.
+/// Looks after nothing but what time or a deletion would take away, and what the operator itself has begun: certificates, data that is
+/// to stay, and stores that lent their replica.
 async fn leave_alone(context: &Context, shop: &Shop) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let followed = keep_or_let_go(context, shop).await;
+    let seen = look(context, shop).await.map(|(_, waits)| waits);
     // Whatever is in the way of data, certificates run out.
     let Renewed { worries, due } = renewal::renew(context, shop, now).await?;
     let status = status::paused(shop.status.as_ref(), shop.metadata.generation, worries.as_deref(), now);
     tell(context, shop, &status).await?;
-    Ok(Action::requeue(soon_if(followed?, until(due, now))))
+    Ok(Action::requeue(soon_if(seen?, until(due, now))))
 }
 
-async fn keep_or_let_go(context: &Context, shop: &Shop) -> Result<bool, Error> {
-    let mut observed = observe::observe(&context.client, shop).await?;
-    Ok(retention::follow(&context.client, shop, &mut observed).await?)
+/// What is there, after what must not wait was done: nothing can be in the way of that. Tells too whether data waits for Kubernetes.
+async fn look(context: &Context, shop: &Shop) -> Result<(Observed, bool), Error> {
+    let mut observed = observe::observe(&context.client, shop).await?; // IO
+    let waits = retention::follow(&context.client, shop, &mut observed).await?; // IO
+    room::give_back(&context.client, shop, &mut observed).await?; // IO
+    Ok((observed, waits))
 }
 
 /// One step; answers with the time until the next one.
 async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
-    let mut observed = observe::observe(&context.client, shop).await?; // IO
-    let waits = retention::follow(&context.client, shop, &mut observed).await?; // IO
+    let (observed, waits) = look(context, shop).await?; // IO
     if let Some(leftover) = observed.leftover(shop) {
         return wait_for(context, shop, &leftover).await;
     }

@@ -18,6 +18,9 @@ pub use self::http_route::{
 /// Asks CloudNativePG in an annotation to stop the instances and keep their volumes; a condition of this type answers.
 pub const HIBERNATION: &str = "cnpg.io/hibernation";
 
+/// Where the RabbitMQ cluster operator notes how many nodes a cluster had before it was stopped, until it starts them again.
+const NODES_BEFORE_SLEEP: &str = "rabbitmq.com/before-zero-replicas-configured";
+
 /// A store that another operator runs.
 pub trait Cluster: ResourceExt {
     /// Whether it takes connections.
@@ -216,6 +219,11 @@ impl Cluster for RabbitmqCluster {
 }
 
 impl RabbitmqCluster {
+    /// How many nodes a cluster had that sleeps.
+    pub(crate) fn nodes_before_sleep(&self) -> Option<i32> {
+        self.annotations().get(NODES_BEFORE_SLEEP)?.parse().ok()
+    }
+
     /// Whether its operator has done what the spec says now.
     fn has_followed(&self) -> bool {
         let seen = self.status.as_ref().and_then(|status| status.observed_generation);

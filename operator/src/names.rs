@@ -34,6 +34,8 @@ pub const APPLIED_ANNOTATION: &str = "shopkeeper.dev/applied";
 pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
 /// Annotation of a store's pods with a time: pods that started before it show a certificate that is not good any more.
 pub const CERTIFICATE_ANNOTATION: &str = "shopkeeper.dev/certificate-since";
+/// Annotation of a store's StatefulSet that has no replica for a moment, because the operator took it.
+pub const ROOM_ANNOTATION: &str = "shopkeeper.dev/makes-room";
 /// Annotation of a Shop with which somebody asks for new passwords and keys: any value that it did not have before, for
 /// example the time.
 pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";

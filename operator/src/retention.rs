@@ -68,9 +68,10 @@ impl Change {
 /// Changes what does not follow yet. Gives back whether something waits for what Kubernetes does within moments.
 pub async fn follow(client: &Client, shop: &Shop, observed: &mut Observed) -> Result<bool, Error> {
     write(client, changes(shop, observed), observed).await?;
-    // What waited for these is decided by what the API server answered.
-    write(client, changes(shop, observed), observed).await?;
-    let waits = changes(shop, observed).iter().any(|change| change.waits);
+    // Decided once more, by what the API server answered: what waited for these may not any more, and nothing waits for that.
+    let left = changes(shop, observed);
+    let waits = left.iter().any(|change| change.waits);
+    write(client, left, observed).await?;
     Ok(waits && observed.objects.stateful_sets.iter().any(|set| is_yet_to_own(set, &observed.volume_claims)))
 }
 

@@ -22,8 +22,9 @@ use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
 pub use self::secrets::obsolete_secrets;
+pub use self::stuck::is_owed_its_replica;
 use crate::catalog::{STORES, TRACES};
-use crate::kinds::Cluster;
+use crate::kinds::{Cluster, RabbitmqCluster};
 use crate::names::{self, COMPONENT_LABEL};
 use crate::objects::{Desired, Live, Objects};
 use crate::scaling;
@@ -77,6 +78,7 @@ pub fn plan(
         found.is_some_and(store_ready)
     });
     stuck::make_room(&mut desired.stateful_sets, &live.stateful_sets, pods);
+    wake_as_before(&mut desired.rabbitmq_clusters, &live.rabbitmq_clusters);
     if !shop.knows_its_stores() {
         // What pods would be given is not known, so they stay, and so does what was migrated for them.
         held.extend(live.jobs.iter().map(ResourceExt::name_any));
@@ -131,6 +133,17 @@ fn clusters_ready(desired: &Objects<Desired>, live: &Objects<Live>) -> bool {
 
 fn all_ready<K: Cluster>(desired: &[K], live: &[K]) -> bool {
     desired.iter().all(|wanted| live.iter().any(|found| found.name_any() == wanted.name_any() && found.ready()))
+}
+
+/// A RabbitMQ cluster that slept wakes with the nodes that it had, whatever is wanted by now: its operator starts no other number of
+/// them. When they are on their way it can grow.
+fn wake_as_before(desired: &mut [RabbitmqCluster], live: &[RabbitmqCluster]) {
+    for wanted in desired {
+        let found = live.iter().find(|found| found.name_any() == wanted.name_any());
+        if let Some(nodes) = found.and_then(RabbitmqCluster::nodes_before_sleep) {
+            wanted.spec.replicas = nodes;
+        }
+    }
 }
 
 /// Services first: they finish what they have begun, and for that they need their stores.

@@ -1,7 +1,8 @@
 //! Stores whose pod cannot do its work and was made from another template than the present one.
 //!
 //! A StatefulSet replaces no pod that is not ready: it waits for it, also where only the next one can become ready. With no replica
-//! to keep it lets the pod go, and with one again it makes the next. The volume stays.
+//! to keep it lets the pod go, and with one again it makes the next. The volume stays. An annotation tells such a store from one that
+//! somebody stopped.
 
 use std::slice;
 
@@ -11,6 +12,7 @@ use kube::ResourceExt;
 
 use super::component;
 use crate::apply::compare::field_contains;
+use crate::names;
 use crate::status::problems;
 
 /// Label of a pod with the revision of its StatefulSet's template that it was made from.
@@ -23,14 +25,27 @@ pub(super) fn make_room(wanted: &mut [StatefulSet], live: &[StatefulSet], pods: 
         let is_stuck = found.is_some_and(|found| is_stuck(set, found, pods));
         if let Some(spec) = set.spec.as_mut().filter(|_| is_stuck) {
             spec.replicas = Some(0);
+            set.annotations_mut().insert(names::ROOM_ANNOTATION.to_owned(), "true".to_owned());
         }
     }
+}
+
+/// Whether a store has no replica because its pod was to make room, and the pod is on its way. It gets the replica back before
+/// anything can be in the way of the rest.
+#[must_use]
+pub fn is_owed_its_replica(found: &StatefulSet, pods: &[Pod]) -> bool {
+    let taken = found.annotations().contains_key(names::ROOM_ANNOTATION) && has_none(found);
+    taken && !pods.iter().any(|pod| is_of_before(found, pod))
+}
+
+fn has_none(found: &StatefulSet) -> bool {
+    found.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0))
 }
 
 fn is_stuck(wanted: &StatefulSet, found: &StatefulSet, pods: &[Pod]) -> bool {
     let mut of_before = pods.iter().filter(|pod| is_of_before(found, pod));
     // Given back before its controller has seen that it is gone, the replica would keep the pod.
-    if found.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0)) {
+    if has_none(found) {
         return of_before.next().is_some();
     }
     is_told(wanted, found) && of_before.any(|pod| problems(slice::from_ref(pod)).iter().any(|problem| problem.lasting))

@@ -69,6 +69,7 @@ async fn a_shop_says_which_operators_are_missing_and_goes_on_with_their_clusters
         Box::pin(the_way_in_of_before_stays_until_the_other_is_open(&scene)).await;
 
         falls_asleep_with_its_clusters(&scene).await;
+        wakes_with_the_nodes_that_it_had_before_it_grows(&scene).await;
         scene.api::<Shop>().delete(SHOP, &DeleteParams::default()).await.expect("a deletion");
         scene.until::<Deployment>("acorn-cart", "is collected", |found: Option<&Deployment>| found.is_none()).await;
         assert!(stays::<PostgresCluster>(&scene, POSTGRES).await && stays::<RabbitmqCluster>(&scene, RABBITMQ).await);
@@ -129,6 +130,19 @@ async fn falls_asleep_with_its_clusters(scene: &Scene) {
     report::<RabbitmqCluster>(scene, RABBITMQ, &stopped).await;
     scene.touch().await;
     scene.until_shop("Hibernated", "True", None).await;
+}
+
+/// The RabbitMQ cluster operator starts as many nodes as it stopped, and refuses any other number.
+async fn wakes_with_the_nodes_that_it_had_before_it_grows(scene: &Scene) {
+    let note =
+        |before: Value| json!({"metadata": {"annotations": {"rabbitmq.com/before-zero-replicas-configured": before}}});
+    edit::<RabbitmqCluster>(scene, RABBITMQ, note(json!("3"))).await;
+    let larger = json!({"lifecycle": {"hibernated": false}, "rabbitmq": {"clusterOperator": {"replicas": 5}}});
+    scene.edit(&larger).await.expect("an edit");
+    scene.until(RABBITMQ, "wakes as it was", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 3)).await;
+    edit::<RabbitmqCluster>(scene, RABBITMQ, note(Value::Null)).await;
+    scene.touch().await;
+    scene.until(RABBITMQ, "grows", conditions_met(|c: &RabbitmqCluster| c.spec.replicas == 5)).await;
 }
 
 /// Goes over to an Ingress and back to the Gateway, each time with a mistake first.

@@ -311,6 +311,22 @@ fn clusters_sleep_when_the_services_do() {
 }
 
 #[test]
+fn a_broker_wakes_with_the_nodes_that_it_had_and_then_has_as_many_as_are_wanted() {
+    let shop = shop(OPERATED);
+    let found = Found::dummy(&shop);
+    let nodes = |before: Option<&str>| {
+        let slept = |live: &mut Objects<Live>| {
+            let noted =
+                before.map(|before| ("rabbitmq.com/before-zero-replicas-configured".to_owned(), before.to_owned()));
+            live.rabbitmq_clusters[0].annotations_mut().extend(noted);
+        };
+        planned(&shop, &found, slept).objects.rabbitmq_clusters[0].spec.replicas
+    };
+    assert_eq!(nodes(Some("1")), 1, "the RabbitMQ cluster operator refuses any other number");
+    assert_eq!(nodes(None), 3);
+}
+
+#[test]
 fn only_external_stores_make_cart_try_something() {
     let with_cart = |fixture: &str| {
         let shop = shop(fixture);

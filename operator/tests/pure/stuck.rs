@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::objects::{Live, Objects};
-use shopkeeper_operator::rollout::plan;
+use shopkeeper_operator::rollout::{is_owed_its_replica, plan};
 
 use crate::support::{MINIMAL, done, shop, valid};
 
@@ -34,6 +34,10 @@ fn pod(revision: &str, status: &Value) -> Pod {
 
 /// The stores that are to have no pod, on a cluster that knows all of the Shop except for what `change` makes of Redis.
 fn without_a_pod(pods: &[Pod], change: impl Fn(&mut StatefulSet)) -> Vec<String> {
+    stopped(pods, change).iter().map(ResourceExt::name_any).collect()
+}
+
+fn stopped(pods: &[Pod], change: impl Fn(&mut StatefulSet)) -> Vec<StatefulSet> {
     let shop = valid(&shop(MINIMAL));
     let mut live: Objects<Live> = done(&shop);
     let redis = live.stateful_sets.iter_mut().find(|set| set.name_any() == REDIS).expect("a store");
@@ -44,7 +48,7 @@ fn without_a_pod(pods: &[Pod], change: impl Fn(&mut StatefulSet)) -> Vec<String>
     change(redis);
     let mut sets = plan(&shop, build(&shop), &live, pods, &[], Timestamp::UNIX_EPOCH).objects.stateful_sets;
     sets.retain(|set| set.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0)));
-    sets.iter().map(ResourceExt::name_any).collect()
+    sets
 }
 
 #[test]
@@ -87,4 +91,18 @@ fn a_store_whose_pod_is_to_go_gets_none_until_it_is_on_its_way() {
     old.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
     assert!(without_a_pod(&[old], taken).is_empty());
     assert!(without_a_pod(&[], taken).is_empty());
+}
+
+#[test]
+fn a_store_whose_pod_is_on_its_way_is_owed_its_replica_and_one_that_somebody_stopped_is_not() {
+    let old = waiting(BEFORE, "ImagePullBackOff");
+    let mut redis = stopped(std::slice::from_ref(&old), |_| ()).pop().expect("a store that makes room");
+    redis.status.get_or_insert_default().update_revision = Some(PRESENT.to_owned());
+    assert!(!is_owed_its_replica(&redis, std::slice::from_ref(&old)), "given back now, it would keep the pod");
+    assert!(is_owed_its_replica(&redis, &[]));
+    let mut going = old;
+    going.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    assert!(is_owed_its_replica(&redis, &[going]));
+    redis.annotations_mut().clear();
+    assert!(!is_owed_its_replica(&redis, &[]));
 }
