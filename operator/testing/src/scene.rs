@@ -73,16 +73,24 @@ impl Scene {
     /// Runs a test here, shows what was there if it fails, and removes the namespace.
     pub async fn play<F: Future>(self, test: impl FnOnce(Arc<Self>) -> F) -> F::Output {
         let scene = Arc::new(self);
-        let outcome = std::panic::AssertUnwindSafe(Box::pin(test(scene.clone()))).catch_unwind().await;
-        if outcome.is_err() {
-            scene.dump().await;
-        }
+        let outcome = scene.clone().outcome(test).await;
         let namespaces: Api<Namespace> = Api::all(scene.client.clone());
         namespaces.delete(&scene.namespace, &DeleteParams::background()).await.expect("removing the namespace");
-        match outcome {
-            Ok(output) => output,
-            Err(panic) => std::panic::resume_unwind(panic),
+        output(outcome)
+    }
+
+    /// The same on an API server that ends soon, which keeps the namespace: to remove hundreds of objects one by one, and to tell
+    /// all controllers of each, takes a good part of the time in which they were made.
+    pub async fn play_and_keep<F: Future>(self, test: impl FnOnce(Arc<Self>) -> F) -> F::Output {
+        output(Arc::new(self).outcome(test).await)
+    }
+
+    async fn outcome<F: Future>(self: Arc<Self>, test: impl FnOnce(Arc<Self>) -> F) -> std::thread::Result<F::Output> {
+        let outcome = std::panic::AssertUnwindSafe(Box::pin(test(self.clone()))).catch_unwind().await;
+        if outcome.is_err() {
+            self.dump().await;
         }
+        outcome
     }
 
     /// The objects of a kind here.
@@ -278,6 +286,14 @@ impl Scene {
             let states: Vec<_> = states.into_iter().filter_map(|container| container.state).collect();
             eprintln!("{} {:?} {states:?}", pod.name_any(), status.and_then(|status| status.phase.as_deref()));
         }
+    }
+}
+
+/// What a test gives back, or its panic.
+fn output<T>(outcome: std::thread::Result<T>) -> T {
+    match outcome {
+        Ok(output) => output,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 

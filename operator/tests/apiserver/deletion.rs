@@ -13,7 +13,7 @@ use shopkeeper_testing::Scene;
 use tokio::time::sleep;
 
 use crate::scene::with_scene;
-use crate::snapshot::{Snapshot, snapshot};
+use crate::snapshot::{Snapshot, kinds, snapshot_of};
 use crate::steady::{block, ready, repairs};
 
 /// Everything is collected within so many looks.
@@ -53,9 +53,9 @@ pub async fn volumes(scene: &Scene, what: &str, condition: fn(Option<&Persistent
 
 /// Waits until nothing but `kept` is left.
 async fn collected(scene: &Scene, kept: impl Fn(&str) -> bool) -> Snapshot {
-    let mut left = Snapshot::new();
+    let (kinds, mut left) = (kinds(scene).await, Snapshot::new());
     for _ in 0..LOOKS {
-        left = snapshot(scene).await;
+        left = snapshot_of(scene, &kinds).await;
         if left.keys().all(|name| kept(name)) {
             return left;
         }

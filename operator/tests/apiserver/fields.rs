@@ -218,6 +218,9 @@ async fn does_something(scene: &Scene, schema: &Schema, field: &Field) -> Option
         for value in field.candidates() {
             let shop = created(scene, schema.with(field, &value, pick, base())).await;
             effects.extend(shop.iter().map(objects));
+            if effects.len() > 1 {
+                return Some(true);
+            }
         }
         if effects.len() == 1 {
             effects.insert(objects(&created(scene, base()).await.expect("a Shop")));

@@ -7,6 +7,8 @@ use shopkeeper_operator::settings::Settings;
 use shopkeeper_testing::{ApiServer, Kubelet, Scene, rights};
 use tokio::sync::OnceCell;
 
+use crate::chance::is_deep;
+
 /// It ends with the process.
 static SERVER: OnceCell<ApiServer> = OnceCell::const_new();
 
@@ -28,5 +30,7 @@ pub async fn with_scene<F: Future>(test: impl FnOnce(Arc<Scene>, Kubelet) -> F) 
     let operators = rights::of_operator(config.clone());
     let scene = Scene::with_operators(config, operators, Settings::default()).await.expect("a namespace");
     let kubelet = Kubelet::start(&client, Some(&scene.namespace));
-    scene.play(|scene| test(scene, kubelet)).await
+    let test = |scene| test(scene, kubelet);
+    // A deep run has hundreds of scenes, which would fill the API server's memory.
+    if is_deep() { scene.play(test).await } else { scene.play_and_keep(test).await }
 }

@@ -49,7 +49,11 @@ pub type Snapshot = BTreeMap<String, Value>;
 
 /// Takes one. Of the values in Secrets it has what tells one from another, and nothing that a failed test would print.
 pub async fn snapshot(scene: &Scene) -> Snapshot {
-    let kinds = kinds(scene).await;
+    snapshot_of(scene, &kinds(scene).await).await
+}
+
+/// The same for who takes one after the other, and knows the kinds by then.
+pub async fn snapshot_of(scene: &Scene, kinds: &[ApiResource]) -> Snapshot {
     let lists = kinds.iter().map(|kind| async move { (kind, scene.objects(kind).await) });
     let lists = futures::future::join_all(lists).await.into_iter();
     let objects = lists.flat_map(|(kind, objects)| objects.into_iter().map(move |object| (kind, object)));
@@ -71,9 +75,9 @@ pub fn of_any_shop(namespace: &str, snapshot: Snapshot) -> Snapshot {
 
 /// What is not as it was before, when the garbage collector and other controllers have done their part too.
 pub async fn left_behind(scene: &Scene, before: &Snapshot) -> Vec<String> {
-    let mut left = Vec::new();
+    let (kinds, mut left) = (kinds(scene).await, Vec::new());
     for _ in 0..LOOKS {
-        left = differences_now(before, &snapshot(scene).await);
+        left = differences_now(before, &snapshot_of(scene, &kinds).await);
         if left.is_empty() {
             break;
         }

@@ -26,8 +26,10 @@ pub async fn helm_waits_for_the_shop(scene: &Scene, spec: &Value) {
     let mut mistaken = spec.clone();
     mistaken["ingress"] = json!({"className": "squirrel"});
     write(&chart, &mistaken);
+    run("helm", &["upgrade", SHOP, path, "--namespace", &scene.namespace], "").await;
+    scene.until_shop("Ready", "False", Some("NoSuchIngressClass")).await;
     // It waits for all of that also when somebody has to help.
-    let said = attempt("helm", &arguments("90s"), "").await.expect_err("there is no such class");
+    let said = attempt("helm", &arguments("30s"), "").await.expect_err("there is no such class");
     assert!(said.contains(&format!("name: {SHOP}, kind: Shop, status: Failed")), "{said}");
 
     write(&chart, spec);

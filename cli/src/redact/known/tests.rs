@@ -1,15 +1,20 @@
 //! Known values, hidden in every way that somebody may write them.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::ByteString;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 
+/// To compile them takes longer than all that is done with them.
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns::new().unwrap());
+
 fn known(key: &str, value: &str) -> Known {
     let data = [(key.to_owned(), ByteString(value.as_bytes().to_vec()))];
     let secret = Secret { data: Some(data.into()), ..Secret::default() };
-    Known::new(&[secret], &Patterns::new().unwrap()).unwrap()
+    Known::new(&[secret], &PATTERNS).unwrap()
 }
 
 /// Every way to write a value that people and programs have.
@@ -99,6 +104,6 @@ fn bytes_that_are_no_text_are_found_in_base64() {
     let bytes = [0xff_u8, 0, 1, 2, 3, 4, 5, 0xfe, 7, 8];
     let data = [("key".to_owned(), ByteString(bytes.to_vec()))];
     let secret = Secret { data: Some(data.into()), ..Secret::default() };
-    let known = Known::new(&[secret], &Patterns::new().unwrap()).unwrap();
+    let known = Known::new(&[secret], &PATTERNS).unwrap();
     assert_eq!(known.hide(&format!("key {}.", STANDARD.encode(bytes))), "key ***.");
 }
