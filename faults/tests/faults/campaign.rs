@@ -60,7 +60,7 @@ impl Wish {
 #[tokio::test]
 async fn no_invariant_breaks_while_everything_fails_around_many_orders() {
     let mut random = random("campaign");
-    let orders = if deep() { 11_000 } else { 250 };
+    let orders = if deep() { 11_000 } else { 150 };
     let settings = Settings {
         replicas: 2,
         unpaid_expiry: "60s",

@@ -17,7 +17,7 @@ use crate::harness::{
 };
 
 /// How many in the normal run, beside [`KNOWN`].
-const CHOICE: usize = 10;
+const CHOICE: usize = 6;
 /// The same step of one order that is told apart: an order hears of five events in its life.
 const REPEATS: usize = 5;
 /// How long an order may take to come to a point, if it does not end before.

@@ -13,7 +13,7 @@ use crate::harness::{
 };
 
 /// How many in the normal run.
-const CHOICE: usize = 8;
+const CHOICE: usize = 5;
 /// How long a fault lasts.
 const WHILE: Duration = Duration::from_secs(2);
 

@@ -27,7 +27,7 @@ use crate::snapshot::{differences, differences_now};
 /// Plans that run at the same time, mostly waiting for each other's controllers.
 const AT_ONCE: usize = 6;
 /// Plans of a normal run.
-const SAMPLE: usize = 12;
+const SAMPLE: usize = 8;
 /// Scenarios in which every object is written, or what opens all the others: a deep run kills the operator in each way at every
 /// write of them.
 const KILLED_EVERYWHERE: [Scenario; 2] = [Scenario::Create, Scenario::Rotate];

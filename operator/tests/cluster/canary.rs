@@ -41,7 +41,7 @@ impl Visitors {
             };
             counter.fetch_add(1, Ordering::SeqCst);
             // A pace that two processors keep up with beside everything else.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(60)).await;
         }
     }
 
