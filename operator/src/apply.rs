@@ -77,7 +77,7 @@ pub async fn apply(
     rollout: Rollout,
     live: Objects<Live>,
 ) -> Result<Objects<Applied>, Error> {
-    let Rollout { objects, held, former_route, handovers, migrations: _ } = rollout;
+    let Rollout { objects, held, former_route: _, handovers, migrations: _ } = rollout;
     let Objects {
         service_accounts,
         secrets,
@@ -95,7 +95,7 @@ pub async fn apply(
         http_routes,
         stage: PhantomData,
     } = objects;
-    let writer = Writer { client, shop, held: &held, former_route: former_route.as_deref() };
+    let writer = Writer { client, shop, held: &held };
     for (deployment, replicas) in handovers {
         let found = live.deployments.iter().find(|found| found.name_any() == deployment);
         writer.hand_over(&deployment, found.and_then(ResourceExt::uid), replicas).await?;
@@ -148,7 +148,6 @@ struct Writer<'a> {
     client: &'a Client,
     shop: &'a ValidShop,
     held: &'a BTreeSet<String>,
-    former_route: Option<&'a str>,
 }
 
 impl Writer<'_> {
@@ -165,7 +164,7 @@ impl Writer<'_> {
             if wanted.contains(&name) {
                 continue;
             }
-            if self.held.contains(&name) || self.former_route == Some(&*K::kind(&())) {
+            if self.held.contains(&name) {
                 applied.push(found);
             } else if is_labelled(&self.shop.name, &found) && owns(&self.shop.owner.uid, &found) {
                 // Both, or it stays: labels are copied around too easily, and a Secret was found by its name alone.

@@ -25,7 +25,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::deployment::PROGRESS_DEADLINE;
+pub(crate) use self::http_route::former as former_http_route;
+pub(crate) use self::ingress::former as former_ingress;
 pub(crate) use self::secret::certificate_data;
+pub(crate) use self::service::of_routed_canaries;
 use crate::names;
 use crate::objects::{Desired, Objects};
 use crate::validate::ValidShop;

@@ -166,7 +166,8 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     record_return(context, shop, returned.as_ref()).await?; // IO
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, &observed.ingress_classes, now);
     let (migrations, held) = (rollout.migrations.clone(), rollout.held.clone());
-    let waits = waits || rollout.former_route.is_some();
+    let former_route = rollout.former_route.clone();
+    let waits = waits || former_route.is_some();
     let applied = apply::apply(&context.client, &valid, rollout, observed.objects).await?; // IO
     let wish = Wish { asked: credentials::asked(shop), max_age: shop.spec.credentials.max_age() };
     let given = identities::worries_about_given(shop, &observed.stores, now);
@@ -175,6 +176,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
         generation: shop.metadata.generation,
         applied: &applied,
         migrations: &migrations,
+        former_route: former_route.as_deref(),
         canaries: &canaries,
         returned: returned.as_ref(),
         wish: &wish,

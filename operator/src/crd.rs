@@ -29,7 +29,9 @@ pub use self::orders::{DataOnDelete, LifecycleSpec, OrdersSpec, OtlpSpec, Teleme
 pub use self::products::{ProductImagesSpec, ProductsSpec, S3Spec};
 pub use self::providers::{Outcome, OutcomeRule, OutcomeWhen, ProviderMock, ProviderSpec};
 pub use self::services::{Amounts, Autoscaling, ImageSpec, PullPolicy, Resources, ServiceSpec, ServicesSpec};
-pub use self::status::{CanaryPhase, CanaryStatus, Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus};
+pub use self::status::{
+    CanaryPhase, CanaryStatus, Entrance, Phase, Release, RolledBack, ServiceStatus, ShopStatus, StoreStatus,
+};
 pub use self::stores::{
     CloudNativePgStore, ClusterOperatorStore, EmbeddedStore, ExternalStore, MongodbSpec, PostgresSpec, RabbitmqSpec,
     RedisSpec, StoreMode,

@@ -7,7 +7,6 @@ mod differences;
 mod fate;
 mod taken;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::mem;
@@ -142,12 +141,12 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     let seen = canary::Facts { live: &live, pods: &pods, measured: &measured, now: facts.now };
     let (wanted, _) = canary::decide(valid(facts.shop)?, facts.shop, &seen);
     let Choice { mut shop, objects, .. } = rollback::choose(wanted, facts.shop, &live, facts.now);
-    let Rollout { objects, held, former_route, .. } =
-        rollout::plan(&shop, objects, &live, &pods, &ingress_classes, facts.now);
+    let Rollout { objects, held, .. } = rollout::plan(&shop, objects, &live, &pods, &ingress_classes, facts.now);
     // Pods of canaries that ended go, and so does what policies know of them.
     shop.services.iter_mut().for_each(|service| service.has_canary_pods = false);
-    let policies = objects.network_policies;
-    let mut changes = Changes { shop: &shop, held, former_route, policies, all: of_data };
+    let ways = names_of(&objects.services).chain(names_of(&objects.ingresses)).chain(names_of(&objects.http_routes));
+    let ways = ways.collect();
+    let mut changes = Changes { shop: &shop, held, ways, policies: objects.network_policies, all: of_data };
     if found.is_none() {
         changes.add("Secret", names::credentials(&shop.name), Action::Create);
     }
@@ -158,7 +157,8 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
 struct Changes<'a> {
     shop: &'a ValidShop,
     held: BTreeSet<String>,
-    former_route: Option<Cow<'static, str>>,
+    /// Kinds and names of routes and of what they lead to. Those of before are among them as long as they have to stay.
+    ways: BTreeSet<(String, String)>,
     /// Policies that apply now.
     policies: Vec<NetworkPolicy>,
     all: Vec<Change>,
@@ -297,14 +297,21 @@ impl Changes<'_> {
     fn add(&mut self, kind: &str, name: String, action: Action) {
         // The Services of what waits have the same names, and do not wait. Of Secrets only those wait that are to go.
         let waits = WAITING.contains(&kind) || (kind == "Secret" && action == Action::Delete);
-        let later = (waits && self.held.contains(&name)) || self.former_route.as_deref() == Some(kind);
-        self.all.push(Change { kind: kind.to_owned(), name, action, later });
+        let way = (kind.to_owned(), name);
+        let stays = action == Action::Delete && self.ways.contains(&way);
+        let (kind, name) = way;
+        let later = stays || (waits && self.held.contains(&name));
+        self.all.push(Change { kind, name, action, later });
     }
 }
 
 fn changed<K: Serialize>(found: &K, before: Option<&K>, wanted: &K) -> serde_json::Result<Vec<Difference>> {
     let before = before.map(serde_json::to_value).transpose()?.unwrap_or_default();
     Ok(differences(&serde_json::to_value(found)?, &before, &serde_json::to_value(wanted)?))
+}
+
+fn names_of<K: Child>(objects: &[K]) -> impl Iterator<Item = (String, String)> {
+    objects.iter().map(|object| (K::kind(&()).into_owned(), object.name_any()))
 }
 
 /// Says that a value of a Secret differs, and not what it is.

@@ -43,7 +43,7 @@ pub struct Rollout {
     pub objects: Objects<Desired>,
     /// Names of what has to wait: Jobs and Deployments for their turn, Secrets for their end.
     pub held: BTreeSet<String>,
-    /// The kind of the route of before, while nobody serves the wanted one. An Ingress and an `HTTPRoute` have one name.
+    /// The kind of the route of before, if it stays because nobody serves the wanted one yet. It is among the objects.
     pub former_route: Option<Cow<'static, str>>,
     /// Deployments whose number of pods passes to their autoscaler now, and that number.
     pub handovers: BTreeMap<String, i32>,
@@ -62,7 +62,7 @@ pub fn plan(
     now: Timestamp,
 ) -> Rollout {
     let mut held = secrets::staying(shop, &desired, live, pods);
-    let former_route = route::staying(shop, live, classes, now);
+    let former_route = route::keep(shop, &mut desired, live, classes, now);
     reach::widen(shop, &mut desired, live, pods, now);
     if shop.hibernated {
         return Rollout { former_route, ..falling_asleep(desired, held, live, pods) };

@@ -20,7 +20,7 @@ use kube::ResourceExt;
 use self::conditions::Verdict;
 pub use self::news::{News, canary_news, news};
 pub(crate) use self::pods::{Problem, problems};
-pub(crate) use self::route::is_served;
+pub(crate) use self::route::{entrances, is_served};
 use crate::canary::Canaries;
 use crate::crd::{Phase, RolledBack, ServiceStatus, ShopStatus};
 use crate::identities::Worry;
@@ -42,6 +42,8 @@ pub struct Facts<'a> {
     pub applied: &'a Objects<Applied>,
     /// Names of the migrations that the wanted state needs.
     pub migrations: &'a [String],
+    /// The kind of the route of before, if it stays for a while.
+    pub former_route: Option<&'a str>,
     /// How far canaries came.
     pub canaries: &'a Canaries,
     /// The attempt that failed, if older images run in its place.
@@ -66,7 +68,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     let problems = problems(facts.pods);
     let services = services(facts);
     let stores = stores::reports(facts, &problems);
-    let route = route::verdict(facts.shop, facts.ingress_classes, facts.applied);
+    let route = route::verdict(facts);
     let parts = conditions::Parts {
         dependencies: conditions::dependencies(&stores, &problems),
         migrated: conditions::migrated(facts, &problems),
@@ -92,6 +94,7 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         last_ready: facts.previous.and_then(|previous| previous.last_ready.clone()),
         rolled_back: facts.returned.cloned(),
         url: route::url(facts.shop, &facts.applied.ingresses),
+        entrances: entrances(&facts.applied.ingresses, &facts.applied.http_routes),
         services_ready: Some(format!("{ready}/{}", services.len())),
         conditions: stamp(verdicts, facts.generation, facts.previous, facts.now),
         services,

@@ -3,6 +3,7 @@
 //! The API server has checked the spec against the rules of the CRD. What is left is what those rules cannot know: the
 //! settings of the operator, the other Shops, and objects that were stored before a rule existed.
 
+mod route;
 mod services;
 mod stores;
 
@@ -15,14 +16,14 @@ use kube::{Resource, ResourceExt};
 use self::stores::Own;
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, SERVICES, Service};
 use crate::crd::{
-    DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ParentReference, ProviderSpec, PullPolicy, S3Spec, Shop,
-    StoreMode, UsersSpec,
+    DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, S3Spec, Shop, StoreMode, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
 use crate::given;
 use crate::settings::Settings;
 use crate::stores::{Found, Store};
 
+pub use self::route::{Gateway, Route};
 pub use self::services::{Canary, Quantities, ValidService};
 
 /// A Shop of which every question is answered.
@@ -95,23 +96,6 @@ pub struct ValidShop {
     pub token_keys: TokenKeys,
 }
 
-/// How requests get in.
-#[derive(Debug)]
-pub struct Route {
-    /// The host, or every host.
-    pub host: Option<String>,
-    /// The ingress class, if there is one to name.
-    pub class_name: Option<String>,
-    /// Annotations of the Ingress.
-    pub annotations: BTreeMap<String, String>,
-    /// HTTPS: whether, and with which certificate.
-    pub tls: Option<Option<String>>,
-    /// The Gateways, where there is no Ingress.
-    pub gateway: Option<Gateway>,
-    /// The Shop that already has the route for every host of this class.
-    pub taken_by: Option<String>,
-}
-
 /// Where traces go.
 #[derive(Debug, PartialEq)]
 pub enum Traces {
@@ -129,15 +113,6 @@ pub enum Traces {
     },
     /// Nowhere.
     Disabled,
-}
-
-/// Where a route through Gateways leads through.
-#[derive(Debug)]
-pub struct Gateway {
-    /// The Gateways.
-    pub parents: Vec<ParentReference>,
-    /// Whether the cluster knows such routes.
-    pub installed: bool,
 }
 
 /// Those outside the Shop who may reach its pods, or be reached by them.
@@ -255,7 +230,7 @@ pub fn validate(
         currency: spec.currency.clone(),
         public_url: public_url(shop),
         admin_email: format!("admin@{}", spec.host.as_deref().unwrap_or("shop.local")),
-        route: route(shop, others, found),
+        route: route::valid(shop, others, found),
         pull_policy: spec.image.pull_policy.unwrap_or(settings.image_pull_policy),
         store_pull_policy: settings.image_pull_policy,
         pull_secrets: spec.image.pull_secrets.clone(),
@@ -303,31 +278,6 @@ fn public_url(shop: &Shop) -> String {
     let scheme = if spec.ingress.tls.is_some() { "https" } else { "http" };
     let host = spec.host.as_deref().unwrap_or("localhost");
     spec.public_url.clone().unwrap_or_else(|| format!("{scheme}://{host}"))
-}
-
-fn route(shop: &Shop, others: &[impl AsRef<Shop>], found: &Found) -> Route {
-    let ingress = &shop.spec.ingress;
-    let class = |shop: &Shop| shop.spec.ingress.class_name.clone().or_else(|| found.default_class.clone());
-    let age = |shop: &Shop| (shop.creation_timestamp().map(|time| time.0), shop.uid());
-    let rival = others.iter().map(AsRef::as_ref).filter(|other| {
-        other.spec.host.is_none()
-            && other.metadata.deletion_timestamp.is_none()
-            && class(other) == class(shop)
-            && other.spec.ingress.gateway == ingress.gateway
-            && age(other) < age(shop)
-    });
-    let first = rival.min_by_key(|other| age(other)).filter(|_| shop.spec.host.is_none());
-    Route {
-        host: shop.spec.host.clone(),
-        class_name: class(shop),
-        annotations: ingress.annotations.clone(),
-        tls: ingress.tls.as_ref().map(|tls| tls.secret_name.clone()),
-        gateway: ingress
-            .gateway
-            .as_ref()
-            .map(|gateway| Gateway { parents: gateway.parent_refs.clone(), installed: found.gateway_api }),
-        taken_by: first.map(|other| format!("{}/{}", other.namespace().unwrap_or_default(), other.name_any())),
-    }
 }
 
 fn mock_provider(name: &str, spec: &ProviderSpec) -> Result<MockProvider, Invalid> {

@@ -1,6 +1,7 @@
 //! The `HTTPRoute`: the same paths as in the Ingress, each with the share of a canary.
 
 use super::{component_name, meta};
+use crate::crd::ParentReference;
 use crate::kinds::{HttpBackendRef, HttpPathMatch, HttpRoute, HttpRouteMatch, HttpRouteRule, HttpRouteSpec};
 use crate::names::{self, SHOP_COMPONENT};
 use crate::validate::{Canary, ValidService, ValidShop};
@@ -12,14 +13,23 @@ const WHOLE: i32 = 100;
 pub(super) fn build(shop: &ValidShop) -> Option<HttpRoute> {
     let route = &shop.route;
     let gateway = route.gateway.as_ref().filter(|gateway| gateway.installed && route.taken_by.is_none())?;
+    Some(through(shop, gateway.parents.clone()))
+}
+
+/// The route of before as it is to be now. Beside an Ingress the spec names no Gateways, so they stay.
+pub(crate) fn former(shop: &ValidShop, found: &HttpRoute) -> HttpRoute {
+    through(shop, found.spec.parent_refs.clone())
+}
+
+fn through(shop: &ValidShop, parent_refs: Vec<ParentReference>) -> HttpRoute {
     let routed = shop.services.iter().filter(|service| !service.service.routes.is_empty());
     let spec = HttpRouteSpec {
-        parent_refs: gateway.parents.clone(),
-        hostnames: route.host.iter().cloned().collect(),
+        parent_refs,
+        hostnames: shop.route.host.iter().cloned().collect(),
         rules: routed.map(|service| rule(shop, service)).collect(),
     };
     let metadata = meta::metadata(shop, SHOP_COMPONENT, shop.name.clone());
-    Some(HttpRoute { metadata, spec, status: None })
+    HttpRoute { metadata, spec, status: None }
 }
 
 fn rule(shop: &ValidShop, service: &ValidService) -> HttpRouteRule {

@@ -1,12 +1,15 @@
 //! The Ingress: which path leads to which service. What is not in the catalog's routes is not reachable from outside.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
     IngressTLS, ServiceBackendPort,
 };
+use kube::ResourceExt;
 
 use super::{component_name, meta};
-use crate::names::SHOP_COMPONENT;
+use crate::names::{APPLIED_ANNOTATION, SHOP_COMPONENT};
 use crate::validate::ValidShop;
 
 /// The route, unless another Shop has it or it leads through a Gateway.
@@ -15,25 +18,41 @@ pub(super) fn build(shop: &ValidShop) -> Option<Ingress> {
     if route.taken_by.is_some() || route.gateway.is_some() {
         return None;
     }
+    let tls = route.tls.clone().map(|secret_name| IngressTLS { hosts: None, secret_name });
+    Some(of_class(shop, route.class_name.clone(), route.annotations.clone(), tls))
+}
+
+/// The Ingress of before as it is to be now. Beside Gateways the spec has no class, no annotations and no HTTPS, so they stay.
+pub(crate) fn former(shop: &ValidShop, found: &Ingress) -> Ingress {
+    let spec = found.spec.clone().unwrap_or_default();
+    let mut annotations = found.annotations().clone();
+    annotations.remove(APPLIED_ANNOTATION);
+    of_class(shop, spec.ingress_class_name, annotations, spec.tls.into_iter().flatten().next())
+}
+
+fn of_class(
+    shop: &ValidShop,
+    class_name: Option<String>,
+    annotations: BTreeMap<String, String>,
+    tls: Option<IngressTLS>,
+) -> Ingress {
+    let host = &shop.route.host;
     let mut metadata = meta::metadata(shop, SHOP_COMPONENT, shop.name.clone());
-    metadata.annotations = Some(route.annotations.clone()).filter(|annotations| !annotations.is_empty());
-    let tls = route.tls.as_ref().map(|secret_name| IngressTLS {
-        hosts: route.host.clone().map(|host| vec![host]),
-        secret_name: secret_name.clone(),
-    });
-    Some(Ingress {
+    metadata.annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
+    let tls = tls.map(|tls| IngressTLS { hosts: host.clone().map(|host| vec![host]), ..tls });
+    Ingress {
         metadata,
         spec: Some(IngressSpec {
-            ingress_class_name: route.class_name.clone(),
+            ingress_class_name: class_name,
             rules: Some(vec![IngressRule {
-                host: route.host.clone(),
+                host: host.clone(),
                 http: Some(HTTPIngressRuleValue { paths: paths(shop) }),
             }]),
             tls: tls.map(|tls| vec![tls]),
             ..IngressSpec::default()
         }),
         status: None,
-    })
+    }
 }
 
 fn paths(shop: &ValidShop) -> Vec<HTTPIngressPath> {

@@ -50,18 +50,27 @@ fn of_canary(shop: &ValidShop, canary: &ValidService) -> Vec<Service> {
     let component = canary.component();
     let called = canary.service.grpc.then(|| {
         let name = names::grpc(&shop.name, &component);
-        of(shop, &component, name, Some("None"), &[Port("grpc", 9090, "grpc")])
+        marked(of(shop, &component, name, Some("None"), &[Port("grpc", 9090, "grpc")]))
     });
-    let routed = shop.route.gateway.is_some() && !canary.service.routes.is_empty();
-    let routed = routed.then(|| {
-        let name = component_name(shop, &component);
-        of(shop, &component, name, None, &[Port("http", 8080, "http")])
-    });
-    let mut services: Vec<Service> = called.into_iter().chain(routed).collect();
-    for service in &mut services {
-        meta::mark(&mut service.metadata);
-    }
-    services
+    let routed = routed(shop, canary).filter(|_| shop.route.gateway.is_some());
+    called.into_iter().chain(routed).collect()
+}
+
+/// The names under which Gateways find canaries.
+pub(crate) fn of_routed_canaries(shop: &ValidShop) -> Vec<Service> {
+    shop.canaries().filter_map(|canary| routed(shop, &canary)).collect()
+}
+
+fn routed(shop: &ValidShop, canary: &ValidService) -> Option<Service> {
+    let component = canary.component();
+    let name = component_name(shop, &component);
+    let is_routed = !canary.service.routes.is_empty();
+    is_routed.then(|| marked(of(shop, &component, name, None, &[Port("http", 8080, "http")])))
+}
+
+fn marked(mut service: Service) -> Service {
+    meta::mark(&mut service.metadata);
+    service
 }
 
 fn of(shop: &ValidShop, component: &str, name: String, cluster_ip: Option<&str>, ports: &[Port]) -> Service {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::StoreMode;
+use super::{GatewaySpec, StoreMode};
 
 /// What the operator last saw of a Shop. The API server gives a new Shop one that nobody wrote: without it tools that wait by
 /// kstatus would find nothing to wait for.
@@ -40,6 +40,11 @@ pub struct ShopStatus {
     /// Address of the shop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+
+    /// Where the Shop has every host: the ingress class and the Gateways to which a route of its is attached that names no host. No
+    /// younger Shop gets such a route there as long as it stays, whatever the spec of this one says by now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrances: Vec<Entrance>,
 
     /// Services that are ready, of all services, for example `7/7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +104,18 @@ impl ShopStatus {
     pub fn holds(&self, type_: &str) -> bool {
         self.conditions.iter().any(|told| told.type_ == type_ && told.status == "True")
     }
+}
+
+/// Where requests come from: an ingress class, or Gateways.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Entrance {
+    /// Name of the ingress class, if there is one to name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
+    /// The Gateways, where it is no ingress class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewaySpec>,
 }
 
 /// Images that were ready together.

@@ -3,25 +3,34 @@
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::ResourceExt;
 
+use super::Facts;
 use super::conditions::Verdict;
-use crate::crd::ParentReference;
+use crate::crd::{Entrance, GatewaySpec, ParentReference};
 use crate::kinds::HttpRoute;
-use crate::objects::{Applied, Objects};
 use crate::validate::{Gateway, ValidShop};
 
 const TYPE: &str = "RouteReady";
 
-pub(super) fn verdict(shop: &ValidShop, classes: &[IngressClass], applied: &Objects<Applied>) -> Verdict {
-    let verdict = judged(shop, classes, &applied.http_routes);
-    let (former, stays) = if shop.route.gateway.is_some() {
-        ("Ingress", !applied.ingresses.is_empty())
-    } else {
-        ("HTTPRoute", !applied.http_routes.is_empty())
-    };
-    if verdict.holds || !stays {
-        return verdict;
+pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
+    let verdict = judged(facts.shop, facts.ingress_classes, &facts.applied.http_routes);
+    match facts.former_route {
+        Some(former) if !verdict.holds => {
+            Verdict { message: format!("{} (the {former} of before stays meanwhile)", verdict.message), ..verdict }
+        }
+        _ => verdict,
     }
-    Verdict { message: format!("{} (the {former} of before stays meanwhile)", verdict.message), ..verdict }
+}
+
+/// Where routes are that name no host.
+pub(crate) fn entrances(ingresses: &[Ingress], http_routes: &[HttpRoute]) -> Vec<Entrance> {
+    let of_class = ingresses.iter().filter_map(|ingress| {
+        let spec = ingress.spec.as_ref()?;
+        let is_for_all = spec.rules.iter().flatten().any(|rule| rule.host.is_none());
+        is_for_all.then(|| Entrance { class_name: spec.ingress_class_name.clone(), gateway: None })
+    });
+    let for_all = http_routes.iter().filter(|route| route.spec.hostnames.is_empty());
+    let through = for_all.map(|route| GatewaySpec { parent_refs: route.spec.parent_refs.clone() });
+    of_class.chain(through.map(|gateway| Entrance { class_name: None, gateway: Some(gateway) })).collect()
 }
 
 /// Whether somebody serves the wanted route.

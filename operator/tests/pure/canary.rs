@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::canary::{Canaries, Facts, Measured, Measurements, all_run, decide, is_under_way};
 use shopkeeper_operator::crd::{AnalysisSpec, CanaryPhase, CanaryStatus, Phase, ServiceStatus, Shop, ShopStatus};
+use shopkeeper_operator::kinds::HttpRoute;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Live, Objects};
 use shopkeeper_operator::rollout::{is_of_canary, plan};
@@ -262,15 +263,20 @@ fn canaries_run_as_they_are_to_when_their_migrations_are_done_and_their_pods_are
     assert!(!all_run(&wanted, &BTreeSet::new(), &applied), "pods of before may be left");
 }
 
+/// What a route sends to the pods of user.
+fn weights(route: &HttpRoute) -> Vec<(String, i32)> {
+    let user = route.spec.rules.iter().find(|rule| rule.matches[0].path.value == "/api/v1/auth");
+    let backends = user.expect("a rule").backend_refs.iter();
+    backends.map(|backend| (backend.name.clone(), backend.weight)).collect()
+}
+
+fn backends(stable: i32, canary: i32) -> Vec<(String, i32)> {
+    vec![("beech-user".to_owned(), stable), ("beech-user-canary".to_owned(), canary)]
+}
+
 #[test]
 fn a_route_through_a_gateway_sends_a_canary_its_share_while_it_serves() {
-    let weights = |moment: &Moment| {
-        let route = build(&moment.shop).http_routes.remove(0);
-        let user = route.spec.rules.into_iter().find(|rule| rule.matches[0].path.value == "/api/v1/auth");
-        let backends = user.expect("a rule").backend_refs.into_iter();
-        backends.map(|backend| (backend.name, backend.weight)).collect::<Vec<_>>()
-    };
-    let backends = |stable, canary| vec![("beech-user".to_owned(), stable), ("beech-user-canary".to_owned(), canary)];
+    let weights = |moment: &Moment| weights(&build(&moment.shop).http_routes[0]);
     let mut life = Life::of(OPERATED);
     let away = |live: &mut Objects<Live>| live.deployments.clear();
     assert_eq!(weights(&life.after(0, away)), backends(100, 0));
@@ -301,6 +307,25 @@ fn policies_know_the_pods_of_a_canary_that_ended_until_they_are_gone() {
     assert_eq!(policies(&life.after(1, |_| ())), without, "its node is gone");
     life.pods.clear();
     assert_eq!(policies(&life.after(0, |_| ())), without);
+}
+
+#[test]
+fn a_route_through_a_gateway_that_stays_until_an_ingress_is_served_sends_a_canary_its_present_share() {
+    let mut life = Life::of(OPERATED);
+    let away = |live: &mut Objects<Live>| live.deployments.clear();
+    life.after(0, |_| ());
+    let live: Objects<Live> = done(&life.after(0, |_| ()).shop);
+    life.shop.spec.ingress.gateway = None;
+    let sent = |moment: &Moment| {
+        let objects = plan(&moment.shop, build(&moment.shop), &live, &[], &[], moment.now).objects;
+        let has_name = objects.services.iter().any(|service| service.name_any() == "beech-user-canary");
+        (weights(&objects.http_routes[0]), has_name)
+    };
+    assert_eq!(sent(&life.after(0, |_| ())), (backends(90, 10), true));
+    assert_eq!(sent(&life.after(0, away)), (backends(100, 0), true));
+    let gone = life.after(999, away);
+    assert_eq!(sent(&gone), (backends(100, 0), true), "its pods have a moment to finish");
+    assert_eq!(sent(&life.after(999, away)), (vec![("beech-user".to_owned(), 100)], false));
 }
 
 #[test]

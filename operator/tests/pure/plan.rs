@@ -190,6 +190,18 @@ fn an_ingress_goes_after_the_route_that_takes_its_place() {
 }
 
 #[test]
+fn a_route_through_a_gateway_and_what_only_it_leads_to_go_after_an_ingress_is_served() {
+    let before = shop(OPERATED);
+    let mut wanted = before.clone();
+    wanted.spec.ingress.gateway = None;
+    let observed = Observed { stores: Found::dummy(&wanted), ..observed(done(&valid(&before))) };
+    let mut lines = told(&planned_of(Some(&before), &wanted, observed));
+    assert!(lines.contains(&"create Ingress beech".to_owned()), "{lines:#?}");
+    lines.retain(|line| line.starts_with("delete "));
+    assert_eq!(lines, ["delete Service beech-user-canary later", "delete HTTPRoute beech later"]);
+}
+
+#[test]
 fn values_of_secrets_are_never_told() {
     let changes = planned(
         |_| {},

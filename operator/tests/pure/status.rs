@@ -74,6 +74,7 @@ impl Scene {
             generation: Some(7),
             applied: &applied,
             migrations: &migrations,
+            former_route: None,
             canaries: &self.canaries,
             returned: self.returned.as_ref(),
             wish: &self.wish,

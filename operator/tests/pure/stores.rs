@@ -47,6 +47,7 @@ fn status(
         generation: Some(1),
         applied: &applied,
         migrations: &migrations,
+        former_route: None,
         wish: &Wish::default(),
         given: None,
         returned: None,
