@@ -135,7 +135,8 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     if let Some(leftover) = observed.leftover(shop) {
         return wait_for(context, shop, &leftover).await;
     }
-    let found = match credentials::judge(observed.credentials, shop, &observed.volume_claims) {
+    let (volumes, secrets) = (&observed.volume_claims, &observed.objects.secrets);
+    let found = match credentials::judge(observed.credentials, shop, volumes, secrets) {
         Ok(found) => found,
         Err(unfit) => {
             let (message, passes) = (unfit.to_string(), unfit == Unfit::Leaving);

@@ -1,9 +1,10 @@
 //! Generated passwords and keys: the Secret `<shop>-credentials`, and the only step that uses randomness.
 //!
-//! The Secret is created once. Keys that a later version needs are added, and a key is only written again by a rotation
-//! (`rotation.rs`) that somebody asked for: what opens a volume must outlive the operator, and where a store has
-//! `dataOnDelete: Retain` the Shop as well.
+//! The Secret is created once. Keys that a later version needs are added, unless what they open is there already (`fit.rs`), and a
+//! key is only written again by a rotation (`rotation.rs`) that somebody asked for: what opens a volume must outlive the operator,
+//! and where a store has `dataOnDelete: Retain` the Shop as well.
 
+mod fit;
 mod values;
 
 use std::collections::BTreeMap;
@@ -12,15 +13,15 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use ring::rand::SecureRandom;
 use serde_json::json;
 
+pub use self::fit::{Unfit, judge};
 pub use self::values::{Credentials, Login, Password, TokenKeys};
 use self::values::{MESH, ROTATION, SIGNING, rotated_keys, wanted_keys};
-use crate::apply::ownership::{belongs_to_another, is_labelled};
 use crate::crd::Shop;
 use crate::rotation::{Rotation, Stage};
 use crate::{identities, names};
@@ -48,58 +49,6 @@ pub enum Error {
     /// The state of the rotation cannot be read or written.
     #[error("{ROTATION} of the Secret with the credentials: {0}; restore the Secret from a backup")]
     Rotation(#[from] serde_json::Error),
-}
-
-/// Why a Shop must neither use the Secret that was found nor make one.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum Unfit {
-    /// It belongs to a deleted Shop of the same name and is about to be collected.
-    #[error("a deleted Shop of this name is still being collected: its credentials")]
-    Leaving,
-    /// Somebody else made it.
-    #[error("Secret {0} exists and does not belong to this Shop; rename the Shop or delete that object")]
-    Foreign(String),
-    /// It is gone, and what it opens is there.
-    #[error(
-        "Secret {secret} is gone, and nothing else opens {volume}: restore the Secret from a backup, or delete the volumes of \
-         this Shop to begin anew without their data"
-    )]
-    Lost {
-        /// Name of the Secret.
-        secret: String,
-        /// Name of a volume.
-        volume: String,
-    },
-}
-
-impl Unfit {
-    /// A word for conditions.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Leaving => "PreviousShopLeaving",
-            Self::Foreign(_) => "NameTaken",
-            Self::Lost { .. } => "CredentialsLost",
-        }
-    }
-}
-
-/// Tells whether a found Secret can be used by this Shop, or one can be made where there is none.
-pub fn judge(found: Option<Secret>, shop: &Shop, volumes: &[PersistentVolumeClaim]) -> Result<Option<Secret>, Unfit> {
-    let Some(secret) = found else {
-        return match volumes.first() {
-            Some(volume) => {
-                Err(Unfit::Lost { secret: names::credentials(&shop.name_any()), volume: volume.name_any() })
-            }
-            None => Ok(None),
-        };
-    };
-    if !is_labelled(&shop.name_any(), &secret) {
-        return Err(Unfit::Foreign(secret.name_any()));
-    }
-    let leaving =
-        secret.metadata.deletion_timestamp.is_some() || belongs_to_another(&shop.uid().unwrap_or_default(), &secret);
-    if leaving { Err(Unfit::Leaving) } else { Ok(Some(secret)) }
 }
 
 /// Makes sure that the Secret is there and complete. A new one is owned as the Shop's lifecycle says, which `retention` follows.
@@ -314,13 +263,5 @@ mod tests {
 
         shop.spec.postgres.embedded = None;
         assert_eq!(owners(&shop), 0, "one is run by somebody else, and the Shop keeps data");
-    }
-
-    #[test]
-    fn a_secret_of_a_deleted_shop_of_the_same_name_is_waited_for() {
-        let mut secret = fresh_secret(&shop(DataOnDelete::Delete), BTreeMap::new());
-        assert!(matches!(judge(Some(secret.clone()), &shop(DataOnDelete::Delete), &[]), Ok(Some(_))));
-        secret.owner_references_mut()[0].uid = "uid-0".to_owned();
-        assert_eq!(judge(Some(secret), &shop(DataOnDelete::Delete), &[]), Err(Unfit::Leaving));
     }
 }

@@ -1,7 +1,8 @@
 //! IO in: everything on the cluster that a reconcile looks at, fetched at once.
 //!
-//! Lists by label, Secrets by name: the operator never asks for the right to list Secrets. Nothing is cached between
-//! reconciles, so the operator's memory does not grow with what Shops consist of.
+//! Lists by label, Secrets by name: the operator never asks for the right to list Secrets. Volumes by name too, because stores find
+//! them by that and nothing else. Nothing is cached between reconciles, so the operator's memory does not grow with what Shops
+//! consist of.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -27,8 +28,8 @@ use crate::objects::{Live, Objects};
 use crate::stores::{self, Found};
 use crate::{names, scrape};
 
-/// Requests for single Secrets that run at the same time.
-const SECRETS_AT_ONCE: usize = 4;
+/// Requests for single objects that run at the same time.
+const AT_ONCE: usize = 4;
 /// Marks the class of an Ingress that names none.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
@@ -57,7 +58,7 @@ pub struct Observed {
     pub stores: Found,
     /// What the pods of canaries measure.
     pub measured: Measurements,
-    /// The volumes of the Shop's stores.
+    /// The volumes of the Shop's stores, whoever made them.
     pub volume_claims: Vec<PersistentVolumeClaim>,
 }
 
@@ -93,14 +94,14 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         reader.list_if_known(spec.rabbitmq.cluster_operator.is_some()),
         // Also where there is to be an Ingress: the route that was there before must go.
         reader.list_if_known(true),
-        reader.secrets([stores::secret_names(shop), given::secret_names(shop)].concat()),
+        reader.named([stores::secret_names(shop), given::secret_names(shop)].concat()),
     )?;
     let (pods, volume_claims, ingress_classes, secrets, credentials, ingress_certificate) = futures::try_join!(
         reader.list(),
-        reader.volume_claims(),
+        reader.volume_claims(shop),
         reader.ingress_classes(),
-        reader.secrets(names::derived_secrets(&reader.shop)),
-        reader.secret(names::credentials(&reader.shop)),
+        reader.named(names::derived_secrets(&reader.shop)),
+        reader.one(names::credentials(&reader.shop)),
         reader.ingress_certificate(shop),
     )?;
     let stores = Found {
@@ -155,10 +156,10 @@ pub struct Certificates {
 pub async fn certificates(client: &Client, shop: &Shop) -> Result<Certificates, Error> {
     let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };
     let (credentials, secrets, pods, store_secrets, ingress_certificate) = futures::try_join!(
-        reader.secret(names::credentials(&reader.shop)),
-        reader.secrets(names::certificates(&reader.shop)),
+        reader.one(names::credentials(&reader.shop)),
+        reader.named(names::certificates(&reader.shop)),
         reader.list(),
-        reader.secrets(stores::secret_names(shop)),
+        reader.named(stores::secret_names(shop)),
         reader.ingress_certificate(shop),
     )?;
     let given = Found { secrets: by_name(store_secrets), ingress_certificate, ..Found::default() };
@@ -190,12 +191,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     async fn list<K: Child>(&self) -> Result<Vec<K>, Error> {
-        self.list_by(&names::of_shop(&self.shop)).await
-    }
-
-    async fn list_by<K: Child>(&self, selector: &str) -> Result<Vec<K>, Error> {
         let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
-        let list = api.list(&ListParams::default().labels(selector)).await;
+        let list = api.list(&ListParams::default().labels(&names::of_shop(&self.shop))).await;
         let mut items = list.map_err(|source| Error { what: K::plural(&()).into_owned(), source })?.items;
         for item in &mut items {
             item.meta_mut().managed_fields = None;
@@ -203,12 +200,10 @@ impl Reader<'_> {
         Ok(items)
     }
 
-    /// Claims carry the labels of their template, which has no label that could change. So may those of somebody's Helm chart.
-    async fn volume_claims(&self) -> Result<Vec<PersistentVolumeClaim>, Error> {
-        let selector = format!("app.kubernetes.io/name=shop,{}={}", names::INSTANCE_LABEL, self.shop);
-        let mut found: Vec<PersistentVolumeClaim> = self.list_by(&selector).await?;
-        let ours = STORES.map(|store| names::volume(&names::component(&self.shop, store)));
-        found.retain(|claim| ours.contains(&claim.name_any()));
+    async fn volume_claims(&self, shop: &Shop) -> Result<Vec<PersistentVolumeClaim>, Error> {
+        let names = STORES.map(|store| names::volume(&names::component(&self.shop, store)));
+        let mut found: Vec<PersistentVolumeClaim> = self.named(names.into()).await?;
+        found.retain(|claim| is_of_a_store(shop, claim));
         Ok(found)
     }
 
@@ -230,27 +225,39 @@ impl Reader<'_> {
         }
     }
 
-    async fn secrets(&self, names: Vec<String>) -> Result<Vec<Secret>, Error> {
-        let found = stream::iter(names).map(|name| self.secret(name)).buffered(SECRETS_AT_ONCE);
-        found.try_filter_map(|secret| async { Ok(secret) }).try_collect().await
+    async fn named<K: Child>(&self, names: Vec<String>) -> Result<Vec<K>, Error> {
+        let found = stream::iter(names).map(|name| self.one(name)).buffered(AT_ONCE);
+        found.try_filter_map(|object| async { Ok(object) }).try_collect().await
     }
 
     async fn ingress_certificate(&self, shop: &Shop) -> Result<Option<Secret>, Error> {
         let name = shop.spec.ingress.tls.as_ref().and_then(|tls| tls.secret_name.clone());
         match name {
-            Some(name) => self.secret(name).await,
+            Some(name) => self.one(name).await,
             None => Ok(None),
         }
     }
 
-    async fn secret(&self, name: String) -> Result<Option<Secret>, Error> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let mut found = api.get_opt(&name).await.map_err(|source| Error { what: format!("Secret {name}"), source })?;
-        if let Some(secret) = &mut found {
-            secret.metadata.managed_fields = None;
+    async fn one<K: Child>(&self, name: String) -> Result<Option<K>, Error> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
+        let failed = |source| Error { what: format!("{} {name}", K::kind(&())), source };
+        let mut found = api.get_opt(&name).await.map_err(failed)?;
+        if let Some(object) = &mut found {
+            object.meta_mut().managed_fields = None;
         }
         Ok(found)
     }
+}
+
+/// Whether a claim that has the name of a store's is one: an embedded store mounts it, whoever made it and however it is labelled.
+/// Where the store is none of ours it is that of an earlier one, which has the labels of its template, or somebody else's.
+fn is_of_a_store(shop: &Shop, claim: &PersistentVolumeClaim) -> bool {
+    let (shop_name, name) = (shop.name_any(), claim.name_any());
+    let store = STORES.into_iter().find(|store| names::volume(&names::component(&shop_name, store)) == name);
+    let is_labelled = |store: &str| {
+        names::selector(&shop_name, store).iter().all(|(key, value)| claim.labels().get(key) == Some(value))
+    };
+    store.is_some_and(|store| shop.spec.embedded(store).is_some() || is_labelled(store))
 }
 
 impl Observed {
@@ -320,6 +327,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
+    use crate::crd::ShopSpec;
 
     fn class(name: &str, second: i64, is_default: &str) -> IngressClass {
         let mut class = IngressClass::default();
@@ -345,5 +353,19 @@ mod tests {
         assert_eq!(class_in_use(&[ingress.clone()], &classes).as_deref(), Some("acorn"));
         assert_eq!(class_in_use(&[ingress], &classes[1..]), None);
         assert_eq!(class_in_use(&[], &classes), None);
+    }
+
+    #[test]
+    fn a_volume_that_an_embedded_store_mounts_needs_no_labels_and_another_one_does() {
+        let mut shop = Shop::new("acorn", ShopSpec::default());
+        let mut claim = PersistentVolumeClaim::default();
+        claim.metadata.name = Some("data-acorn-rabbitmq-0".to_owned());
+        assert!(is_of_a_store(&shop, &claim));
+        shop.spec.rabbitmq.embedded = None;
+        assert!(!is_of_a_store(&shop, &claim), "other charts give their claims such names");
+        claim.metadata.labels = Some(names::selector("acorn", "rabbitmq"));
+        assert!(is_of_a_store(&shop, &claim), "an earlier Shop left it");
+        claim.metadata.name = Some("data-acorn-squirrel-0".to_owned());
+        assert!(!is_of_a_store(&shop, &claim));
     }
 }

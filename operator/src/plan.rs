@@ -94,7 +94,7 @@ pub enum Error {
     /// The Shop is not valid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The Secret with the credentials is not the Shop's, or is gone.
+    /// The Secret with the credentials is not the Shop's, or it or a part of it is gone.
     #[error(transparent)]
     Unfit(#[from] credentials::Unfit),
     /// The credentials that are there cannot be used.
@@ -128,7 +128,7 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
         return Err(Error::Leaving(leftover));
     }
     let Observed { objects: live, credentials, pods, ingress_classes, stores, measured, volume_claims } = observed;
-    let found = credentials::judge(credentials, facts.shop, &volume_claims)?;
+    let found = credentials::judge(credentials, facts.shop, &volume_claims, &live.secrets)?;
     let mut credentials = Credentials::foreseen(found.as_ref())?;
     if found.is_some() {
         let authorities = credentials.mesh_authorities();

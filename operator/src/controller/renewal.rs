@@ -54,7 +54,7 @@ pub(super) async fn renew(context: &Context, shop: &Shop, now: Timestamp) -> Res
 /// The certificates as they should be, or why that cannot be told.
 fn wanted(context: &Context, shop: &Shop, found: &Certificates, now: Timestamp) -> Result<Identities, Worry> {
     let name = names::credentials(&shop.name_any());
-    let judged = credentials::judge(found.credentials.clone(), shop, &[]);
+    let judged = credentials::judge(found.credentials.clone(), shop, &[], &found.secrets);
     let secret = judged.map_err(|unfit| Worry { reason: unfit.reason(), breaks: true, message: unfit.to_string() })?;
     let secret = secret.ok_or_else(|| Worry {
         reason: "CredentialsLost",

@@ -111,7 +111,8 @@ pub struct LifecycleSpec {
     #[serde(default, skip_serializing_if = "is_false")]
     pub hibernated: bool,
 
-    /// Whether deleting the Shop is refused, by the admission policy that the chart shopkeeper-crds installs.
+    /// Whether deleting the Shop is refused, by the admission policy that the chart shopkeeper-crds installs. It does not hold for
+    /// the namespace: whoever deletes that deletes volumes and credentials at once, and only the Shop itself stays.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deletion_protection: bool,
 

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::scene::with_scene;
 use crate::snapshot::{Snapshot, kinds, snapshot_of};
-use crate::steady::{block, ready, repairs};
+use crate::steady::{NOTHING, block, edit, ready, repairs};
 
 /// Everything is collected within so many looks.
 const LOOKS: usize = 300;
@@ -220,6 +220,42 @@ async fn volumes_of_stores_that_do_not_run_stay_or_go_as_the_shop_says() {
 }
 
 #[tokio::test]
+async fn a_volume_without_labels_stays_with_the_others_when_the_shop_says_so() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &spec("Delete")).await;
+        volumes(&scene, "belongs to its store", is_owned).await;
+        edit::<PersistentVolumeClaim>(&scene, &volume_of("postgres"), json!({"metadata": {"labels": null}})).await;
+        let _operator = scene.operate();
+        scene.edit(&json!({"lifecycle": {"hibernated": true}})).await.expect("an edit");
+        scene.until_shop("Hibernated", "True", None).await;
+        scene.edit(&json!({"lifecycle": {"dataOnDelete": "Retain"}})).await.expect("an edit");
+        volumes(&scene, "belongs to nobody", is_free).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_credentials_are_made_beside_a_volume_that_somebody_restored_before_them() {
+    with_scene(async |scene, _kubelet| {
+        // As a snapshot is restored by hand: the name is enough for the store.
+        let restored: PersistentVolumeClaim = serde_json::from_value(json!({
+            "metadata": {"name": volume_of("postgres")},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }))
+        .expect("a claim");
+        scene.api().create(&PostParams::default(), &restored).await.expect("a claim");
+        scene.create(&spec("Retain")).await.expect("a Shop");
+        let _operator = scene.operate();
+        let blocked = scene.until_shop("Ready", "False", Some("CredentialsLost")).await;
+        let told = json!(blocked.status).to_string();
+        assert!(told.contains(&volume_of("postgres")), "{told}");
+        let made = scene.api::<Secret>().get_opt("acorn-credentials").await.expect("an answer");
+        assert_eq!(made.map(|secret| secret.name_any()), None);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_shop_that_lets_its_data_go_gets_new_credentials_after_all_of_the_old_is_gone() {
     with_scene(async |scene, _kubelet| {
         scene.create(&spec("Delete")).await.expect("a Shop");
@@ -252,6 +288,45 @@ async fn lost_credentials_are_not_made_anew_while_volumes_need_them() {
 
         let metadata = ObjectMeta { uid: None, resource_version: None, ..lost.metadata };
         scene.api().create(&PostParams::default(), &Secret { metadata, ..lost }).await.expect("a Secret");
+        let _operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_single_value_is_made_anew_either_while_what_was_made_with_it_is_there() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &spec("Retain")).await;
+        let whole: Secret = scene.api().get("acorn-credentials").await.expect("the credentials");
+        for key in ["postgres-superuser", "mongodb-root", "mesh-authority.pem"] {
+            edit::<Secret>(&scene, "acorn-credentials", json!({"data": {key: null}})).await;
+            assert_eq!(repairs(&scene).await, NOTHING, "{key}");
+            let blocked = scene.until_shop("Ready", "False", Some("CredentialsLost")).await;
+            let told = json!(blocked.status).to_string();
+            assert!(told.contains(&format!("acorn-credentials has no {key}")), "{told}");
+            edit::<Secret>(&scene, "acorn-credentials", json!({"data": whole.data})).await;
+        }
+        let _operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn credentials_that_came_back_without_their_labels_are_taken_up_when_they_have_them_again() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &spec("Retain")).await;
+        edit::<Secret>(&scene, "acorn-credentials", json!({"metadata": {"labels": null}})).await;
+        assert_eq!(repairs(&scene).await, NOTHING);
+        let blocked = scene.until_shop("Ready", "False", Some("NameTaken")).await;
+        let told = json!(blocked.status).to_string();
+        let labels = ["app.kubernetes.io/managed-by", "app.kubernetes.io/instance"];
+        assert!(labels.iter().all(|label| told.contains(label)) && told.contains("never delete it"), "{told}");
+
+        let [manager, instance] = labels;
+        let labels = json!({"metadata": {"labels": {manager: "shopkeeper", instance: "acorn"}}});
+        edit::<Secret>(&scene, "acorn-credentials", labels).await;
         let _operator = scene.operate();
         scene.until_shop("Ready", "True", None).await;
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicyPeer};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
@@ -19,7 +19,7 @@ use shopkeeper_operator::plan::{Action, Change, Facts, plan};
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
 
-use crate::support::{MINIMAL, OPERATED, SCALED, done, running, shop, valid};
+use crate::support::{MINIMAL, OPERATED, SCALED, credentials, done, running, shop, valid};
 
 /// Plans an edit of the minimal Shop, on a cluster that did everything.
 fn planned(edit: impl Fn(&mut Shop), change: impl Fn(&mut Objects<Live>)) -> Vec<Change> {
@@ -75,9 +75,7 @@ fn with_data(shop: &Shop) -> Observed {
         volume.metadata.owner_references = set.controller_owner_ref(&()).filter(|_| goes).map(|owner| vec![owner]);
         volume
     };
-    let mut credentials = Secret::default();
-    credentials.metadata.name = Some(names::credentials(&shop.name_any()));
-    credentials.metadata.labels = Some(names::labels(&shop.name_any(), names::SHOP_COMPONENT, "0.1.0"));
+    let mut credentials = credentials(shop);
     credentials.metadata.owner_references = shop.controller_owner_ref(&()).filter(|_| goes).map(|owner| vec![owner]);
     Observed {
         credentials: Some(credentials),

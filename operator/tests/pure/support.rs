@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{DeploymentStatus, StatefulSetStatus};
 use k8s_openapi::api::batch::v1::{JobCondition, JobStatus};
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use ring::rand::SystemRandom;
 use shopkeeper_operator::apply::fingerprint;
@@ -59,6 +61,15 @@ pub fn read(path: &Path) -> String {
 pub fn shop(fixture: &str) -> Shop {
     let path = tests_folder().join("fixtures").join(format!("{fixture}.yaml"));
     parse(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The credentials of a Shop, as far as its volumes need them.
+pub fn credentials(shop: &Shop) -> Secret {
+    let superusers = ["postgres-superuser", "mongodb-root"].map(|key| (key.to_owned(), ByteString(b"dummy".to_vec())));
+    let mut secret = Secret { data: Some(superusers.into()), ..Secret::default() };
+    secret.metadata.name = Some(names::credentials(&shop.name_any()));
+    secret.metadata.labels = Some(names::labels(&shop.name_any(), names::SHOP_COMPONENT, "0.1.0"));
+    secret
 }
 
 pub fn valid(shop: &Shop) -> ValidShop {
