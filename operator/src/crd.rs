@@ -111,14 +111,15 @@ pub struct ShopSpec {
     #[serde(default)]
     pub image: ImageSpec,
 
-    /// The one currency of this shop, an ISO 4217 code. It cannot change: stored prices are amounts of it.
+    /// The one currency of this shop, an ISO 4217 code. It cannot change: stored prices are amounts of it. A Shop that takes up the
+    /// data of an earlier one has to have the same.
     #[serde(default = "default_currency")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Z]{3}$')").message(
         "currency is an ISO 4217 code of three capital letters, for example USD or EUR"
     ))]
     #[x_kube(validation = Rule::new("self == oldSelf").message(
-        "currency cannot change once the Shop exists, because stored prices are amounts of it; make another Shop instead"
+        "currency cannot change once the Shop exists, because stored prices are amounts of it; make another Shop under another name"
     ))]
     pub currency: String,
 

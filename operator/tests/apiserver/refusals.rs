@@ -194,7 +194,7 @@ fn of_new_shops() -> Refusals {
 /// Changes of an empty spec.
 fn of_edits() -> Refusals {
     vec![
-        (json!({"currency": "EUR"}), "make another Shop instead"),
+        (json!({"currency": "EUR"}), "make another Shop under another name"),
         (json!({"postgres": {"embedded": {"storage": "2Gi"}}}), "PersistentVolumeClaim"),
         (json!({"redis": {"embedded": {"storageClassName": "fast"}}}), "storageClassName cannot change"),
     ]

@@ -23,6 +23,7 @@ mod store;
 
 use std::sync::Arc;
 
+use anyhow::{Context as _, ensure};
 use shop_auth::Verifier;
 use shop_db::idempotency;
 use shop_messaging::{Consumer, Outbox, consume, declare, relay};
@@ -41,7 +42,8 @@ impl Service for App {
 
     async fn migrate(config: Config, _: &Host) -> anyhow::Result<()> {
         reach("rabbitmq", || declare(&config.amqp, Self::NAME)).await?;
-        shop_db::migrate(&config.postgres.database, &migrations()).await
+        shop_db::migrate(&config.postgres.database, &migrations()).await?;
+        keep_currency(&config).await
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Edge> {
@@ -68,6 +70,19 @@ impl Service for App {
 #[must_use]
 pub fn migrations() -> Migrator {
     idempotency::migrations_with(&shop_messaging::migrations_with(&sqlx::migrate!()))
+}
+
+/// A Shop that was made anew may have another currency than the one whose prices it takes up.
+async fn keep_currency(config: &Config) -> anyhow::Result<()> {
+    let pool = shop_db::Pool::new(&config.postgres, App::NAME)?;
+    let wanted = config.currency;
+    let kept = store::currency::keep(&pool, wanted).await.context("the currency of the prices cannot be read")?;
+    ensure!(
+        kept == wanted.code(),
+        "the prices in the database are amounts of {kept}, and the Shop's currency is {wanted}: make it anew with {kept}, or \
+         under another name"
+    );
+    Ok(())
 }
 
 fn spawn_workers(config: &Config, catalog: &Arc<Catalog>, host: &Host) {

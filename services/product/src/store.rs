@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod categories;
+pub mod currency;
 pub mod images;
 pub mod inventory;
 pub mod products;

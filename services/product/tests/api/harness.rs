@@ -28,7 +28,7 @@ use shop_proto::{
     },
     events::{Event, ORDER_EVENTS, PRODUCT_EVENTS},
 };
-use shop_server::Host;
+use shop_server::{Host, Service as _};
 use shop_testing::{Running, TestBroker, TestDatabase, TestTokens, TestWorld, eventually};
 use tokio::{sync::Mutex, time::timeout};
 use uuid::Uuid;
@@ -109,6 +109,12 @@ impl Shop {
         let config = Config { images, ..self.config };
         let (service, catalog) = Box::pin(serve(&config, &self.world)).await;
         Self { service, catalog, config, ..self }
+    }
+
+    /// Migrates again, for a Shop with this currency.
+    pub async fn migrate_with(&self, currency: &str) -> anyhow::Result<()> {
+        let config = Config { currency: currency.parse().expect("a currency"), ..self.config.clone() };
+        App::migrate(config, &Host::new(Arc::clone(&self.world) as _)).await
     }
 
     /// Another replica, started now, with a clock of its own or the same.

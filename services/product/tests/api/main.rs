@@ -2,6 +2,7 @@
 
 mod bucket;
 mod categories;
+mod currency;
 mod events;
 mod harness;
 mod idempotency;
