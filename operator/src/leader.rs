@@ -1,8 +1,8 @@
 //! One operator at work: who holds the Lease looks after Shops, any others stand by.
 //!
 //! The protocol is that of Kubernetes' own components (client-go, `tools/leaderelection`). No other machine's clock is
-//! believed: a Lease is free when its holder gave it up, or when it has not changed for its duration by our own clock.
-//! Losing it ends the process. A process that was frozen while another one took over finds its [`Fence`] shut before it
+//! believed: a Lease is free when its holder gave it up, or when it has not changed for its duration by our own clock. That
+//! somebody deletes it is a change too: its holder still writes, and makes it again. Losing it ends the process. A process that was frozen while another one took over finds its [`Fence`] shut before it
 //! writes anything. [`Standing`] is what probes are told of all this.
 
 mod fence;
@@ -59,6 +59,7 @@ enum Setback {
 
 /// What a candidate saw last, and since when by its own clock.
 struct Seen {
+    /// None of a Lease that was deleted.
     version: Option<String>,
     since: Instant,
 }
@@ -114,7 +115,7 @@ impl Election {
 
     /// Waits until this process holds the Lease.
     pub async fn win(&self) -> Lease {
-        let mut seen = Seen { version: None, since: Instant::now() };
+        let mut seen = None;
         loop {
             let outcome = self.stand(&mut seen).await;
             self.standing.hear(&outcome);
@@ -163,32 +164,38 @@ impl Election {
         }
     }
 
-    async fn stand(&self, seen: &mut Seen) -> Result<Option<Lease>, Setback> {
-        let Some(found) = timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.name)).await?? else {
+    async fn stand(&self, seen: &mut Option<Seen>) -> Result<Option<Lease>, Setback> {
+        let found = timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.name)).await??;
+        if found.is_none() && seen.is_none() {
             return self.take(&Lease::default()).await;
-        };
-        if seen.version != found.resource_version() {
-            *seen = Seen { version: found.resource_version(), since: Instant::now() };
         }
-        let ours_or_free = holder(&found).is_none_or(|holder| *holder == self.identity);
-        if ours_or_free || seen.since.elapsed() >= DURATION { self.take(&found).await } else { Ok(None) }
+        let version = found.as_ref().and_then(ResourceExt::resource_version);
+        let last = seen.take().filter(|last| last.version == version);
+        let since = seen.insert(last.unwrap_or_else(|| Seen { version, since: Instant::now() })).since;
+        let ours_or_free =
+            found.as_ref().is_some_and(|found| holder(found).is_none_or(|holder| *holder == self.identity));
+        if ours_or_free || since.elapsed() >= DURATION { self.take(&found.unwrap_or_default()).await } else { Ok(None) }
     }
 
     async fn renew(&self, lease: &Lease) -> Result<Option<Lease>, Setback> {
         if let Some(renewed) = self.take(lease).await? {
             return Ok(Some(renewed));
         }
-        // Somebody wrote to it; that need not have been another candidate.
-        let found = timeout(REQUEST_TIMEOUT, self.leases.get(&self.name)).await??;
-        if holder(&found) == Some(&self.identity) { self.take(&found).await } else { Ok(None) }
+        // Somebody wrote to it or deleted it; that need not have been another candidate.
+        match timeout(REQUEST_TIMEOUT, self.leases.get_opt(&self.name)).await?? {
+            Some(found) if holder(&found) == Some(&self.identity) => self.take(&found).await,
+            Some(_) => Ok(None),
+            None => self.take(&Lease { spec: lease.spec.clone(), ..Lease::default() }).await,
+        }
     }
 
-    /// Writes our name into the Lease as it was `found`; `None` when somebody else was faster.
+    /// Writes our name into the Lease as it was `found`, or into a new one; `None` when somebody else was faster.
     async fn take(&self, found: &Lease) -> Result<Option<Lease>, Setback> {
         let asked = Instant::now();
         let wanted = self.signed(found);
         let params = PostParams::default();
-        let written = if found.resource_version().is_some() {
+        let is_there = found.resource_version().is_some();
+        let written = if is_there {
             timeout(REQUEST_TIMEOUT, self.leases.replace(&self.name, &params, &wanted)).await?
         } else {
             timeout(REQUEST_TIMEOUT, self.leases.create(&params, &wanted)).await?
@@ -200,6 +207,8 @@ impl Election {
                 Ok(Some(lease))
             }
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(None),
+            // It was deleted. Without a version it is the namespace that is missing.
+            Err(kube::Error::Api(status)) if is_there && status.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -3,15 +3,17 @@
 mod silence;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use futures::FutureExt;
 use futures::future::join;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use jiff::SignedDuration;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
+use kube::api::DeleteParams;
 use kube::client::ClientBuilder;
 use kube::runtime::reflector;
 use kube::runtime::wait::Condition;
@@ -24,12 +26,15 @@ use tokio::pin;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
+use tower::util::MapRequestLayer;
 
 use self::silence::{Heard, Silence};
 use crate::scene::{config, with_scene};
 
 const LEASE: &str = "oak-operator";
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A Lease that was not renewed for so long has run out.
+const RUNS_OUT: SignedDuration = SignedDuration::from_secs(15);
 /// Whoever stands by follows within so long, also when nobody gave up the Lease: it lasts 15 seconds.
 const FOLLOWS_WITHIN: SignedDuration = SignedDuration::from_secs(20);
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -55,6 +60,69 @@ async fn the_second_operator_stands_by_until_the_first_one_leaves() {
         assert!(second.fence().is_open());
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_stands_by_follows_at_its_next_look_when_the_lease_is_given_up() {
+    with_scene(async |scene, _| {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let seen = looks.clone();
+        let counting = MapRequestLayer::new(move |request: Request<kube::client::Body>| {
+            seen.fetch_add(usize::from(request.method() == Method::GET), Ordering::SeqCst);
+            request
+        });
+        let client = ClientBuilder::try_from(config().await).expect("a client").with_layer(&counting).build();
+        let first = candidate(&scene, "first");
+        let second = Election::new(client, &scene.namespace, LEASE, "second".to_owned());
+        let lease = first.win().await;
+        let standing_by = second.win();
+        pin!(standing_by);
+        tokio::select! {
+            () = first.hold(lease) => panic!("the first operator lost the Lease"),
+            _ = &mut standing_by => panic!("two operators hold the Lease"),
+            _ = until_told(&scene, &second, "standing by") => {}
+        }
+        first.resign().await;
+        let before = looks.load(Ordering::SeqCst);
+        timeout(PATIENCE, standing_by).await.expect("nobody follows");
+        // The second one is for an answer that took longer than it is waited for.
+        let since = looks.load(Ordering::SeqCst) - before;
+        assert!(since <= 2, "it looked {since} times, as if the Lease had to run out");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lease_that_somebody_deletes_stays_with_its_holder_and_is_nobody_elses_before_it_would_have_run_out() {
+    with_scene(async |scene, _| {
+        let (first, second) = (candidate(&scene, "first"), candidate(&scene, "second"));
+        let lease = first.win().await;
+        let standing_by = second.win();
+        pin!(standing_by);
+        let made_again = async {
+            until_told(&scene, &second, "standing by").await;
+            delete_the_lease(&scene).await;
+            renewals(&scene, 2).await;
+        };
+        tokio::select! {
+            () = first.hold(lease) => panic!("the first operator lost the Lease"),
+            _ = &mut standing_by => panic!("two operators hold the Lease"),
+            () = made_again => {}
+        }
+
+        // From here on nobody renews it.
+        let left: Lease = scene.api().get(LEASE).await.expect("the Lease");
+        delete_the_lease(&scene).await;
+        let taken = timeout(PATIENCE, standing_by).await.expect("nobody follows");
+        assert!(!first.fence().is_open(), "both could write");
+        let since = unrenewed(&left, &taken).expect("the times of a Lease");
+        assert!(since >= RUNS_OUT, "it was renewed {since:?} before somebody else made it");
+    })
+    .await;
+}
+
+async fn delete_the_lease(scene: &Scene) {
+    scene.api::<Lease>().delete(LEASE, &DeleteParams::default()).await.expect("a deletion");
 }
 
 #[tokio::test]
