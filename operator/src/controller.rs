@@ -5,6 +5,7 @@ mod error;
 mod renewal;
 mod report;
 mod room;
+mod sights;
 mod watch;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use ring::rand::SystemRandom;
 use tokio::sync::Semaphore;
 
@@ -22,6 +23,7 @@ use self::backoff::Failures;
 pub use self::error::Error;
 use self::renewal::Renewed;
 use self::report::{greet, record_return, tell, tell_blocked};
+use self::sights::Sights;
 pub use self::watch::{Watch, run};
 use crate::crd::{Phase, Shop, ShopStatus, StoreMode};
 use crate::credentials::{Credentials, Unfit};
@@ -66,6 +68,7 @@ pub struct Context {
     recorder: Recorder,
     random: SystemRandom,
     failures: Failures,
+    sights: Sights,
     /// For as many reconciles as may begin: none before this process leads.
     turns: Semaphore,
 }
@@ -83,8 +86,15 @@ impl Context {
             shops: Vec::new(),
             random: SystemRandom::new(),
             failures: Failures::default(),
+            sights: Sights::default(),
             turns: Semaphore::new(0),
         }
+    }
+
+    /// Nothing is remembered of a Shop that is gone.
+    fn forget(&self, shop: &ObjectRef<Shop>) {
+        self.failures.forget(shop);
+        self.sights.forget(shop);
     }
 }
 
@@ -191,9 +201,10 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let requeue = requeue(&valid, &status).min(until(due, now));
     let requeue = soon_if(waits, requeue);
     let requeue = if under_way { requeue.min(CANARY_REQUEUE) } else { requeue };
-    // Pods of a canary show credentials too.
+    // Pods of a canary show credentials too, and so do those that finish their work: a Deployment does not count them any more.
     let whole = status.runs()
         && canary::all_run(&valid, &held, &applied)
+        && !observed.pods.iter().any(|pod| rollout::runs(pod) && rollout::is_leaving(pod, now))
         && applied.rabbitmq_clusters.iter().all(Cluster::settled);
     tell(context, shop, &status).await?; // IO
     let rotated = rotate(context, shop, &valid.credentials, (&wish, whole), now).await?; // IO
@@ -209,11 +220,12 @@ async fn rotate(
     now: Timestamp,
 ) -> Result<Duration, Error> {
     let rotation = credentials.rotation();
+    let rotation = rotation.seen(context.sights.first(shop, rotation, now));
     if let Some(next) = rotation.next(wish, whole, now) {
         credentials::turn(&context.client, &context.random, now, shop, credentials, &next).await?;
         return Ok(Duration::ZERO);
     }
-    // What is due and was not done waits until stores and services run as wanted, which is an event of its own.
+    // What is due and was not done waits until stores and services run as wanted and former pods are gone, which are events.
     Ok(until(rotation.due(wish).filter(|due| *due > now), now))
 }
 

@@ -38,7 +38,7 @@ pub const AUTHORITY: &str = "ca.crt";
 pub const RENEW_AFTER: &str = "renew-after";
 
 /// Clocks of nodes differ by less.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// The authority outlives every Shop that is upgraded now and then.
 const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 

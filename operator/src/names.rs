@@ -36,7 +36,7 @@ pub const INPUTS_ANNOTATION: &str = "shopkeeper.dev/inputs";
 pub const CERTIFICATE_ANNOTATION: &str = "shopkeeper.dev/certificate-since";
 /// Annotation of a store's StatefulSet that has no replica for a moment, because the operator took it.
 pub const ROOM_ANNOTATION: &str = "shopkeeper.dev/makes-room";
-/// Annotation of a Shop with which somebody asks for new passwords and keys: any value that it did not have before, for
+/// Annotation of a Shop with which somebody asks for new passwords and keys: any value but the last one that was taken up, for
 /// example the time.
 pub const ROTATE_ANNOTATION: &str = "shopkeeper.dev/rotate";
 

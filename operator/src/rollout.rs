@@ -21,6 +21,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
+pub use self::reach::is_leaving;
 pub use self::secrets::obsolete_secrets;
 pub use self::stuck::is_owed_its_replica;
 use crate::catalog::{STORES, TRACES};

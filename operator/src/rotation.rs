@@ -8,12 +8,15 @@
 //! ```
 //!
 //! Where a Shop stands is in the Secret with its credentials, beside the values, and both are written at once. Every step is
-//! made by repeatable work (Secrets, Jobs, rollouts), so whoever comes after a crash goes on from what is written there.
+//! made by repeatable work (Secrets, Jobs, rollouts), so whoever comes after a crash goes on from what is written there. The times
+//! in it are of the clock of whoever wrote them, which a successor believes as far as clocks agree ([`Rotation::seen`]).
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::identities::SKEW;
 
 /// Kubelets have swapped mounted files in every pod after this time.
 const FILES_ARE_SWAPPED: SignedDuration = SignedDuration::from_mins(2);
@@ -53,7 +56,7 @@ pub struct Rotation {
 /// When values are to be replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wish {
-    /// The annotation of the Shop: anything that was not asked for before.
+    /// The annotation of the Shop: anything else than what was taken up last.
     pub asked: Option<String>,
     /// The longest time that values are used.
     pub max_age: Option<Duration>,
@@ -82,6 +85,14 @@ impl Rotation {
             Stage::Moving => Self { stage: Stage::Closing, ..next() },
             Stage::Closing => Self { stage: Stage::Settled, ..next() },
         })
+    }
+
+    /// The same as a process counts it that saw it first at this time, by its own clock: from then, or from the latest time at which
+    /// it can have been written if that was sooner.
+    #[must_use]
+    pub fn seen(&self, first: Timestamp) -> Self {
+        let latest = self.since.checked_add(SKEW).unwrap_or(first);
+        Self { since: latest.min(first), ..self.clone() }
     }
 
     /// Whether new values were asked for and nothing of it has begun.
@@ -145,7 +156,10 @@ mod tests {
         let settled = step(&closing, &wish, 25);
         assert_eq!((settled.stage, settled.generation), (Stage::Settled, 1));
         assert_eq!(settled.next(&wish, true, at(99)), None, "one wish is one rotation");
-        assert_eq!(step(&settled, &asking("again"), 99).stage, Stage::Publishing);
+        let again = step(&settled, &asking("again"), 99);
+        assert_eq!(again.stage, Stage::Publishing);
+        let settled = Rotation { stage: Stage::Settled, ..again };
+        assert!(settled.is_awaited(&wish), "only the last wish is known");
     }
 
     #[test]
@@ -172,6 +186,17 @@ mod tests {
         assert_eq!((late.stage, late.since, late.applied), (Stage::Publishing, at(60), true));
         assert_eq!(late.next(&wish, true, at(61)), None);
         assert_eq!(step(&late, &wish, 62).stage, Stage::Moving);
+    }
+
+    #[test]
+    fn whoever_takes_over_gives_a_stage_all_of_its_time_whichever_clock_was_wrong() {
+        let publishing = step(&Rotation::first(None, at(0)), &asking("now"), 10);
+        let due = |first| publishing.seen(at(first)).due(&Wish::default());
+        assert_eq!(due(10), Some(at(12)), "by whoever wrote it");
+        assert_eq!(due(13), Some(at(15)), "the clock of before may have been three minutes behind");
+        assert_eq!(due(4), Some(at(6)), "it was ahead, and nobody waits for it");
+        assert_eq!(due(60), Some(at(17)), "clocks differ by less than five minutes");
+        assert_eq!(publishing.seen(at(13)).next(&Wish::default(), true, at(14)), None);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Watch {
         controller.run(reconcile_in_turn, retry, context.clone()).map(move |outcome| match outcome {
             Ok(_) => {}
             // A Shop whose reconciles fail is always tried again, and is not found when it is gone.
-            Err(ControllerError::ObjectNotFound(gone)) => context.failures.forget(&gone.into_kind_unchecked(())),
+            Err(ControllerError::ObjectNotFound(gone)) => context.forget(&gone.into_kind_unchecked(())),
             // Failed reconciles were logged where they failed; what is left are watches.
             Err(error) => tracing::debug!(%error, "watching"),
         })
@@ -149,7 +149,7 @@ async fn turn<'a>(context: &'a Context, shop: &Shop) -> Option<(SemaphorePermit<
     let name = ObjectRef::from_obj(shop);
     let found = context.shops.iter().find_map(|shops| shops.get(&name));
     if found.is_none() {
-        context.failures.forget(&name);
+        context.forget(&name);
     }
     Some((turn, found?))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{DURATION_HELP, DURATION_RULE};
 
 /// The passwords and keys that the operator generates. The annotation `shopkeeper.dev/rotate` of the Shop, set to anything
-/// new, replaces them at once.
+/// else than the last time, replaces them at once.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsSpec {

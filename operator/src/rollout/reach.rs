@@ -65,6 +65,7 @@ fn is_as_wanted(found: &Deployment, wanted: &[Deployment]) -> bool {
 }
 
 /// Whether a pod was asked to stop, and still has time. Of a node that is gone it may be listed for ever.
-fn is_leaving(pod: &Pod, now: Timestamp) -> bool {
+#[must_use]
+pub fn is_leaving(pod: &Pod, now: Timestamp) -> bool {
     pod.metadata.deletion_timestamp.as_ref().is_some_and(|end| end.0 > now)
 }

@@ -1,6 +1,8 @@
 //! The stages in which a Shop's credentials are replaced, how a test gets through them sooner, and what they may do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
@@ -8,12 +10,16 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 use shopkeeper_operator::names::ROTATE_ANNOTATION;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::Scene;
 
 const CREDENTIALS: &str = "acorn-credentials";
 /// Where the stage is kept, beside the values.
 const STATE: &str = "rotation.json";
+/// No stage is over so soon.
+const WELL_WITHIN_A_STAGE: Duration = Duration::from_secs(20);
 /// Values that no rotation replaces.
 pub const LASTING: [&str; 1] = ["first-admin"];
 
@@ -47,9 +53,27 @@ pub async fn its_time_is_over(scene: &Scene) {
     began(scene, Timestamp::now() - SignedDuration::from_hours(1)).await;
 }
 
-/// The present stage lasts until [`its_time_is_over`] or [`it_begins`], however slow the machine is.
-pub async fn it_lasts(scene: &Scene) {
-    began(scene, Timestamp::now() + SignedDuration::from_hours(1)).await;
+/// The present stage lasts until the guard is dropped, however slow the machine is.
+#[must_use]
+pub fn it_lasts(scene: &Arc<Scene>) -> Lasting {
+    Lasting(tokio::spawn(begins_again_and_again(scene.clone())))
+}
+
+/// A stage that does not end until this is dropped.
+#[derive(Debug)]
+pub struct Lasting(JoinHandle<()>);
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn begins_again_and_again(scene: Arc<Scene>) {
+    loop {
+        it_begins(&scene).await;
+        sleep(WELL_WITHIN_A_STAGE).await;
+    }
 }
 
 /// The present stage begins now, and lasts for as long as the operator gives it.

@@ -1,11 +1,24 @@
-//! Credentials that are too old are replaced without anybody asking, and those that an earlier version did not have are added.
+//! Credentials that are too old are replaced without anybody asking, and those that an earlier version did not have are added. What
+//! services show each other meanwhile, and what a rotation waits for.
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams, PostParams};
+mod identity;
+
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
-use shopkeeper_testing::rotation::{arrives_at, ask, generation, its_time_is_over};
+use shopkeeper_operator::names;
+use shopkeeper_testing::rotation::{arrives_at, ask, generation, its_time_is_over, standing};
+use shopkeeper_testing::{SHOP, Scene};
 
+use self::identity::Identity;
 use crate::scene::with_scene;
+use crate::steady::ready;
+
+/// Which generation is in use, and the stage.
+async fn place(scene: &Scene) -> (u64, String) {
+    let secret: Secret = scene.api().get(&names::credentials(SHOP)).await.expect("the credentials");
+    standing(&secret.data.expect("data"))
+}
 
 #[tokio::test]
 async fn credentials_that_are_too_old_are_replaced_without_being_asked_and_once() {
@@ -26,6 +39,107 @@ async fn credentials_that_are_too_old_are_replaced_without_being_asked_and_once(
         assert_eq!(generation(&scene).await, 1);
     })
     .await;
+}
+
+#[tokio::test]
+async fn services_know_each_other_throughout_a_rotation_and_nobody_by_the_former_authority_afterwards() {
+    with_scene(async |scene, _kubelet| {
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        let _operator = scene.operate();
+        scene.until_shop("Ready", "True", None).await;
+        let first = Identity::of(&scene, "order").await;
+        let mut before = first.clone();
+        ask(&scene).await;
+        for stage in ["Publishing", "Moving", "Closing"] {
+            arrives_at(&scene, stage).await;
+            let now = Identity::of(&scene, "order").await;
+            assert!(now.is_taken_by(&before), "{stage}: by pods that have the files of before");
+            assert!(before.is_taken_by(&now), "{stage}: by pods that have the files of now");
+            assert_eq!(now.is_taken_by(&first), stage == "Publishing", "{stage}: who issued it");
+            before = now;
+            its_time_is_over(&scene).await;
+        }
+        scene.until_shop("CredentialsSettled", "True", None).await;
+        let last = Identity::of(&scene, "order").await;
+        assert!(last.is_taken_by(&before) && before.is_taken_by(&last));
+        assert!(!first.is_taken_by(&last), "the former authority is trusted for ever");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rotation_stands_still_while_the_shop_is_paused_or_sleeps_and_then_goes_on() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test"})).await;
+        ask(&scene).await;
+        scene.writes_of_a_reconcile().await;
+        let begun = (0, "Publishing".to_owned());
+        assert_eq!(place(&scene).await, begun);
+
+        scene.edit(&json!({"lifecycle": {"paused": true}})).await.expect("an edit");
+        its_time_is_over(&scene).await;
+        scene.writes_of_a_reconcile().await;
+        scene.until_shop_of_any_generation("Paused", "True").await;
+        assert_eq!(place(&scene).await, begun, "it is paused");
+
+        scene.edit(&json!({"lifecycle": {"paused": false, "hibernated": true}})).await.expect("an edit");
+        let operator = scene.operate();
+        scene.until_shop("Hibernated", "True", None).await;
+        drop(operator);
+        its_time_is_over(&scene).await;
+        scene.writes_of_a_reconcile().await;
+        assert_eq!(place(&scene).await, begun, "it sleeps");
+
+        let _operator = scene.operate();
+        scene.edit(&json!({"lifecycle": {"hibernated": false}})).await.expect("an edit");
+        for stage in ["Moving", "Closing"] {
+            arrives_at(&scene, stage).await;
+            its_time_is_over(&scene).await;
+        }
+        scene.until_shop("CredentialsSettled", "True", None).await;
+        scene.until_shop("Ready", "True", None).await;
+        assert_eq!(generation(&scene).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rotation_waits_for_pods_that_finish_their_work_with_the_log_ins_that_they_started_with() {
+    with_scene(async |scene, _kubelet| {
+        ready(&scene, &json!({"host": "acorn.test"})).await;
+        let (pods, former) = (scene.api::<Pod>(), finishing_for_an_hour());
+        pods.create(&PostParams::default(), &former).await.expect("a pod");
+        pods.delete(FORMER, &DeleteParams::default()).await.expect("a deletion");
+        ask(&scene).await;
+        scene.writes_of_a_reconcile().await;
+        scene.until_shop("CredentialsSettled", "False", Some("Requested")).await;
+        scene.until_shop("Ready", "True", None).await;
+        assert_eq!(place(&scene).await, (0, "Settled".to_owned()), "nobody waits for it");
+
+        pods.delete(FORMER, &DeleteParams::default().grace_period(0)).await.expect("a deletion");
+        scene.writes_of_a_reconcile().await;
+        assert_eq!(place(&scene).await, (0, "Publishing".to_owned()));
+    })
+    .await;
+}
+
+const FORMER: &str = "acorn-order-former";
+
+/// A pod of order on a node: without one it would be gone as soon as it is deleted.
+fn finishing_for_an_hour() -> Pod {
+    let container = json!({
+        "name": "order", "image": "order",
+        "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+    });
+    let pod = json!({
+        "metadata": {"name": FORMER, "labels": names::labels(SHOP, "order", "1.2.3")},
+        "spec": {
+            "nodeName": "acorn-node", "terminationGracePeriodSeconds": 3600, "serviceAccountName": "acorn-order",
+            "automountServiceAccountToken": false, "containers": [container],
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+        },
+    });
+    serde_json::from_value(pod).expect("a pod")
 }
 
 #[tokio::test]

@@ -27,19 +27,22 @@ async fn a_rotation_replaces_all_credentials_without_a_refused_request_and_ends_
             ask(&scene).await;
             scene.until_shop("CredentialsSettled", "False", Some("Publishing")).await;
             // The next stage is the one that replaces what superusers log in with.
-            it_lasts(&scene).await;
+            let published = it_lasts(&scene);
             scene.until_shop("Ready", "True", None).await;
             assert_eq!(old.taken(&scene).await, ALL);
             assert_eq!(superusers.taken(&scene).await, ["postgres", "mongodb"]);
+            drop(published);
             // The operator's own pause is what is tried here: every pod has to know what is coming by then.
             it_begins(&scene).await;
             scene.until_shop("CredentialsSettled", "False", Some("Moving")).await;
-            it_lasts(&scene).await;
+            let in_use = it_lasts(&scene);
             scene.until_shop("Ready", "True", None).await;
             assert_eq!(old.taken(&scene).await, ALL, "somebody may still use them");
+            in_use
         };
-        Box::pin(market.during(moved)).await;
+        let in_use = Box::pin(market.during(moved)).await;
         market.log_in().await;
+        drop(in_use);
         let closed = async {
             its_time_is_over(&scene).await;
             arrives_at(&scene, "Closing").await;
