@@ -1,6 +1,8 @@
 //! What a Secret says about a store, and the address that services get from it.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
+use std::num::NonZeroU16;
 
 use k8s_openapi::api::core::v1::Secret;
 
@@ -29,31 +31,33 @@ pub struct Login {
 
 /// Reads what a person wrote. What is wrong is said without what is there.
 pub(super) fn read(store: &str, secret: &Secret) -> Result<Login, String> {
-    let required = |key: &str| text(secret, key).ok_or_else(|| format!("has no `{key}`"));
+    let required = |key: &str| text(secret, key)?.ok_or_else(|| format!("has no `{key}`"));
     let host = checked(required("host")?, "host", is_host)?;
-    let tls = match text(secret, "tls").as_deref() {
+    check_servers(store, &host)?;
+    let tls = match text(secret, "tls")?.as_deref() {
         None | Some("verify") => true,
         Some("none") => false,
         Some(_) => return Err("has a `tls` that is neither `verify` nor `none`".to_owned()),
     };
-    let port = text(secret, "port").map(|port| port.parse::<u16>()).transpose();
+    let port = text(secret, "port")?.map(|port| port.parse::<NonZeroU16>()).transpose();
     let port = port.map_err(|_| "has a `port` that is no number from 1 to 65535".to_owned())?;
     let username = if store == REDIS {
-        text(secret, "username").unwrap_or_else(|| "default".to_owned())
+        text(secret, "username")?.unwrap_or_else(|| "default".to_owned())
     } else {
         required("username")?
     };
-    let space = text(secret, if store == RABBITMQ { "vhost" } else { "database" });
+    let space = text(secret, if store == RABBITMQ { "vhost" } else { "database" })?;
     if store == REDIS && space.as_ref().is_some_and(|database| database.parse::<u16>().is_err()) {
         return Err("has a `database` that is no number".to_owned());
     }
-    let options = text(secret, "options").map(|options| checked(options, "options", is_query)).transpose()?;
+    let options = text(secret, "options")?.map(|options| checked(options, "options", is_query)).transpose()?;
+    let authority = if tls { text(secret, AUTHORITY)? } else { None };
     Ok(Login {
         server: server(store, &host, port, tls),
         username,
         password: required("password")?,
         tls,
-        authority: text(secret, AUTHORITY).filter(|_| tls),
+        authority,
         space,
         options,
     })
@@ -63,10 +67,10 @@ pub(super) fn read(store: &str, secret: &Secret) -> Result<Login, String> {
 pub(super) fn of_superuser(host: &str, secret: &Secret, authority: &Secret) -> Option<Login> {
     Some(Login {
         server: server(POSTGRES, host, None, true),
-        username: text(secret, "username")?,
-        password: text(secret, "password")?,
+        username: text(secret, "username").ok()??,
+        password: text(secret, "password").ok()??,
         tls: true,
-        authority: Some(text(authority, AUTHORITY)?),
+        authority: Some(text(authority, AUTHORITY).ok()??),
         space: None,
         options: None,
     })
@@ -125,10 +129,10 @@ impl Login {
 }
 
 /// The value of a key, without the line break that editors and `echo` put at its end.
-fn text(secret: &Secret, key: &str) -> Option<String> {
-    let value = secret.data.as_ref()?.get(key)?;
-    let text = String::from_utf8(value.0.clone()).ok()?;
-    Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty())
+fn text(secret: &Secret, key: &str) -> Result<Option<String>, String> {
+    let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
+    let text = String::from_utf8(value.0.clone()).map_err(|_| format!("has a `{key}` that is not text (UTF-8)"))?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()))
 }
 
 fn checked(value: String, key: &str, good: impl Fn(char) -> bool) -> Result<String, String> {
@@ -147,12 +151,40 @@ fn is_query(c: char) -> bool {
     c.is_ascii_alphanumeric() || "-._~=&%,:".contains(c)
 }
 
-/// MongoDB's hosts have their ports with them, and one that has none needs none.
-fn server(store: &str, host: &str, port: Option<u16>, tls: bool) -> String {
+/// MongoDB may be several servers, each with its port if it needs one. All others are one, whose port has a key of its own.
+fn check_servers(store: &str, host: &str) -> Result<(), String> {
+    let several = store == MONGODB;
+    let with_port = |server: &str| {
+        let parts = server.rsplit_once(':');
+        parts.is_some_and(|(name, port)| is_name(name) && port.parse::<NonZeroU16>().is_ok())
+    };
+    let mut servers = host.split(|c: char| several && c == ',');
+    if servers.all(|server| is_name(server) || (several && with_port(server))) {
+        Ok(())
+    } else if several {
+        Err("has a `host` in which a server is neither `name` nor `name:port` with a port from 1 to 65535".to_owned())
+    } else {
+        Err("has a `host` that is not one name or address: write its port into `port`, and an IPv6 address in brackets"
+            .to_owned())
+    }
+}
+
+/// Whether this is the name of one server or its address, without a port.
+fn is_name(server: &str) -> bool {
+    match server.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !server.is_empty() && !server.contains([':', ',', '[', ']']),
+    }
+}
+
+/// A server of MongoDB may have its port with it, and one that has none needs none.
+fn server(store: &str, host: &str, port: Option<NonZeroU16>, tls: bool) -> String {
     if store == MONGODB && port.is_none() {
         return host.to_owned();
     }
-    format!("{host}:{}", port.map_or(store_port(store, tls), i32::from))
+    let port = port.map_or(store_port(store, tls), |port| i32::from(port.get()));
+    let whole = |server: &str| if is_name(server) { format!("{server}:{port}") } else { server.to_owned() };
+    host.split(',').map(whole).collect::<Vec<_>>().join(",")
 }
 
 /// Percent-encoding (RFC 3986): everything but what is never special.
@@ -234,6 +266,51 @@ mod tests {
             all.push((key, value));
             let problem = read(REDIS, &secret(&all)).err().unwrap_or_else(|| panic!("{key} is fine"));
             assert!(problem.contains(&format!("`{key}`")) && !problem.contains("hunter2"), "{problem}");
+        }
+    }
+
+    /// What is wrong with a Secret that has these values in the place of good ones.
+    fn problem(store: &str, more: &[(&str, &str)]) -> String {
+        let all = [&[("host", "h.test"), ("username", "u"), ("password", "p")], more].concat();
+        read(store, &secret(&all)).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_host_with_a_port_is_refused_where_the_port_has_a_key_of_its_own() {
+        for store in [POSTGRES, REDIS, RABBITMQ] {
+            for host in ["db.test:5432", "a.test,b.test", "2001:db8::1", "[db.test]", "[2001:db8::1]:5432"] {
+                let told = problem(store, &[("host", host)]);
+                assert!(told.contains("write its port into `port`"), "{store} at {host}: {told}");
+            }
+            assert_eq!(problem(store, &[("host", "[2001:db8::1]"), ("port", "6432")]), "");
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_port_can_be_is_refused_before_it_is_in_a_policy() {
+        for port in ["0", "65536", "-1"] {
+            let told = problem(POSTGRES, &[("port", port)]);
+            assert!(told.contains("`port` that is no number from 1 to 65535"), "{port}: {told}");
+        }
+        for host in ["db:270177", "db:0", "a.test,b.test:", "a.test,,b.test", "a.test:1:2", "2001:db8::1"] {
+            let told = problem(MONGODB, &[("host", host)]);
+            assert!(told.contains("with a port from 1 to 65535"), "{host}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_its_own_is_that_of_every_mongodb_that_names_none() {
+        let login = login(MONGODB, &[("host", "a.test,[2001:db8::1],b.test:27018"), ("port", "27019")]);
+        assert_eq!(login.server, "a.test:27019,[2001:db8::1]:27019,b.test:27018");
+        assert_eq!(login.ports(0), [27018, 27019]);
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_is_not_called_missing() {
+        for key in ["password", AUTHORITY] {
+            let mut secret = secret(&[("host", "h.test"), ("username", "u"), ("password", "p")]);
+            secret.data.get_or_insert_default().insert(key.to_owned(), ByteString(vec![0x30, 0x82, 0xff]));
+            assert_eq!(read(POSTGRES, &secret).err(), Some(format!("has a `{key}` that is not text (UTF-8)")));
         }
     }
 
