@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use super::pods::Problem;
-use super::stores::{Report, awake};
+use super::stores::{AWAITED, Report, all_well, awake};
 use super::{Facts, detail};
 use crate::canary::Canaries;
 use crate::catalog::STORES;
@@ -80,9 +80,11 @@ impl Verdict {
 }
 
 impl Parts {
-    /// The first thing that keeps the Shop from being ready.
+    /// The first thing that keeps the Shop from being ready. Stores that wait for Jobs come after what those Jobs cannot do.
     fn obstacle(&self) -> Option<&Verdict> {
-        let parts = [&self.dependencies, &self.migrated, &self.services].into_iter();
+        let stuck = !self.migrated.holds && !self.migrated.will_pass;
+        let behind = usize::from(stuck && self.dependencies.reason == AWAITED);
+        let parts = [&self.dependencies, &self.migrated, &self.services].into_iter().skip(behind);
         let mut parts = parts.chain(&self.certificates).chain([&self.route]);
         parts.find(|part| !part.holds).or(self.returned.as_ref())
     }
@@ -161,14 +163,15 @@ pub(super) fn dependencies(stores: &[Report], problems: &[Problem]) -> Verdict {
     let missing: Vec<(&str, &Trouble)> =
         stores.iter().filter_map(|store| Some((store.status.name.as_str(), store.trouble.as_ref()?))).collect();
     if missing.is_empty() {
-        return Verdict::yes(TYPE, "StoresReady", "every store takes connections");
+        return Verdict::yes(TYPE, "StoresReady", all_well(stores));
     }
     let texts: Vec<&str> = missing.iter().map(|(_, trouble)| trouble.message.as_str()).collect();
     if let Some((_, lasting)) = missing.iter().find(|(_, trouble)| !trouble.passes) {
         return Verdict::no(TYPE, lasting.reason, texts.join("; "));
     }
     let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
-    not_ready(TYPE, "StoreNotReady", texts.join("; "), &names, problems)
+    let awaited = missing.iter().all(|(_, trouble)| trouble.reason == AWAITED);
+    not_ready(TYPE, if awaited { AWAITED } else { "StoreNotReady" }, texts.join("; "), &names, problems)
 }
 
 pub(super) fn migrated(facts: &Facts<'_>, problems: &[Problem]) -> Verdict {

@@ -1,10 +1,12 @@
 //! Stores that are not embedded: what services are told, and what happens while that is not known.
 
+mod tried;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus, Secret};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
@@ -18,7 +20,7 @@ use shopkeeper_operator::rotation::Wish;
 use shopkeeper_operator::status::{Facts, compute};
 use shopkeeper_operator::stores::Found;
 
-use crate::support::{EXTERNAL, MINIMAL, OPERATED, done, job_status, shop, valid, valid_on};
+use crate::support::{EXTERNAL, MINIMAL, OPERATED, done, shop, valid, valid_on};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -61,8 +63,12 @@ fn status(
 
 #[track_caller]
 fn check(status: &ShopStatus, reason: &str, in_message: &str) {
-    let mut conditions = status.conditions.iter();
-    let condition = conditions.find(|condition| condition.type_ == "DependenciesReady").expect("DependenciesReady");
+    check_that("DependenciesReady", status, reason, in_message);
+}
+
+#[track_caller]
+fn check_that(type_: &str, status: &ShopStatus, reason: &str, in_message: &str) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).expect(type_);
     assert_eq!(condition.reason, reason, "{}", condition.message);
     assert!(condition.message.contains(in_message), "`{in_message}` is not in `{}`", condition.message);
 }
@@ -79,27 +85,6 @@ fn text(secrets: &[Secret], name: &str, key: &str) -> String {
 
 fn jobs(shop: &Shop, found: &Found) -> Vec<String> {
     build(&valid_on(shop, Credentials::dummy(), found)).jobs.iter().map(ResourceExt::name_any).collect()
-}
-
-/// A pod of cart's migration that ended with a last word.
-fn ended(message: &str) -> Pod {
-    let mut pod = Pod::default();
-    pod.metadata.name = Some("hazel-cart-migrate-x".to_owned());
-    pod.metadata.labels = Some(names::labels("hazel", "cart-migrate", "1.2.3"));
-    let ended = ContainerStateTerminated {
-        exit_code: 1,
-        message: Some(message.to_owned()),
-        ..ContainerStateTerminated::default()
-    };
-    let state = Some(ContainerState { terminated: Some(ended), ..ContainerState::default() });
-    let container = ContainerStatus { state, ..ContainerStatus::default() };
-    pod.status = Some(PodStatus { container_statuses: Some(vec![container]), ..PodStatus::default() });
-    pod
-}
-
-fn cart_fails(applied: &mut Objects<Applied>) {
-    let cart = applied.jobs.iter_mut().find(|job| job.name_any().contains("-cart-")).expect("cart's Job");
-    cart.status = Some(job_status("Failed"));
 }
 
 #[test]
@@ -198,36 +183,6 @@ fn shops_that_share_a_server_have_roles_and_databases_of_their_own() {
     assert_ne!(url(&shop), here);
     let longest = names::on_shared_server("namespace", &"s".repeat(36), "delivery");
     assert!(longest.len() <= 63, "PostgreSQL would cut {longest}");
-}
-
-#[test]
-fn a_store_that_cannot_be_reached_is_named_until_it_can() {
-    let shop = shop(EXTERNAL);
-    let found = Found::dummy(&shop);
-    let pods = [ended("cannot connect to redis: WRONGPASS invalid username-password pair")];
-    let before = status(&shop, &found, &[], None, |_| ());
-    let failed = status(&shop, &found, &pods, Some(&before), cart_fails);
-    check(&failed, "StoreUnreachable", "spec.redis.external: cannot connect to redis: WRONGPASS");
-    let ready = |status: &ShopStatus| -> Vec<bool> { status.stores.iter().map(|store| store.ready).collect() };
-    assert_eq!(ready(&failed), [true, true, false, true], "RabbitMQ was not what cart complained of");
-    assert_eq!(failed.phase, Some(Phase::Blocked));
-
-    let again = status(&shop, &found, &[], Some(&failed), cart_fails);
-    check(&again, "StoreUnreachable", "WRONGPASS");
-    let mended = status(&shop, &found, &pods, Some(&again), |_| ());
-    check(&mended, "StoresReady", "");
-    assert_eq!(ready(&mended), [true; 4]);
-
-    let trying = status(&shop, &found, &[], Some(&mended), cart_fails);
-    assert_eq!(ready(&trying), [true; 4], "what was ready is so until a Job says otherwise");
-}
-
-#[test]
-fn a_store_that_was_never_tried_is_not_ready() {
-    let shop = shop(EXTERNAL);
-    let first = status(&shop, &Found::dummy(&shop), &[], None, |applied| applied.jobs.clear());
-    check(&first, "StoreNotReady", "redis has not been tried yet by the Jobs of user, cart");
-    assert_eq!(first.phase, Some(Phase::Preparing));
 }
 
 #[test]
