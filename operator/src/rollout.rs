@@ -6,6 +6,7 @@
 //! are gone, and so are ways out of the pods of before (`reach`); the route of before waits for the wanted one (`route`). A store
 //! whose pod stands in the way of the next one has none for a moment (`stuck`).
 
+mod former;
 mod reach;
 mod route;
 mod secrets;
@@ -21,6 +22,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
+pub(crate) use self::former::is_of_before;
 pub use self::reach::is_leaving;
 pub use self::secrets::obsolete_secrets;
 pub use self::stuck::is_owed_its_replica;
@@ -28,7 +30,7 @@ use crate::catalog::{STORES, TRACES};
 use crate::kinds::{Cluster, RabbitmqCluster};
 use crate::names::{self, COMPONENT_LABEL};
 use crate::objects::{Desired, Live, Objects};
-use crate::scaling;
+use crate::scaling::{self, Replicas};
 use crate::validate::ValidShop;
 
 /// A failed migration is started anew after this time: the cause may have been outside, and a second run is harmless.
@@ -193,6 +195,17 @@ pub fn rolled_out(deployment: &Deployment) -> bool {
         && status.updated_replicas.unwrap_or(0) == wanted
         && status.replicas.unwrap_or(0) == wanted
         && status.available_replicas.unwrap_or(0) == wanted
+}
+
+/// Whether a service has the pods that it needs, all of them of its current template. Where its load decides how many it has, more may
+/// be on their way.
+#[must_use]
+pub fn has_enough(deployment: &Deployment, replicas: Replicas) -> bool {
+    let available = deployment.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0);
+    match replicas {
+        Replicas::Fixed(_) => rolled_out(deployment),
+        Replicas::Scaled { min, .. } => is_replaced(deployment) && available >= min,
+    }
 }
 
 /// Whether all pods of a Deployment are of its current template, ready or not.

@@ -3,6 +3,7 @@
 //! Only [`Objects<Applied>`] can be turned into a status, so it never speaks about objects that were not applied. "Not yet"
 //! is a condition here and never an error elsewhere.
 
+mod absent;
 mod certificates;
 mod conditions;
 mod news;
@@ -27,7 +28,7 @@ use crate::identities::Worry;
 use crate::names;
 use crate::objects::{Applied, Objects};
 use crate::rollback;
-use crate::rollout::rolled_out;
+use crate::rollout::{has_enough, is_of_before};
 use crate::rotation::Wish;
 use crate::scaling::Replicas;
 use crate::validate::ValidShop;
@@ -65,7 +66,7 @@ pub struct Facts<'a> {
 /// Computes the status of a Shop that was applied.
 #[must_use]
 pub fn compute(facts: &Facts<'_>) -> ShopStatus {
-    let problems = problems(facts.pods);
+    let problems = all_problems(facts);
     let services = services(facts);
     let stores = stores::reports(facts, &problems);
     let route = route::verdict(facts);
@@ -86,7 +87,8 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
     } else {
         (parts.phase(), parts.all())
     };
-    let ready = services.iter().filter(|service| service.desired > 0 && service.ready >= service.desired).count();
+    let wanted = facts.shop.services.iter().map(|service| service.replicas.least());
+    let ready = services.iter().zip(wanted).filter(|(told, least)| told.desired > 0 && told.ready >= *least).count();
     let status = ShopStatus {
         observed_generation: facts.generation,
         phase: Some(phase),
@@ -101,6 +103,15 @@ pub fn compute(facts: &Facts<'_>) -> ShopStatus {
         stores: stores.into_iter().map(|report| report.status).collect(),
     };
     if status.runs() { ShopStatus { last_ready: Some(rollback::release(facts.shop)), ..status } } else { status }
+}
+
+/// What is wrong with pods, in the order of who knows most about it. Those that are to be replaced have no say: the correction may
+/// be on its way.
+fn all_problems(facts: &Facts<'_>) -> Vec<Problem> {
+    let staying = facts.pods.iter().filter(|pod| !is_of_before(pod, facts.applied, facts.pods));
+    let staying: Vec<&Pod> = staying.collect();
+    let told = problems(staying.iter().copied()).into_iter().chain(absent::problems(facts));
+    told.chain(pods::unready(staying, facts.now)).collect()
 }
 
 /// The status of a Shop of which nothing is made yet. It has no phase: what follows is its first one, which is an event.
@@ -190,7 +201,7 @@ fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
         let object = names::component(&facts.shop.name, name);
         let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
         let before = facts.previous.and_then(|status| status.services.iter().find(|before| before.name == name));
-        let running = deployment.filter(|found| rolled_out(found)).and_then(version_label);
+        let running = deployment.filter(|found| has_enough(found, replicas)).and_then(version_label);
         ServiceStatus {
             name: name.to_owned(),
             ready: deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0),

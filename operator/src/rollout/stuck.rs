@@ -52,7 +52,7 @@ fn is_stuck(wanted: &StatefulSet, found: &StatefulSet, pods: &[Pod]) -> bool {
 }
 
 /// Whether a pod that has not been asked to stop was made from another template than the present one.
-fn is_of_before(found: &StatefulSet, pod: &Pod) -> bool {
+pub(super) fn is_of_before(found: &StatefulSet, pod: &Pod) -> bool {
     let present = found.status.as_ref().and_then(|status| status.update_revision.as_ref());
     let revisions = present.zip(pod.labels().get(REVISION_LABEL));
     component(pod) == component(found)

@@ -15,7 +15,7 @@ use crate::canary::Canaries;
 use crate::catalog::STORES;
 use crate::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, ServiceStatus};
 use crate::names;
-use crate::rollout::{OUT_OF_TIME, complete, failed, out_of_time, rolled_out, runs};
+use crate::rollout::{OUT_OF_TIME, complete, failed, has_enough, out_of_time, runs};
 use crate::rotation::{Rotation, Stage, Wish};
 use crate::stores::Trouble;
 use crate::validate::{Traces, ValidShop};
@@ -221,15 +221,25 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
         let object = names::component(&facts.shop.name, &service.name);
         facts.applied.deployments.iter().find(|found| found.name_any() == object)
     };
-    let unfinished: Vec<&ServiceStatus> =
-        services.iter().filter(|service| !deployment(service).is_some_and(rolled_out)).collect();
-    if unfinished.is_empty() {
-        return Verdict::yes(TYPE, "ServicesReady", "every service runs with all its pods");
-    }
-    let text = |service: &&ServiceStatus| {
+    let text = |service: &ServiceStatus| {
         format!("{} {}/{}{}", service.name, service.ready, service.desired, detail(&service.name, problems))
     };
-    let texts: Vec<String> = unfinished.iter().map(text).collect();
+    let wanted = facts.shop.services.iter().map(|service| service.replicas);
+    let unfinished = services.iter().zip(wanted).filter(|(service, replicas)| {
+        let found = deployment(service);
+        !found.is_some_and(|found| has_enough(found, *replicas))
+    });
+    let unfinished: Vec<&ServiceStatus> = unfinished.map(|(service, _)| service).collect();
+    if unfinished.is_empty() {
+        let growing: Vec<String> =
+            services.iter().filter(|service| service.ready < service.desired).map(text).collect();
+        let message = match growing.as_slice() {
+            [] => "every service runs with all its pods".to_owned(),
+            growing => format!("every service has the pods that it needs, and is to get more: {}", growing.join("; ")),
+        };
+        return Verdict::yes(TYPE, "ServicesReady", message);
+    }
+    let texts: Vec<String> = unfinished.iter().copied().map(text).collect();
     let names: Vec<&str> = unfinished.iter().map(|service| service.name.as_str()).collect();
     let verdict = not_ready(TYPE, "ServicesNotReady", texts.join("; "), &names, problems);
     let late = unfinished.iter().any(|service| deployment(service).is_some_and(out_of_time));

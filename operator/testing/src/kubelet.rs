@@ -27,7 +27,8 @@ const ANSWER: Duration = Duration::from_secs(15);
 /// What keeps the pods of a component from their work.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    Crashes,
+    /// So many steps of a crash loop were taken: it waits, runs, has ended, waits again.
+    Crashes(u32),
     NoImage,
 }
 
@@ -57,7 +58,17 @@ impl Kubelet {
 
     /// From now on the pods of a component do not become ready, and its Jobs fail.
     pub async fn break_down(&self, component: &str) -> kube::Result<()> {
-        self.trouble(component, Trouble::Crashes).await
+        self.trouble(component, Trouble::Crashes(0)).await
+    }
+
+    /// The pods of a component that does not become ready take the next step: those that wait for their next start run, those that
+    /// run end, and those that have ended wait.
+    pub async fn crash_on(&self, component: &str) -> kube::Result<()> {
+        let steps = match self.troubles.lock().unwrap_or_else(PoisonError::into_inner).get(component) {
+            Some(Trouble::Crashes(steps)) => steps + 1,
+            _ => 0,
+        };
+        self.trouble(component, Trouble::Crashes(steps)).await
     }
 
     /// From now on the pods of a component do not start, those of its Jobs neither: their image cannot be pulled.
@@ -124,17 +135,26 @@ async fn report(client: Client, troubles: Troubles, pod: Pod) -> kube::Result<()
 
 fn status(pod: &Pod, trouble: Option<Trouble>) -> Value {
     let of_job = pod.owner_references().iter().any(|owner| owner.kind == "Job");
+    let crash = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
     let (phase, ready, state) = match (of_job, trouble) {
         (true, None) => ("Succeeded", false, json!({"terminated": {"exitCode": 0, "reason": "Completed"}})),
-        (true, Some(Trouble::Crashes)) => ("Failed", false, json!({"terminated": {"exitCode": 1, "reason": "Error"}})),
+        (true, Some(Trouble::Crashes(_))) => ("Failed", false, crash.clone()),
         (false, None) => ("Running", true, json!({"running": {}})),
-        (false, Some(Trouble::Crashes)) => ("Running", false, json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+        (false, Some(Trouble::Crashes(steps))) => match steps % 3 {
+            0 => ("Running", false, json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+            1 => ("Running", false, json!({"running": {}})),
+            _ => ("Running", false, crash.clone()),
+        },
         (_, Some(Trouble::NoImage)) => ("Pending", false, json!({"waiting": {"reason": "ImagePullBackOff"}})),
+    };
+    let (restarts, last_state) = match trouble {
+        Some(Trouble::Crashes(steps)) if !of_job => (1 + (steps + 2) / 3, crash),
+        _ => (0, json!({})),
     };
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| {
         json!({
-            "name": container.name, "image": container.image, "imageID": "", "ready": ready, "restartCount": 0,
-            "state": state,
+            "name": container.name, "image": container.image, "imageID": "", "ready": ready,
+            "restartCount": restarts, "state": state, "lastState": last_state,
         })
     });
     let ready = if ready { "True" } else { "False" };

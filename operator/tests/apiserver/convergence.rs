@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceSpec};
+use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
@@ -18,7 +19,7 @@ use shopkeeper_operator::observe::{Observed, observe};
 use shopkeeper_operator::rollout;
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::validate;
-use shopkeeper_testing::{SHOP, message};
+use shopkeeper_testing::{SHOP, Scene, message};
 
 use crate::scene::with_scene;
 use crate::steady::{NOTHING, edit, ready, repairs};
@@ -235,6 +236,39 @@ async fn a_service_that_does_not_start_is_told_and_the_shop_recovers_by_itself()
         scene.until_shop("Ready", "True", None).await;
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_told_once_however_often_the_container_starts_again() {
+    with_scene(async |scene, kubelet| {
+        kubelet.break_down("order").await.expect("a list");
+        scene.create(&json!({"host": "acorn.test"})).await.expect("a Shop");
+        let operator = scene.operate();
+        scene.until::<Shop>(SHOP, "is stalled by order, and all else is ready", is_stalled_by_order).await;
+        drop(operator);
+        scene.writes_of_a_reconcile().await;
+        let before = events(&scene).await;
+        for _ in 0..6 {
+            kubelet.crash_on("order").await.expect("a report");
+            assert_eq!(scene.writes_of_a_reconcile().await, NOTHING);
+        }
+        assert_eq!(events(&scene).await, before);
+    })
+    .await;
+}
+
+fn is_stalled_by_order(shop: Option<&Shop>) -> bool {
+    let mut told = shop.iter().flat_map(|shop| &shop.status).flat_map(|status| &status.conditions);
+    told.any(|told| {
+        let is_of_order = told.message.starts_with("order 0/1") && !told.message.contains("; ");
+        is_of_order && (&*told.type_, &*told.reason) == ("Stalled", "CrashLoopBackOff")
+    })
+}
+
+/// How many times something was told of the Shop.
+async fn events(scene: &Scene) -> usize {
+    let told = scene.api::<Event>().list(&ListParams::default()).await.expect("a list").items;
+    told.iter().filter(|event| event.regarding.as_ref().is_some_and(|it| it.kind.as_deref() == Some("Shop"))).count()
 }
 
 #[tokio::test]

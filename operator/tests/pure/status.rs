@@ -3,6 +3,7 @@
 mod certificates;
 mod kstatus;
 mod lifecycle;
+mod pods;
 mod returned;
 
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ use shopkeeper_operator::status::{Blocked, Facts, blocked, compute, news};
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::ValidShop;
 
+use self::pods::unready;
 use crate::support::{MINIMAL, OPERATED, SCALED, attached, certified, done, job_status, shop, valid, valid_on};
 
 struct Scene {
@@ -190,7 +192,7 @@ fn a_service_that_crashes_is_reported_with_its_last_words() {
         crashing.status.as_mut().and_then(|status| status.container_statuses.as_mut()).expect("containers");
     containers[0].last_state = Some(ended(101, "no route to the catalog"));
     scene.pods = vec![crashing];
-    let status = scene.status(|objects| objects.deployments[2].status = None);
+    let status = scene.status(|objects| unready(objects, "cart"));
     check(&status, "ServicesReady", "False", "CrashLoopBackOff", "no route to the catalog");
     assert_eq!(status.services_ready.as_deref(), Some("6/7"));
 }
