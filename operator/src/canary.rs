@@ -78,13 +78,18 @@ pub fn decide(mut wanted: ValidShop, shop: &Shop, facts: &Facts<'_>) -> (ValidSh
     (wanted, canaries)
 }
 
+/// Leaves out canaries on their way that are not to run, because what they were to run beside was taken back. That is no fault of
+/// theirs: they begin anew when it is tried again.
+#[must_use]
+pub fn on_their_way(mut canaries: Canaries, shop: &ValidShop) -> Canaries {
+    canaries.retain(|service, state| has_ended(state) || shop.canary_of(service).is_some());
+    canaries
+}
+
 /// Whether time alone takes a canary further.
 #[must_use]
 pub fn is_under_way(canaries: &Canaries, now: Timestamp) -> bool {
-    canaries.values().any(|state| match state.phase {
-        CanaryPhase::Starting | CanaryPhase::Progressing => true,
-        CanaryPhase::Promoted | CanaryPhase::RolledBack => is_draining(state, now),
-    })
+    canaries.values().any(|state| !has_ended(state) || is_draining(state, now))
 }
 
 /// Whether the pods of every canary are those that are wanted now. One that is held waits for its migration, as it was before.
@@ -102,6 +107,10 @@ fn has_pods(service: &str, facts: &Facts<'_>) -> bool {
     let has_time = |pod: &Pod| pod.metadata.deletion_timestamp.as_ref().is_none_or(|end| end.0 > facts.now);
     let mut of_canary = facts.pods.iter().filter(|pod| pod.labels().get(names::COMPONENT_LABEL) == Some(&component));
     of_canary.any(|pod| runs(pod) && has_time(pod))
+}
+
+fn has_ended(state: &CanaryStatus) -> bool {
+    matches!(state.phase, CanaryPhase::Promoted | CanaryPhase::RolledBack)
 }
 
 fn is_draining(state: &CanaryStatus, now: Timestamp) -> bool {
@@ -126,12 +135,11 @@ fn wish<'a>(service: &'a ValidService, canary: &'a Canary, route: &Route) -> Wis
 /// Lets run what a state means.
 fn run(service: &mut ValidService, canary: Canary, state: &CanaryStatus, now: Timestamp) {
     let serving = state.phase == CanaryPhase::Progressing;
-    let ended = matches!(state.phase, CanaryPhase::Promoted | CanaryPhase::RolledBack);
     if state.phase == CanaryPhase::Promoted {
         service.image.clone_from(&canary.image);
         service.version.clone_from(&canary.version);
     }
-    service.canary = (!ended || is_draining(state, now)).then_some(Canary { serving, ..canary });
+    service.canary = (!has_ended(state) || is_draining(state, now)).then_some(Canary { serving, ..canary });
 }
 
 fn seen<'a>(

@@ -173,6 +173,7 @@ async fn converge(context: &Context, shop: &Shop) -> Result<Duration, Error> {
     let seen = canary::Facts { live: &observed.objects, pods: &observed.pods, measured: &observed.measured, now };
     let (valid, canaries) = canary::decide(valid, shop, &seen);
     let Choice { shop: valid, objects: desired, returned } = rollback::choose(valid, shop, &observed.objects, now);
+    let canaries = canary::on_their_way(canaries, &valid);
     greet(context, shop, now).await; // IO
     record_return(context, shop, returned.as_ref()).await?; // IO
     let rollout = rollout::plan(&valid, desired, &observed.objects, &observed.pods, &observed.ingress_classes, now);

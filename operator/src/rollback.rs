@@ -19,7 +19,7 @@ use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS};
 use crate::crd::{Release, RolledBack, Shop, ShopStatus};
 use crate::names;
 use crate::objects::{Desired, Live, Objects};
-use crate::rollout::out_of_time;
+use crate::rollout::{is_of_canary, out_of_time};
 use crate::validate::{ValidShop, image_version};
 
 /// What is to run.
@@ -55,8 +55,9 @@ pub fn choose(wanted: ValidShop, shop: &Shop, live: &Objects<Live>, now: Timesta
         Some(failed) => {
             let shop = with_images(wanted, last);
             let mut objects = build(&shop);
-            // These images have been ready, so their migrations are done; older binaries may not know the newer ones.
-            objects.jobs.clear();
+            // These images have been ready, so their migrations are done, but for those of canaries that go on; older binaries
+            // may not know the newer ones.
+            objects.jobs.retain(is_of_canary);
             Choice { shop, objects, returned: Some(failed) }
         }
     }
@@ -75,12 +76,13 @@ fn images(shop: &ValidShop) -> BTreeMap<String, String> {
 fn with_images(mut shop: ValidShop, release: &Release) -> ValidShop {
     shop.version.clone_from(&release.version);
     for service in &mut shop.services {
-        if let Some(image) = release.images.get(service.service.name) {
+        let image = release.images.get(service.service.name);
+        if let Some(image) = image.filter(|image| **image != service.image) {
             service.version = image_version(image);
             service.image.clone_from(image);
+            // It was to run beside what failed.
+            service.canary = None;
         }
-        // It was to run beside what failed.
-        service.canary = None;
     }
     shop
 }

@@ -9,14 +9,16 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::apply::fingerprint;
+use shopkeeper_operator::canary::{self, Canaries, Measurements, decide, on_their_way};
 use shopkeeper_operator::crd::{
-    Amounts, DataOnDelete, ExternalStore, MailSpec, RedisSpec, Resources, RolledBack, ServiceSpec, Shop, ShopStatus,
-    SmtpSpec,
+    Amounts, CanaryPhase, CanarySpec, CanaryStatus, DataOnDelete, ExternalStore, MailSpec, RedisSpec, Resources,
+    RolledBack, ServiceSpec, ServiceStatus, Shop, ShopStatus, SmtpSpec,
 };
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Live, Objects};
-use shopkeeper_operator::rollback::{choose, release};
+use shopkeeper_operator::rollback::{Choice, choose, release};
+use shopkeeper_operator::rollout::is_of_canary;
 use shopkeeper_operator::stores::{AUTHORITY, Found};
 use shopkeeper_operator::validate::ValidShop;
 
@@ -59,7 +61,7 @@ fn late(shop: &Shop) -> Objects<Live> {
 
 fn late_on(shop: &ValidShop) -> Objects<Live> {
     let mut live = done(shop);
-    for deployment in &mut live.deployments {
+    for deployment in live.deployments.iter_mut().filter(|found| !is_of_canary(&**found)) {
         deployment.status = None;
         let applied = fingerprint(deployment).expect("a hash");
         deployment.annotations_mut().insert(names::APPLIED_ANNOTATION.to_owned(), applied);
@@ -212,4 +214,74 @@ fn without_images_that_were_ready_or_with_the_same_ones_there_is_nothing_to_retu
     check(&shop, &late(&shop), "2.0.0");
     shop.status.as_mut().expect("a status").last_ready = None;
     check(&shop, &late(&shop), "2.0.0");
+}
+
+/// A Shop of which only order is upgraded, and product is not; each has a canary beside it.
+fn with_canaries() -> Shop {
+    let mut shop = upgraded(300);
+    shop.spec.version = Some("1.0.0".to_owned());
+    let canary = CanarySpec { version: Some("3.0.0".to_owned()), image: None, weight: 10, analysis: None };
+    let with_canary = ServiceSpec { canary: Some(canary), ..ServiceSpec::default() };
+    let image = Some("registry.test/order:2.0.0".to_owned());
+    shop.spec.services.order = Some(ServiceSpec { image, ..with_canary.clone() });
+    shop.spec.services.product = Some(with_canary);
+    shop
+}
+
+/// Decides on a cluster which images run, and keeps what the status says of it.
+fn step(shop: &mut Shop, live: &Objects<Live>, second: i64) -> (Choice, Canaries) {
+    let now = Timestamp::from_second(second).expect("a time");
+    let measured = Measurements::new();
+    let seen = canary::Facts { live, pods: &[], measured: &measured, now };
+    let (wanted, canaries) = decide(valid(shop), shop, &seen);
+    let choice = choose(wanted, shop, live, now);
+    let canaries = on_their_way(canaries, &choice.shop);
+    let status = shop.status.as_mut().expect("a status");
+    status.rolled_back.clone_from(&choice.returned);
+    let told = |(name, canary): (&&str, &CanaryStatus)| ServiceStatus {
+        name: (*name).to_owned(),
+        canary: Some(canary.clone()),
+        ..ServiceStatus::default()
+    };
+    status.services = canaries.iter().map(told).collect();
+    (choice, canaries)
+}
+
+fn phases(canaries: &Canaries) -> Vec<(&'static str, CanaryPhase)> {
+    canaries.iter().map(|(service, canary)| (*service, canary.phase)).collect()
+}
+
+#[test]
+fn a_canary_goes_on_when_another_service_is_taken_back_and_needs_its_migration() {
+    use CanaryPhase::{Progressing, Starting};
+    let mut shop = with_canaries();
+    let live = late(&shop);
+    let (_, canaries) = step(&mut shop, &live, NOW - 1);
+    assert_eq!(phases(&canaries), [("order", Starting), ("product", Starting)]);
+
+    let (back, canaries) = step(&mut shop, &live, NOW);
+    assert_eq!(back.shop.version, "1.0.0");
+    assert_eq!(phases(&canaries), [("product", Progressing)], "what order's was to run beside is gone");
+    let jobs: Vec<String> = back.objects.jobs.iter().map(ResourceExt::name_any).collect();
+    assert!(!jobs.is_empty() && jobs.iter().all(|job| job.starts_with("acorn-product-migrate-")), "{jobs:?}");
+    let (later, canaries) = step(&mut shop, &done(&back.shop), NOW + 3600);
+    assert!(later.returned.is_some());
+    assert_eq!(phases(&canaries), [("product", Progressing)]);
+    let runs = |name: &str| later.objects.deployments.iter().any(|found| found.name_any() == name);
+    assert!(runs("acorn-product-canary") && !runs("acorn-order-canary"));
+}
+
+#[test]
+fn a_canary_beside_what_was_taken_back_begins_anew_when_that_is_tried_again() {
+    let mut shop = with_canaries();
+    let live = late(&shop);
+    step(&mut shop, &live, NOW - 1);
+    let (back, _) = step(&mut shop, &live, NOW);
+    shop.spec.currency = "EUR".to_owned();
+    let live = done(&back.shop);
+    for second in [3600, 3601, 3899] {
+        let (again, canaries) = step(&mut shop, &live, NOW + second);
+        assert!(again.returned.is_none() && again.shop.canary_of("order").is_some());
+        assert_eq!(canaries["order"].phase, CanaryPhase::Starting, "{}", canaries["order"].message);
+    }
 }
