@@ -110,10 +110,11 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
     // It holds all objects of a Shop at once; whoever awaits it need not.
     match Box::pin(converge(context, shop)).await {
         Ok(requeue) => Ok(Action::requeue(requeue)),
-        Err(error) if error.is_passing(context.failures.of(shop)) => Err(error),
+        Err(error) if !error.is_told(context.failures.of(shop)) => Err(error),
         Err(error) => {
             let message = error.to_string();
-            tell_blocked(context, shop, &Blocked { reason: error.reason(), message: &message, passes: false }).await?;
+            let why = Blocked { reason: error.reason(), message: &message, passes: error.may_pass() };
+            tell_blocked(context, shop, &why).await?;
             Err(error)
         }
     }

@@ -21,7 +21,7 @@ use ring::rand::SecureRandom;
 use time::OffsetDateTime;
 use x509_parser::pem::parse_x509_pem;
 
-pub use self::given::worries as worries_about_given;
+pub use self::given::{MISSING, worries as worries_about_given};
 pub use self::health::{Worry, worries};
 pub use self::stores::StoreLeaf;
 use crate::catalog::{SERVICES, STORES, Service};

@@ -42,25 +42,67 @@ impl Error {
         }
     }
 
-    /// Whether it says nothing about the Shop: what was read is out of date, or the API server had other things to do. From the
-    /// third time on it does.
-    pub(super) fn is_passing(&self, failures: u32) -> bool {
+    /// Whether the Shop's status tells of it: what may pass from the third time on, and never what is only out of date, or that no
+    /// status can be written.
+    pub(super) fn is_told(&self, failures: u32) -> bool {
+        let is_untold = matches!(self, Self::Apply(apply::Error::Replaced { .. }) | Self::Status(_));
+        !is_untold && (failures >= FAILURES_UNTOLD || !self.may_pass())
+    }
+
+    /// Whether it may be over the next time: what was read is out of date, or the API server had other things to do.
+    pub(super) fn may_pass(&self) -> bool {
         let source = match self {
-            Self::Apply(apply::Error::Replaced { .. }) | Self::Status(_) => return true,
+            Self::Apply(apply::Error::Replaced { .. }) | Self::Status(_) | Self::Late => return true,
             Self::Observe(observe::Error { source, .. })
             | Self::Credentials(credentials::Error::Api { source, .. }) => source,
             Self::Apply(apply::Error::Api { source, .. }) => source,
-            Self::Credentials(_) | Self::Apply(_) | Self::Late => return false,
+            Self::Credentials(_) | Self::Apply(_) => return false,
         };
-        failures < FAILURES_UNTOLD && may_pass(source)
+        may_be_granted(source)
     }
 }
 
 /// Whether the same request may be granted later.
-fn may_pass(error: &kube::Error) -> bool {
+fn may_be_granted(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => matches!(status.code, 409 | 410 | 429 | 500..),
         kube::Error::SerdeError(_) => false,
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    /// What an answer of the API server to a write becomes.
+    fn answered(code: u16) -> Error {
+        let source = kube::Error::Api(Status::failure("try again", "Test").with_code(code).boxed());
+        let name = "acorn-order".to_owned();
+        Error::Apply(apply::Error::Api {
+            verb: "patching",
+            kind: "Deployment".to_owned(),
+            name,
+            source: Box::new(source),
+        })
+    }
+
+    #[test]
+    fn what_the_api_server_may_grant_later_is_told_when_it_happens_again_and_wants_nobodys_help() {
+        for code in [409, 410, 429, 500, 503] {
+            let error = answered(code);
+            assert_eq!([0, 1, 2].map(|failures| error.is_told(failures)), [false, false, true], "{code}");
+            assert!(error.may_pass(), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_will_always_refuse_is_told_at_once_and_wants_somebodys_help() {
+        for code in [400, 403, 422] {
+            let error = answered(code);
+            assert!(error.is_told(0) && !error.may_pass(), "{code}");
+        }
     }
 }

@@ -14,6 +14,9 @@ use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS};
 use crate::crd::Shop;
 use crate::stores::{AUTHORITY, Found};
 
+/// The reason while nobody has made the certificate that the Ingress is to show.
+pub const MISSING: &str = "IngressCertificateMissing";
+
 /// The time for which a certificate is good.
 struct Life {
     begin: Timestamp,
@@ -71,9 +74,8 @@ fn of_ingress(name: &str, secret: Option<&Secret>, now: Timestamp) -> Option<Wor
     let what = format!("Secret {name}, which spec.ingress.tls names,");
     let otherwise = "the ingress controller shows a certificate of its own, which no customer trusts";
     let Some(secret) = secret else {
-        // Some make it when the Ingress is there.
         let message = format!("{what} does not exist: {otherwise}; make it, or see what keeps whoever is to make it");
-        return Some(Worry { reason: "IngressCertificateMissing", breaks: false, message });
+        return Some(Worry { reason: MISSING, breaks: true, message });
     };
     let first = text(secret, CERTIFICATE).and_then(|pem| lives(&pem)?.into_iter().next());
     let Some(life) = first.filter(|_| text(secret, KEY).is_some_and(|key| !key.is_empty())) else {

@@ -3,8 +3,11 @@
 
 mod identity;
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use shopkeeper_operator::names;
 use shopkeeper_testing::rotation::{arrives_at, ask, generation, its_time_is_over, standing};
@@ -21,7 +24,7 @@ async fn place(scene: &Scene) -> (u64, String) {
 }
 
 #[tokio::test]
-async fn credentials_that_are_too_old_are_replaced_without_being_asked_and_once() {
+async fn credentials_that_are_too_old_are_replaced_without_being_asked_and_once_and_every_stage_is_an_event() {
     with_scene(async |scene, _kubelet| {
         scene.create(&json!({"host": "acorn.test", "credentials": {"maxAge": "1h"}})).await.expect("a Shop");
         let operator = scene.operate();
@@ -37,6 +40,11 @@ async fn credentials_that_are_too_old_are_replaced_without_being_asked_and_once(
         drop(operator);
         scene.writes_of_a_reconcile().await;
         assert_eq!(generation(&scene).await, 1);
+        let events = scene.api::<Event>().list(&ListParams::default()).await.expect("a list").items;
+        let told: BTreeSet<String> = events.into_iter().filter_map(|event| event.reason).collect();
+        for stage in ["CredentialsPublishing", "CredentialsMoving", "CredentialsClosing"] {
+            assert!(told.contains(stage), "{stage} is not among {told:?}");
+        }
     })
     .await;
 }

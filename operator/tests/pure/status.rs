@@ -1,6 +1,7 @@
 //! What the status says, from what is on the cluster.
 
 mod certificates;
+mod events;
 mod kstatus;
 mod lifecycle;
 mod pods;
@@ -25,10 +26,11 @@ use shopkeeper_operator::identities::Worry;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Objects};
 use shopkeeper_operator::rotation::Wish;
-use shopkeeper_operator::status::{Blocked, Facts, blocked, compute, news};
+use shopkeeper_operator::status::{Facts, compute};
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::ValidShop;
 
+use self::events::{NONE, events};
 use self::pods::unready;
 use crate::support::{MINIMAL, OPERATED, SCALED, attached, certified, done, job_status, shop, valid, valid_on};
 
@@ -279,29 +281,10 @@ fn a_migration_that_failed_stays_so_while_it_is_tried_again() {
     scene.previous = Some(failed.clone());
     let again = scene.status(|objects| objects.jobs[1].status = None);
     check(&again, "Migrated", "False", "MigrationFailed", "is tried again soon");
-    assert_eq!((again.phase, news(Some(&failed), &again)), (Some(Phase::Blocked), None));
+    assert_eq!(again.phase, Some(Phase::Blocked));
+    assert_eq!(events(Some(&failed), &again), NONE);
     let other = scene.status(|objects| objects.jobs[2].status = None);
     check(&other, "Migrated", "False", "MigrationsRunning", "running");
-}
-
-#[test]
-fn news_are_new_phases_and_new_reasons_for_being_blocked() {
-    let scene = scene();
-    let ready = scene.status(|_| {});
-    let first = news(None, &ready).expect("news");
-    assert_eq!((first.reason.as_str(), first.warning), ("Ready", false));
-    assert_eq!(news(Some(&ready), &ready), None);
-
-    let failed = scene.status(|objects| objects.jobs[1].status = Some(job_status("Failed")));
-    let warning = news(Some(&ready), &failed).expect("news");
-    assert_eq!((warning.reason.as_str(), warning.warning), ("MigrationFailed", true));
-    let why = Blocked { reason: "NameTaken", message: "a name is taken", passes: false };
-    let invalid = blocked(Some(&failed), Some(7), &why, None, Timestamp::UNIX_EPOCH);
-    assert_eq!(news(Some(&failed), &invalid).expect("news").reason, "NameTaken");
-
-    let preparing = scene.status(|objects| objects.stateful_sets[0].status = None);
-    let other = scene.status(|objects| objects.stateful_sets[1].status = None);
-    assert_eq!(news(Some(&preparing), &other), None, "progress is told by conditions");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use shopkeeper_operator::kinds::{
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Desired, Live, Objects};
 use shopkeeper_operator::render::parse;
+use shopkeeper_operator::rotation::Rotation;
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
 use shopkeeper_operator::validate::{ValidShop, validate};
@@ -87,11 +88,16 @@ pub fn valid_on(shop: &Shop, credentials: Credentials, found: &Found) -> ValidSh
 
 /// Credentials with certificates that were issued at the beginning of time.
 pub fn certified(shop: &Shop) -> Credentials {
+    certified_with(shop, Rotation::first(None, Timestamp::UNIX_EPOCH))
+}
+
+/// The same at a point of a rotation.
+pub fn certified_with(shop: &Shop, rotation: Rotation) -> Credentials {
     let (beginning, random) = (Timestamp::UNIX_EPOCH, SystemRandom::new());
     let authority = new_authority("default", "acorn", beginning, &random).expect("an authority");
     let authorities = Authorities { issuer: &authority, other: None };
     let identities = renew(authorities, shop, &[], &[], beginning, &random).expect("certificates");
-    Credentials::dummy().with(identities)
+    Credentials::dummy_at(rotation).with(identities)
 }
 
 /// The wanted objects as a cluster has them that did all of it.

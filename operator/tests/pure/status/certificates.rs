@@ -7,13 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use ring::rand::SystemRandom;
 use shopkeeper_operator::build::build;
-use shopkeeper_operator::crd::{ExternalStore, Mtls, ShopStatus, TlsSpec};
+use shopkeeper_operator::crd::{ExternalStore, Mtls, Phase, ShopStatus, TlsSpec};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::identities::{Authorities, Identities, new_authority, renew, worries_about_given};
 use shopkeeper_operator::names;
-use shopkeeper_operator::status::news;
 use shopkeeper_operator::stores::Found;
 
+use super::events::{NONE, events};
 use super::{Scene, check, pod, scene};
 use crate::support::{MINIMAL, shop, valid_on, valid_with};
 
@@ -110,10 +110,9 @@ fn what_a_certificate_wants_in_time_is_an_event_though_the_shop_stays_ready() {
     let mut after = before.clone();
     let told = after.conditions.iter_mut().find(|condition| condition.type_ == TYPE).expect("it");
     "AuthorityExpires".clone_into(&mut told.reason);
-    let event = news(Some(&before), &after).expect("an event");
-    assert!(event.warning && event.reason == "AuthorityExpires", "{event:?}");
-    assert_eq!(news(Some(&after), &after), None, "once");
-    assert_eq!(news(Some(&after), &before), None, "and not when it is over");
+    assert_eq!(events(Some(&before), &after), ["Warning AuthorityExpires"]);
+    assert_eq!(events(Some(&after), &after), NONE, "once");
+    assert_eq!(events(Some(&after), &before), NONE, "and not when it is over");
 }
 
 /// What is said of a Shop with new certificates of its own, and with what was `found` of others.
@@ -175,9 +174,6 @@ fn what_the_ingress_shows_is_told_before_it_runs_out_and_keeps_the_shop_from_bei
     let good = [certificate.as_str(), "a key"];
     let at = |second: i64| Scene { second, ..scene() };
     check(&shown(at(DAY), Some(good)), TYPE, "True", "Issued", "");
-    let missing = shown(at(DAY), None);
-    check(&missing, TYPE, "True", "IngressCertificateMissing", "Secret acorn-edge, which spec.ingress.tls names, does");
-    check(&missing, "Ready", "True", "AsWanted", "");
     let soon = shown(at(end - 20 * DAY), Some(good));
     check(&soon, TYPE, "True", "IngressCertificateExpires", "see why whoever renews it does not");
     let over = shown(at(end + DAY), Some(good));
@@ -187,4 +183,29 @@ fn what_the_ingress_shows_is_told_before_it_runs_out_and_keeps_the_shop_from_bei
         let damaged = shown(at(DAY), Some(damaged));
         check(&damaged, TYPE, "False", "IngressCertificateUnreadable", "as `tls.crt` and `tls.key`");
     }
+}
+
+#[test]
+fn a_certificate_of_the_ingress_that_nobody_has_made_yet_is_waited_for_and_then_told_as_missing() {
+    let mut previous: Option<ShopStatus> = None;
+    let mut told = |second: i64, certificate: Option<[&str; 2]>| {
+        let status = shown(Scene { second, previous: previous.clone(), ..scene() }, certificate);
+        let events = events(previous.as_ref(), &status);
+        previous = Some(status.clone());
+        (status, events)
+    };
+    let (missing, said) = told(DAY, None);
+    check(&missing, "Ready", "False", "IngressCertificateMissing", "Secret acorn-edge, which spec.ingress.tls names");
+    check(&missing, "Progressing", "True", "IngressCertificateMissing", "see what keeps whoever is to make it");
+    assert_eq!(said, ["Normal RollingOut", "Normal IngressCertificateMissing"]);
+    let (waiting, said) = told(DAY + 599, None);
+    assert_eq!((waiting.phase, said.is_empty()), (Some(Phase::RollingOut), true));
+
+    let (typo, said) = told(DAY + 600, None);
+    check(&typo, "Stalled", "True", "IngressCertificateMissing", "make it, or see what keeps whoever is to make it");
+    assert_eq!((typo.phase, said), (Some(Phase::Blocked), vec!["Warning IngressCertificateMissing".to_owned()]));
+    let authority = authority();
+    let (made, said) = told(DAY + 700, Some([authority.as_str(), "a key"]));
+    check(&made, TYPE, "True", "Issued", "");
+    assert_eq!(said, ["Normal Ready"]);
 }

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shopkeeper_operator::crd::Phase;
 use shopkeeper_operator::identities::Worry;
-use shopkeeper_operator::status::{Blocked, blocked, news, paused};
+use shopkeeper_operator::status::{Blocked, blocked, paused};
 
+use super::events::{NONE, events};
 use super::{Scene, check, ended, pod, scene};
 use crate::support::{OPERATED, shop};
 
@@ -23,8 +24,8 @@ fn a_hibernated_shop_is_still_stopping_while_pods_are_left() {
     check(&asleep, "Hibernated", "True", "Hibernated", "the data is kept");
     assert!(asleep.conditions.iter().all(|condition| condition.type_ != "Ready"), "it neither serves nor fails to");
     assert_eq!(asleep.phase, Some(Phase::Hibernated));
-    assert_eq!(news(None, &stopping).expect("news").reason, "Hibernated");
-    assert_eq!(news(Some(&stopping), &asleep), None, "it is told once");
+    assert_eq!(events(None, &stopping), ["Normal Hibernated"]);
+    assert_eq!(events(Some(&stopping), &asleep), NONE, "it is told once");
 }
 
 /// What CloudNativePG says of a cluster that is to sleep.

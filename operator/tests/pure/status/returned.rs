@@ -1,9 +1,9 @@
 //! A Shop that returned to older images.
 
 use shopkeeper_operator::crd::{Phase, RolledBack};
-use shopkeeper_operator::status::news;
 use shopkeeper_operator::stores::Found;
 
+use super::events::events;
 use super::{Scene, check, scene};
 use crate::support::{EXTERNAL, certified, shop, valid_on};
 
@@ -23,7 +23,7 @@ fn a_shop_that_returned_to_older_images_serves_and_is_not_ready() {
     check(&status, "Progressing", "False", "RolledBack", "");
     check(&status, "ServicesReady", "True", "ServicesReady", "");
     assert_eq!((status.phase, &status.last_ready), (Some(Phase::Blocked), &ready.last_ready));
-    assert_eq!(news(Some(&ready), &status).expect("news").reason, "RolledBack");
+    assert_eq!(events(Some(&ready), &status), ["Warning RolledBack"]);
 }
 
 #[test]
