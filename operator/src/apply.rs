@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 
 use k8s_openapi::Resource as _;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
@@ -75,7 +76,7 @@ pub async fn apply(
     client: &Client,
     shop: &ValidShop,
     rollout: Rollout,
-    live: Objects<Live>,
+    mut live: Objects<Live>,
 ) -> Result<Objects<Applied>, Error> {
     let Rollout { objects, held, former_route: _, handovers, migrations: _ } = rollout;
     let Objects {
@@ -96,9 +97,10 @@ pub async fn apply(
         stage: PhantomData,
     } = objects;
     let writer = Writer { client, shop, held: &held };
-    for (deployment, replicas) in handovers {
-        let found = live.deployments.iter().find(|found| found.name_any() == deployment);
-        writer.hand_over(&deployment, found.and_then(ResourceExt::uid), replicas).await?;
+    for found in &mut live.deployments {
+        if let Some(replicas) = handovers.get(&found.name_any()) {
+            *found = writer.hand_over(found, *replicas).await?;
+        }
     }
     // What pods mount or run as comes before the pods, the route comes last.
     Ok(Objects {
@@ -164,7 +166,7 @@ impl Writer<'_> {
             if wanted.contains(&name) {
                 continue;
             }
-            if self.held.contains(&name) {
+            if self.stays::<K>(&name) {
                 applied.push(found);
             } else if is_labelled(&self.shop.name, &found) && owns(&self.shop.owner.uid, &found) {
                 // Both, or it stays: labels are copied around too easily, and a Secret was found by its name alone.
@@ -172,6 +174,12 @@ impl Writer<'_> {
             }
         }
         Ok(applied)
+    }
+
+    /// Whether what is not applied is kept. A held Deployment keeps its autoscaler, which has its name, but not while it sleeps.
+    fn stays<K: Child>(&self, name: &str) -> bool {
+        let sleeps = self.shop.hibernated && K::kind(&()) == HorizontalPodAutoscaler::KIND;
+        self.held.contains(name) && !sleeps
     }
 
     async fn apply_all<K: Child>(&self, live: &[K], desired: Vec<K>) -> Result<Vec<K>, Error> {
@@ -211,17 +219,19 @@ impl Writer<'_> {
         Ok(applied)
     }
 
-    /// Makes the second manager an owner of the number of pods, so that the field stays when ours leaves it out.
-    async fn hand_over(&self, deployment: &str, uid: Option<String>, replicas: i32) -> Result<(), Error> {
+    /// Makes the second manager an owner of the number of pods, so that the field stays when ours leaves it out, and the rest of
+    /// the Deployment stays when only the number changes.
+    async fn hand_over(&self, found: &Deployment, replicas: i32) -> Result<Deployment, Error> {
+        let name = found.name_any();
         let params = PatchParams::apply(names::SCALING_MANAGER).force();
         let number = json!({
             "apiVersion": Deployment::API_VERSION, "kind": Deployment::KIND,
-            "metadata": {"name": deployment, "uid": uid}, "spec": {"replicas": replicas},
+            "metadata": {"name": name, "uid": found.uid()}, "spec": {"replicas": replicas},
         });
-        let outcome = self.api::<Deployment>().patch(deployment, &params, &Patch::Apply(number)).await;
-        outcome.map_err(|source| failed::<Deployment>("handing over", deployment, source))?;
-        tracing::info!(k8s.name = deployment, replicas, "the number of pods passes to the autoscaler");
-        Ok(())
+        let outcome = self.api::<Deployment>().patch(&name, &params, &Patch::Apply(number)).await;
+        let written = outcome.map_err(|source| failed::<Deployment>("handing over", &name, source))?;
+        tracing::info!(k8s.name = name, replicas, "the number of pods changes hands");
+        Ok(written)
     }
 
     fn refuse_foreign<K: Resource<DynamicType = ()>>(&self, found: &K, wanted: &impl ResourceExt) -> Result<(), Error> {

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -31,7 +32,7 @@ pub(crate) use self::secret::certificate_data;
 pub(crate) use self::service::of_routed_canaries;
 use crate::names;
 use crate::objects::{Desired, Objects};
-use crate::validate::ValidShop;
+use crate::validate::{ValidService, ValidShop};
 
 /// What builders of pods read: the Shop, and the hashes of what pods take in at start.
 struct Inputs<'a> {
@@ -44,9 +45,7 @@ struct Inputs<'a> {
 pub fn build(shop: &ValidShop) -> Objects<Desired> {
     let secrets = secret::build(shop);
     let config_maps = config_map::build(shop);
-    let mut hashes = hashes(&secrets, &config_maps);
-    hashes.extend(shop.given.clone());
-    let inputs = Inputs { shop, hashes };
+    let inputs = Inputs::of(shop, &secrets, &config_maps);
     let budgets = |s: &_| deployment::disruption_budget(shop, s);
     let pod_disruption_budgets: Vec<PodDisruptionBudget> = shop.services.iter().filter_map(budgets).collect();
     let services = shop.services.iter().cloned().chain(shop.canaries());
@@ -69,6 +68,12 @@ pub fn build(shop: &ValidShop) -> Objects<Desired> {
     }
 }
 
+/// Builds the Deployments of services that may have other images than the Shop gives them.
+pub(crate) fn deployments(shop: &ValidShop, services: &[ValidService]) -> Vec<Deployment> {
+    let inputs = Inputs::of(shop, &secret::build(shop), &config_map::build(shop));
+    services.iter().map(|service| deployment::build(&inputs, service)).collect()
+}
+
 fn jobs(inputs: &Inputs<'_>) -> Vec<Job> {
     let shop = inputs.shop;
     let migrating = shop.services.iter().filter(|service| shop.has_migration(service.service));
@@ -85,7 +90,13 @@ fn jobs(inputs: &Inputs<'_>) -> Vec<Job> {
     jobs
 }
 
-impl Inputs<'_> {
+impl<'a> Inputs<'a> {
+    fn of(shop: &'a ValidShop, secrets: &[Secret], config_maps: &[ConfigMap]) -> Self {
+        let mut hashes = hashes(secrets, config_maps);
+        hashes.extend(shop.given.clone());
+        Self { shop, hashes }
+    }
+
     /// One hash over the named Secrets and `ConfigMap`s, for an annotation that makes pods follow their content.
     fn hash(&self, names: &[String]) -> String {
         let known: Vec<&str> = names.iter().filter_map(|name| self.hashes.get(name)).map(String::as_str).collect();

@@ -7,7 +7,8 @@ use crate::catalog::{MONGODB, POSTGRES, SERVICES, STORES};
 
 /// Field manager of everything the operator applies, and value of the `managed-by` label.
 pub const MANAGER: &str = "shopkeeper";
-/// Field manager of the number of pods where an autoscaler decides it, until the autoscaler has written one itself.
+/// Field manager of the number of pods where an autoscaler decides it, until the autoscaler has written one itself, and of
+/// Deployments of which nothing else is to change.
 pub const SCALING_MANAGER: &str = "shopkeeper-autoscaling";
 
 /// Selects the objects of all Shops.

@@ -7,11 +7,12 @@ mod differences;
 mod fate;
 mod taken;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::mem;
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::{Resource, ResourceExt};
@@ -141,12 +142,14 @@ pub fn plan<S: AsRef<Shop>>(facts: &Facts<'_, S>, observed: Observed) -> Result<
     let seen = canary::Facts { live: &live, pods: &pods, measured: &measured, now: facts.now };
     let (wanted, _) = canary::decide(valid(facts.shop)?, facts.shop, &seen);
     let Choice { mut shop, objects, .. } = rollback::choose(wanted, facts.shop, &live, facts.now);
-    let Rollout { objects, held, .. } = rollout::plan(&shop, objects, &live, &pods, &ingress_classes, facts.now);
+    let Rollout { objects, held, handovers, .. } =
+        rollout::plan(&shop, objects, &live, &pods, &ingress_classes, facts.now);
     // Pods of canaries that ended go, and so does what policies know of them.
     shop.services.iter_mut().for_each(|service| service.has_canary_pods = false);
     let ways = names_of(&objects.services).chain(names_of(&objects.ingresses)).chain(names_of(&objects.http_routes));
-    let ways = ways.collect();
-    let mut changes = Changes { shop: &shop, held, ways, policies: objects.network_policies, all: of_data };
+    let (ways, policies, told) = (ways.collect(), objects.network_policies, of_data.len());
+    let meanwhile = meanwhile(objects.deployments, &live.deployments, &held, &handovers);
+    let mut changes = Changes { shop: &shop, held, ways, policies, meanwhile, told, all: of_data };
     if found.is_none() {
         changes.add("Secret", names::credentials(&shop.name), Action::Create);
     }
@@ -161,6 +164,10 @@ struct Changes<'a> {
     ways: BTreeSet<(String, String)>,
     /// Policies that apply now.
     policies: Vec<NetworkPolicy>,
+    /// Deployments whose turn has not come, as they are until then.
+    meanwhile: Vec<Deployment>,
+    /// So many changes are about what becomes of data.
+    told: usize,
     all: Vec<Change>,
 }
 
@@ -200,7 +207,7 @@ impl Changes<'_> {
         self.compare(&live.postgres_clusters, &before.postgres_clusters, &postgres_clusters)?;
         self.compare(&live.rabbitmq_clusters, &before.rabbitmq_clusters, &rabbitmq_clusters)?;
         self.compare(&live.jobs, &before.jobs, &jobs)?;
-        self.compare(&live.deployments, &before.deployments, &deployments)?;
+        self.compare_deployments(&live.deployments, &before.deployments, &deployments)?;
         self.compare(
             &live.horizontal_pod_autoscalers,
             &before.horizontal_pod_autoscalers,
@@ -276,9 +283,25 @@ impl Changes<'_> {
         Ok(())
     }
 
+    /// What waits for its turn may lose its pods until then, get them back, or be made as it was before.
+    fn compare_deployments(
+        &mut self,
+        live: &[Deployment],
+        before: &[Deployment],
+        wanted: &[Deployment],
+    ) -> Result<(), Error> {
+        let (meanwhile, held) = (mem::take(&mut self.meanwhile), mem::take(&mut self.held));
+        self.compare(live, before, &meanwhile)?;
+        self.held = held;
+        let others = live.iter().filter(|found| meanwhile.iter().all(|other| other.name_any() != found.name_any()));
+        let there: Vec<Deployment> = others.chain(&meanwhile).cloned().collect();
+        self.compare(&there, before, wanted)
+    }
+
     /// Whether it was changed already by what becomes of data, which comes first.
     fn is_told(&self, kind: &str, name: &str, field: &Difference) -> bool {
-        let mut before = self.all.iter().filter(|change| change.kind == kind && change.name == name);
+        let of_data = self.all.iter().take(self.told);
+        let mut before = of_data.filter(|change| change.kind == kind && change.name == name);
         before.any(|change| match &change.action {
             Action::Change { fields } => fields.iter().any(|told| field.path.starts_with(&told.path)),
             Action::Create | Action::Delete | Action::Taken => false,
@@ -303,6 +326,23 @@ impl Changes<'_> {
         let later = stays || (waits && self.held.contains(&name));
         self.all.push(Change { kind, name, action, later });
     }
+}
+
+/// Deployments that are held and change all the same: those that are applied as they were before, and those with another number
+/// of pods.
+fn meanwhile(
+    applied: Vec<Deployment>,
+    live: &[Deployment],
+    held: &BTreeSet<String>,
+    numbers: &BTreeMap<String, i32>,
+) -> Vec<Deployment> {
+    let names: BTreeSet<String> = applied.iter().map(ResourceExt::name_any).collect();
+    let resized = live.iter().filter(|found| !names.contains(&found.name_any())).filter_map(|found| {
+        let mut found = found.clone();
+        found.spec.as_mut()?.replicas = Some(*numbers.get(&found.name_any())?);
+        Some(found)
+    });
+    resized.chain(applied).filter(|deployment| held.contains(&deployment.name_any())).collect()
 }
 
 fn changed<K: Serialize>(found: &K, before: Option<&K>, wanted: &K) -> serde_json::Result<Vec<Difference>> {

@@ -20,7 +20,7 @@ use crate::crd::{Release, RolledBack, Shop, ShopStatus};
 use crate::names;
 use crate::objects::{Desired, Live, Objects};
 use crate::rollout::{is_of_canary, out_of_time};
-use crate::validate::{ValidShop, image_version};
+use crate::validate::{ValidService, ValidShop};
 
 /// What is to run.
 pub struct Choice {
@@ -78,10 +78,8 @@ fn with_images(mut shop: ValidShop, release: &Release) -> ValidShop {
     for service in &mut shop.services {
         let image = release.images.get(service.service.name);
         if let Some(image) = image.filter(|image| **image != service.image) {
-            service.version = image_version(image);
-            service.image.clone_from(image);
-            // It was to run beside what failed.
-            service.canary = None;
+            // Its canary was to run beside what failed.
+            *service = ValidService { canary: None, ..service.with_image(image) };
         }
     }
     shop

@@ -1,11 +1,12 @@
 //! Pure: what of the wanted state can be applied now. Stores first, then migrations, then the services.
 //!
 //! An object whose turn has not come is held: it is neither applied nor pruned, so the pods of the previous version keep
-//! running until the migrations of the new one are complete, and stay when one of them fails. A canary waits for the others and
-//! for its own migration, and nothing waits for a canary. A Secret that is not wanted any more is held until the pods that read it
-//! are gone, and so are ways out of the pods of before (`reach`); the route of before waits for the wanted one (`route`). A store
-//! whose pod stands in the way of the next one has none for a moment (`stuck`).
+//! running until the migrations of the new one are complete, and stay when one of them fails, also across a sleep (`before`). A
+//! canary waits for the others and for its own migration, and nothing waits for a canary. A Secret that is not wanted any more is
+//! held until the pods that read it are gone, and so are ways out of the pods of before (`reach`); the route of before waits for
+//! the wanted one (`route`). A store whose pod stands in the way of the next one has none for a moment (`stuck`).
 
+mod before;
 mod former;
 mod reach;
 mod route;
@@ -44,11 +45,12 @@ pub const OUT_OF_TIME: &str = "ProgressDeadlineExceeded";
 pub struct Rollout {
     /// What can be applied now.
     pub objects: Objects<Desired>,
-    /// Names of what has to wait: Jobs and Deployments for their turn, Secrets for their end.
+    /// Names of what has to wait: Jobs and Deployments for their turn, Secrets for their end. A Deployment that waits is among the
+    /// objects all the same if it has to be made as it was before.
     pub held: BTreeSet<String>,
     /// The kind of the route of before, if it stays because nobody serves the wanted one yet. It is among the objects.
     pub former_route: Option<Cow<'static, str>>,
-    /// Deployments whose number of pods passes to their autoscaler now, and that number.
+    /// Deployments that get this number of pods now: it passes to their autoscaler, or is all that changes of one that is held.
     pub handovers: BTreeMap<String, i32>,
     /// Names of all migrations of the wanted state, without those of canaries.
     pub migrations: Vec<String>,
@@ -68,7 +70,7 @@ pub fn plan(
     let former_route = route::keep(shop, &mut desired, live, classes, now);
     reach::widen(shop, &mut desired, live, pods, now);
     if shop.hibernated {
-        return Rollout { former_route, ..falling_asleep(desired, held, live, pods) };
+        return Rollout { former_route, ..falling_asleep(shop, desired, held, live, pods) };
     }
     let (of_canaries, jobs): (Vec<&Job>, Vec<&Job>) = desired.jobs.iter().partition(|job| is_of_canary(*job));
     let migrations: Vec<String> = jobs.into_iter().map(ResourceExt::name_any).collect();
@@ -83,18 +85,10 @@ pub fn plan(
     stuck::make_room(&mut desired.stateful_sets, &live.stateful_sets, pods);
     wake_as_before(&mut desired.rabbitmq_clusters, &live.rabbitmq_clusters);
     if !shop.knows_its_stores() {
-        // What pods would be given is not known, so they stay, and so does what was migrated for them.
-        held.extend(live.jobs.iter().map(ResourceExt::name_any));
-        hold(&mut desired.jobs, &mut held, |_| true);
-        hold(&mut desired.deployments, &mut held, is_service);
-        // A policy of before lets pods reach what is not known now; without one they would reach everything.
-        let is_there = |name: &str| live.network_policies.iter().any(|found| found.name_any() == name);
-        hold(&mut desired.network_policies, &mut held, |wanted| is_there(&wanted.name_any()));
-        let authorities = names::store_authorities(&shop.name);
-        desired.config_maps.retain(|map| map.name_any() != authorities);
-        held.insert(authorities);
+        hold_as_known(shop, &mut desired, &mut held, live);
     }
-    if !(stores_ready && clusters_ready(&desired, live)) {
+    let stores_ready = stores_ready && clusters_ready(&desired, live);
+    if !stores_ready {
         // A migration that has been started keeps its Job: without it the next reconcile would not know its outcome.
         hold(&mut desired.jobs, &mut held, |wanted| job(&wanted.name_any()).is_none());
     }
@@ -107,11 +101,38 @@ pub fn plan(
     let open = of_canaries.iter().filter(|(name, _)| !job(name).is_some_and(complete));
     let waiting: Vec<&String> = open.map(|(_, canary)| canary).collect();
     hold(&mut desired.deployments, &mut held, |wanted| waiting.contains(&&component(wanted)));
-    // An autoscaler and its Deployment have one name, and come together: what was handed over must not be left out later.
-    desired.horizontal_pod_autoscalers.retain(|wanted| !held.contains(&wanted.name_any()));
+    let given_back = if stores_ready {
+        before::give_back(shop, &mut desired.deployments, &held, &live.deployments)
+    } else {
+        BTreeMap::new()
+    };
+    let waits = |name: &String| held.contains(name) && !is_among(&desired.deployments, name);
     let mut handovers = scaling::handovers(shop, live);
-    handovers.retain(|name, _| !held.contains(name));
+    handovers.retain(|name, _| !waits(name));
+    handovers.extend(given_back);
+    // An autoscaler and its Deployment have one name, and come together: what was handed over must not be left out later.
+    desired.horizontal_pod_autoscalers.retain(|wanted| {
+        let name = wanted.name_any();
+        !waits(&name) || handovers.contains_key(&name)
+    });
     Rollout { objects: desired, held, former_route, handovers, migrations }
+}
+
+/// What pods would be given is not known, so they stay, and so does what was migrated for them.
+fn hold_as_known(shop: &ValidShop, desired: &mut Objects<Desired>, held: &mut BTreeSet<String>, live: &Objects<Live>) {
+    held.extend(live.jobs.iter().map(ResourceExt::name_any));
+    hold(&mut desired.jobs, held, |_| true);
+    hold(&mut desired.deployments, held, is_service);
+    // A policy of before lets pods reach what is not known now; without one they would reach everything.
+    let is_there = |name: &str| live.network_policies.iter().any(|found| found.name_any() == name);
+    hold(&mut desired.network_policies, held, |wanted| is_there(&wanted.name_any()));
+    let authorities = names::store_authorities(&shop.name);
+    desired.config_maps.retain(|map| map.name_any() != authorities);
+    held.insert(authorities);
+}
+
+fn is_among(deployments: &[Deployment], name: &str) -> bool {
+    deployments.iter().any(|deployment| deployment.name_any() == name)
 }
 
 fn is_service(wanted: &Deployment) -> bool {
@@ -151,15 +172,26 @@ fn wake_as_before(desired: &mut [RabbitmqCluster], live: &[RabbitmqCluster]) {
 
 /// Services first: they finish what they have begun, and for that they need their stores.
 fn falling_asleep(
+    shop: &ValidShop,
     mut desired: Objects<Desired>,
     mut held: BTreeSet<String>,
     live: &Objects<Live>,
     pods: &[Pod],
 ) -> Rollout {
     let job = |wanted: &Job| live.jobs.iter().find(|job| job.name_any() == wanted.name_any());
+    let mut migrations = desired.jobs.iter().filter(|job| !is_of_canary(*job));
+    if !migrations.all(|wanted| job(wanted).is_some_and(complete)) {
+        hold(&mut desired.deployments, &mut held, is_service);
+    }
+    if !shop.knows_its_stores() {
+        hold_as_known(shop, &mut desired, &mut held, live);
+    }
     // Neither wanted nor held: it is pruned. Its pod may wait for ever; a second run is harmless, and waking starts it.
     desired.jobs.retain(|wanted| job(wanted).is_none_or(complete));
     hold(&mut desired.jobs, &mut held, |wanted| job(wanted).is_none());
+    for job in live.jobs.iter().filter(|job| !complete(job)) {
+        held.remove(&job.name_any());
+    }
     let is_store = |pod: &Pod| pod.labels().get(COMPONENT_LABEL).is_some_and(|name| STORES.contains(&name.as_str()));
     // Pods and not what Deployments report: those no longer count a pod that is finishing its work.
     if pods.iter().any(|pod| runs(pod) && !is_store(pod)) {
@@ -167,7 +199,8 @@ fn falling_asleep(
         hold(&mut desired.postgres_clusters, &mut held, |_| true);
         hold(&mut desired.rabbitmq_clusters, &mut held, |_| true);
     }
-    Rollout { objects: desired, held, former_route: None, handovers: BTreeMap::new(), migrations: Vec::new() }
+    let handovers = before::put_to_sleep(&desired.deployments, &held, &live.deployments);
+    Rollout { objects: desired, held, former_route: None, handovers, migrations: Vec::new() }
 }
 
 /// Whether a pod's containers have not all ended for good.

@@ -201,11 +201,12 @@ fn services(facts: &Facts<'_>) -> Vec<ServiceStatus> {
         let object = names::component(&facts.shop.name, name);
         let deployment = facts.applied.deployments.iter().find(|found| found.name_any() == object);
         let before = facts.previous.and_then(|status| status.services.iter().find(|before| before.name == name));
+        let number = deployment.and_then(|found| found.spec.as_ref()?.replicas);
         let running = deployment.filter(|found| has_enough(found, replicas)).and_then(version_label);
         ServiceStatus {
             name: name.to_owned(),
             ready: deployment.and_then(|found| found.status.as_ref()?.ready_replicas).unwrap_or(0),
-            desired: replicas.fixed().or_else(|| deployment?.spec.as_ref()?.replicas).unwrap_or(replicas.least()),
+            desired: replicas.fixed().unwrap_or_else(|| number.unwrap_or(0).max(replicas.least())),
             version: running.or_else(|| before?.version.clone()),
             canary: facts.canaries.get(name).cloned(),
         }

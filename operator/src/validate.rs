@@ -16,7 +16,7 @@ use kube::{Resource, ResourceExt};
 use self::stores::Own;
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, SERVICES, Service};
 use crate::crd::{
-    DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, S3Spec, Shop, StoreMode, UsersSpec,
+    DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Release, S3Spec, Shop, StoreMode, UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
 use crate::given;
@@ -84,6 +84,8 @@ pub struct ValidShop {
     pub delivery: MockProvider,
     /// Whether nothing is to run.
     pub hibernated: bool,
+    /// The images with which all of it was ready the last time.
+    pub last_ready: Option<Release>,
     /// What happens to what other operators keep data in; an embedded store has its own answer.
     pub data_on_delete: DataOnDelete,
     /// Hashes of Secrets that somebody else writes and pods read, by name.
@@ -252,6 +254,7 @@ pub fn validate(
         payment: mock_provider("payment", &spec.payment)?,
         delivery: mock_provider("delivery", &spec.delivery)?,
         hibernated: spec.lifecycle.hibernated,
+        last_ready: shop.status.as_ref().and_then(|status| status.last_ready.clone()),
         data_on_delete: spec.lifecycle.data_on_delete,
         given: given::hashes(shop, found),
         all_given: given::all(found),

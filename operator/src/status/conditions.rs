@@ -226,8 +226,9 @@ pub(super) fn services(facts: &Facts<'_>, services: &[ServiceStatus], problems: 
     };
     let wanted = facts.shop.services.iter().map(|service| service.replicas);
     let unfinished = services.iter().zip(wanted).filter(|(service, replicas)| {
-        let found = deployment(service);
-        !found.is_some_and(|found| has_enough(found, *replicas))
+        // One that slept and waits for its turn has as many pods as it was told to have: none.
+        let serves = |found| service.ready > 0 && has_enough(found, *replicas);
+        !deployment(service).is_some_and(serves)
     });
     let unfinished: Vec<&ServiceStatus> = unfinished.map(|(service, _)| service).collect();
     if unfinished.is_empty() {

@@ -69,6 +69,12 @@ impl ValidService {
         self.canary.is_none() && self.has_canary_pods
     }
 
+    /// The same with another image.
+    #[must_use]
+    pub fn with_image(&self, image: &str) -> Self {
+        Self { version: image_version(image), image: image.to_owned(), ..self.clone() }
+    }
+
     /// Its canary as a service of its own: another image, and as many pods as its share of the calls needs.
     #[must_use]
     pub fn as_canary(&self) -> Option<Self> {

@@ -24,4 +24,5 @@ mod scene;
 mod snapshot;
 mod steady;
 mod stuck;
+mod waking;
 mod zombie;

@@ -16,3 +16,4 @@ mod stores;
 mod stuck;
 mod support;
 mod validate;
+mod waking;

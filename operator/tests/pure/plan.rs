@@ -29,7 +29,7 @@ fn planned(edit: impl Fn(&mut Shop), change: impl Fn(&mut Objects<Live>)) -> Vec
     planned_on(Some(&before), edit, objects)
 }
 
-fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<Live>) -> Vec<Change> {
+pub fn planned_on(before: Option<&Shop>, edit: impl Fn(&mut Shop), objects: Objects<Live>) -> Vec<Change> {
     let mut shop = shop(MINIMAL);
     edit(&mut shop);
     let mut changes = planned_of(before, &shop, Observed { stores: Found::dummy(&shop), ..observed(objects) });
@@ -112,7 +112,7 @@ fn service(edit: impl Fn(&mut ServiceSpec)) -> impl Fn(&mut Shop) {
 }
 
 /// One line a change, as people would tell it.
-fn told(changes: &[Change]) -> Vec<String> {
+pub fn told(changes: &[Change]) -> Vec<String> {
     let mut lines = Vec::new();
     for Change { kind, name, action, later } in changes {
         let later = if *later { " later" } else { "" };
