@@ -16,7 +16,8 @@ use kube::{Resource, ResourceExt};
 use self::stores::Own;
 use crate::catalog::{MONGODB, POSTGRES, RABBITMQ, REDIS, SERVICES, Service};
 use crate::crd::{
-    DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Release, S3Spec, Shop, StoreMode, UsersSpec,
+    DataOnDelete, EdgeSpec, Mtls, NetworkPolicySpec, ProviderSpec, PullPolicy, Release, S3Spec, Shop, StoreMode,
+    UsersSpec,
 };
 use crate::credentials::{Credentials, TokenKeys};
 use crate::given;
