@@ -124,7 +124,7 @@ pub struct ShopSpec {
     pub currency: String,
 
     /// Host name under which the shop answers. Without one the route takes every host that reaches the ingress
-    /// controller, which only one Shop per ingress class can have.
+    /// controller. Only one Shop per ingress class or Gateway can have either: the oldest one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(

@@ -123,7 +123,7 @@ fn own(shop: &DynamicObject) -> Value {
     json!({"metadata": {"labels": shop.labels(), "annotations": annotations}, "spec": shop.data["spec"]})
 }
 
-/// Every Shop that the operator may know: who has the route for all hosts depends on them.
+/// Every Shop that the operator may know: who has the route for a host depends on them.
 async fn others(cluster: &Cluster, notes: &mut Vec<String>) -> anyhow::Result<Vec<Arc<Shop>>> {
     let all = Api::<Shop>::all(cluster.client.clone()).list(&ListParams::default()).await;
     let found = match all {

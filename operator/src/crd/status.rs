@@ -41,8 +41,8 @@ pub struct ShopStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 
-    /// Where the Shop has every host: the ingress class and the Gateways to which a route of its is attached that names no host. No
-    /// younger Shop gets such a route there as long as it stays, whatever the spec of this one says by now.
+    /// Where the Shop has its host, or every host: the ingress class and the Gateways that its routes are attached to. No younger
+    /// Shop gets a route for the same there as long as they stay, whatever the spec of this one says by now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entrances: Vec<Entrance>,
 
@@ -106,16 +106,32 @@ impl ShopStatus {
     }
 }
 
-/// Where requests come from: an ingress class, or Gateways.
+/// Where requests for a host come from: an ingress class, or Gateways.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Entrance {
+    /// The host, if it is not every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Name of the ingress class, if there is one to name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_name: Option<String>,
     /// The Gateways, where it is no ingress class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<GatewaySpec>,
+}
+
+impl Entrance {
+    /// Whether there are requests that come to both. Gateways are compared with their namespaces, see [`GatewaySpec::within`].
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let from_one_place = match (&self.gateway, &other.gateway) {
+            (Some(gateway), Some(other)) => gateway.overlaps(other),
+            (None, None) => self.class_name == other.class_name,
+            _ => false,
+        };
+        from_one_place && self.host == other.host
+    }
 }
 
 /// Images that were ready together.

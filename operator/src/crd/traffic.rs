@@ -44,6 +44,18 @@ pub struct GatewaySpec {
     pub parent_refs: Vec<ParentReference>,
 }
 
+impl GatewaySpec {
+    /// The same from everywhere, as something in a namespace means it.
+    #[must_use]
+    pub fn within(&self, namespace: Option<&str>) -> Self {
+        Self { parent_refs: self.parent_refs.iter().map(|parent| parent.within(namespace)).collect() }
+    }
+
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.parent_refs.iter().any(|parent| other.parent_refs.iter().any(|other| parent.overlaps(other)))
+    }
+}
+
 /// A Gateway. Whether it takes the route is its own choice (`allowedRoutes` of its listeners).
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -61,6 +73,21 @@ pub struct ParentReference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub section_name: Option<String>,
+}
+
+impl ParentReference {
+    /// The same from everywhere, as something in a namespace means it.
+    #[must_use]
+    pub fn within(&self, namespace: Option<&str>) -> Self {
+        let namespace = self.namespace.as_deref().or(namespace).map(str::to_owned);
+        Self { namespace, ..self.clone() }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let sections = self.section_name.as_ref().zip(other.section_name.as_ref());
+        let share_listeners = sections.is_none_or(|(section, other)| section == other);
+        share_listeners && self.name == other.name && self.namespace == other.namespace
+    }
 }
 
 /// HTTPS for the host.

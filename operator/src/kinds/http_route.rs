@@ -110,11 +110,9 @@ impl HttpRoute {
     #[must_use]
     pub fn told(&self, parent: &ParentReference, type_: &str) -> Option<&RouteCondition> {
         let here = self.metadata.namespace.as_deref();
-        let name = |of: &ParentReference| {
-            (of.name.clone(), of.namespace.as_deref().or(here).map(str::to_owned), of.section_name.clone())
-        };
+        let parent = parent.within(here);
         let parents = self.status.iter().flat_map(|status| &status.parents);
-        let mut told = parents.filter(|told| name(&told.parent_ref) == name(parent)).flat_map(|told| &told.conditions);
+        let mut told = parents.filter(|told| told.parent_ref.within(here) == parent).flat_map(|told| &told.conditions);
         let generation = self.metadata.generation.unwrap_or_default();
         told.find(|condition| condition.type_ == type_ && condition.observed_generation >= generation)
     }

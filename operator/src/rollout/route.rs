@@ -32,7 +32,8 @@ pub(super) fn keep(
     if is_open {
         return None;
     }
-    let is_free = |entrances: &[Entrance]| !entrances.iter().any(|entrance| shop.route.taken.contains(entrance));
+    let is_taken = |entrance: &Entrance| shop.route.taken.iter().any(|taken| taken.overlaps(entrance));
+    let is_free = |entrances: &[Entrance]| !entrances.iter().any(is_taken);
     if through_gateway {
         let former = former_ingress(shop, of_before(shop, &live.ingresses)?);
         return is_free(&entrances(slice::from_ref(&former), &[])).then(|| {

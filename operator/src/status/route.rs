@@ -21,16 +21,19 @@ pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
     }
 }
 
-/// Where routes are that name no host.
+/// Where routes are, and for which host.
 pub(crate) fn entrances(ingresses: &[Ingress], http_routes: &[HttpRoute]) -> Vec<Entrance> {
-    let of_class = ingresses.iter().filter_map(|ingress| {
-        let spec = ingress.spec.as_ref()?;
-        let is_for_all = spec.rules.iter().flatten().any(|rule| rule.host.is_none());
-        is_for_all.then(|| Entrance { class_name: spec.ingress_class_name.clone(), gateway: None })
+    let of_class = ingresses.iter().filter_map(|ingress| ingress.spec.as_ref()).flat_map(|spec| {
+        let class_name = &spec.ingress_class_name;
+        let rules = spec.rules.iter().flatten();
+        rules.map(move |rule| Entrance { host: rule.host.clone(), class_name: class_name.clone(), gateway: None })
     });
-    let for_all = http_routes.iter().filter(|route| route.spec.hostnames.is_empty());
-    let through = for_all.map(|route| GatewaySpec { parent_refs: route.spec.parent_refs.clone() });
-    of_class.chain(through.map(|gateway| Entrance { class_name: None, gateway: Some(gateway) })).collect()
+    let through = http_routes.iter().map(|route| {
+        let gateway = GatewaySpec { parent_refs: route.spec.parent_refs.clone() };
+        let gateway = gateway.within(route.metadata.namespace.as_deref());
+        Entrance { host: route.spec.hostnames.first().cloned(), class_name: None, gateway: Some(gateway) }
+    });
+    of_class.chain(through).collect()
 }
 
 /// Whether somebody serves the wanted route.
@@ -40,10 +43,14 @@ pub(crate) fn is_served(shop: &ValidShop, classes: &[IngressClass], routes: &[Ht
 
 fn judged(shop: &ValidShop, classes: &[IngressClass], routes: &[HttpRoute]) -> Verdict {
     if let Some(other) = &shop.route.taken_by {
-        let message = format!(
-            "Shop {other} takes every host of this ingress class or Gateway already; set spec.host, or name another one in spec.ingress"
-        );
-        return Verdict::no(TYPE, "HostlessRouteTaken", message);
+        let instead = "or another ingress class or Gateway in spec.ingress";
+        let (reason, message) = match &shop.route.host {
+            Some(host) => {
+                ("HostTaken", format!("Shop {other} answers for {host} already; set another spec.host, {instead}"))
+            }
+            None => ("HostlessRouteTaken", format!("Shop {other} takes every host already; set spec.host, {instead}")),
+        };
+        return Verdict::no(TYPE, reason, message);
     }
     match &shop.route.gateway {
         Some(gateway) => through(gateway, routes),

@@ -1,7 +1,8 @@
-//! How requests get in, and who already has every host there.
+//! How requests get in, and who already has the host there, or every host.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::crd::{Entrance, ParentReference, Shop};
@@ -20,9 +21,9 @@ pub struct Route {
     pub tls: Option<Option<String>>,
     /// The Gateways, where there is no Ingress.
     pub gateway: Option<Gateway>,
-    /// The Shop that already has the route for every host of this class, or of these Gateways.
+    /// The Shop that already has the host in this class or on one of these Gateways, or every host.
     pub taken_by: Option<String>,
-    /// Where else an older Shop has the route for every host. A Shop with a host is in nobody's way.
+    /// Where older Shops have or want the same. A Shop with a host is in nobody's way who has another one, or none.
     pub taken: Vec<Entrance>,
 }
 
@@ -37,9 +38,7 @@ pub struct Gateway {
 
 pub(super) fn valid(shop: &Shop, others: &[impl AsRef<Shop>], found: &Found) -> Route {
     let ingress = &shop.spec.ingress;
-    let wanted = wanted(shop, found);
-    let (here, elsewhere): (Vec<_>, Vec<_>) =
-        taken(shop, others, found).into_iter().partition(|(entrance, _)| *entrance == wanted);
+    let (wanted, taken) = (wanted(shop, found), taken(shop, others, found));
     Route {
         host: shop.spec.host.clone(),
         class_name: class(shop, found),
@@ -49,36 +48,48 @@ pub(super) fn valid(shop: &Shop, others: &[impl AsRef<Shop>], found: &Found) -> 
             .gateway
             .as_ref()
             .map(|gateway| Gateway { parents: gateway.parent_refs.clone(), installed: found.gateway_api }),
-        taken_by: here.into_iter().next().map(|(_, other)| other),
-        taken: elsewhere.into_iter().map(|(entrance, _)| entrance).collect(),
+        taken_by: taken.iter().find(|(entrance, _)| entrance.overlaps(&wanted)).map(|(_, other)| other.clone()),
+        taken: taken.into_iter().map(|(entrance, _)| entrance).collect(),
     }
 }
 
-/// What older Shops have or want for every host, and their names, the oldest one first.
+/// Where older Shops have or want the same host, and their names, the oldest one first.
 fn taken(shop: &Shop, others: &[impl AsRef<Shop>], found: &Found) -> Vec<(Entrance, String)> {
-    if shop.spec.host.is_some() {
-        return Vec::new();
-    }
-    let age = |shop: &Shop| (shop.creation_timestamp().map(|time| time.0), shop.uid());
-    let others = others.iter().map(AsRef::as_ref);
-    let mut older: Vec<&Shop> =
-        others.filter(|other| other.metadata.deletion_timestamp.is_none() && age(other) < age(shop)).collect();
-    older.sort_by_key(|other| age(other));
+    let mut older: Vec<&Shop> = others.iter().map(AsRef::as_ref).filter(|other| is_older(other, shop)).collect();
+    older.sort_by_key(|&other| age(other));
+    let host = shop.spec.host.as_deref();
     let name = |shop: &Shop| format!("{}/{}", shop.namespace().unwrap_or_default(), shop.name_any());
-    let of_one = |other: &Shop| entrances(other, found).map(|entrance| (entrance, name(other))).collect::<Vec<_>>();
+    let of_one =
+        |other: &Shop| entrances(other, host, found).map(|entrance| (entrance, name(other))).collect::<Vec<_>>();
     older.into_iter().flat_map(of_one).collect()
 }
 
-/// Where a Shop is to have every host, and where it has them: a route of before may have to stay.
-fn entrances(shop: &Shop, found: &Found) -> impl Iterator<Item = Entrance> {
-    let to_have = shop.spec.host.is_none().then(|| wanted(shop, found));
-    to_have.into_iter().chain(shop.status.iter().flat_map(|status| status.entrances.iter().cloned()))
+/// One that was deleted may still be remembered, and may have had the same name.
+fn is_older(other: &Shop, shop: &Shop) -> bool {
+    let (theirs, ours) = (&other.metadata, &shop.metadata);
+    let is_another = (&theirs.namespace, &theirs.name) != (&ours.namespace, &ours.name);
+    is_another && theirs.deletion_timestamp.is_none() && age(other) < age(shop)
+}
+
+fn age(shop: &Shop) -> (Option<Timestamp>, Option<&str>) {
+    (shop.metadata.creation_timestamp.as_ref().map(|made| made.0), shop.metadata.uid.as_deref())
+}
+
+/// Where a Shop is to have a host, and where it has it: a route of before may have to stay.
+fn entrances(shop: &Shop, host: Option<&str>, found: &Found) -> impl Iterator<Item = Entrance> {
+    let to_have = (shop.spec.host.as_deref() == host).then(|| wanted(shop, found));
+    let has = shop.status.iter().flat_map(|status| &status.entrances);
+    to_have.into_iter().chain(has.filter(move |entrance| entrance.host.as_deref() == host).cloned())
 }
 
 fn wanted(shop: &Shop, found: &Found) -> Entrance {
+    let host = shop.spec.host.clone();
     match &shop.spec.ingress.gateway {
-        Some(gateway) => Entrance { class_name: None, gateway: Some(gateway.clone()) },
-        None => Entrance { class_name: class(shop, found), gateway: None },
+        Some(gateway) => {
+            let gateway = gateway.within(shop.metadata.namespace.as_deref());
+            Entrance { host, class_name: None, gateway: Some(gateway) }
+        }
+        None => Entrance { host, class_name: class(shop, found), gateway: None },
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::networking::v1::IngressClass;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::canary::Canaries;
-use shopkeeper_operator::crd::{Entrance, GatewaySpec, IngressSpec, ParentReference, Shop, ShopStatus, TlsSpec};
+use shopkeeper_operator::crd::{Entrance, GatewaySpec, ParentReference, Shop, ShopSpec, ShopStatus, TlsSpec};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::kinds::HttpRoute;
 use shopkeeper_operator::names::APPLIED_ANNOTATION;
@@ -116,19 +116,19 @@ fn an_ingress_that_stays_keeps_its_class_annotations_and_certificate_and_follows
     }
 }
 
-/// A Shop without a host on a cluster that has another one.
+/// A Shop on a cluster that has another one.
 struct Resident {
     shop: Shop,
     live: Objects<Live>,
 }
 
 impl Resident {
-    fn new(name: &str, second: i64, ingress: &IngressSpec) -> Self {
+    fn new(name: &str, second: i64, spec: &ShopSpec) -> Self {
         let mut shop = shop(MINIMAL);
         shop.metadata.name = Some(name.to_owned());
         shop.metadata.uid = Some(format!("uid of {name}"));
         shop.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).expect("a time")));
-        shop.spec.ingress = ingress.clone();
+        shop.spec = spec.clone();
         Self { shop, live: Objects::default() }
     }
 
@@ -166,69 +166,104 @@ impl Resident {
         self.shop.status.as_ref().expect("a status")
     }
 
+    fn route(&self) -> &Condition {
+        self.status().conditions.iter().find(|told| told.type_ == "RouteReady").expect("RouteReady")
+    }
+
     #[track_caller]
     fn check(&self, entrances: &[&Entrance], in_message: &str) {
         let found: Vec<&Entrance> = self.status().entrances.iter().collect();
         assert_eq!(found, entrances);
-        let told = self.status().conditions.iter().find(|told| told.type_ == "RouteReady").expect("RouteReady");
-        assert!(told.message.contains(in_message), "`{in_message}` is not in `{}`", told.message);
+        let told = &self.route().message;
+        assert!(told.contains(in_message), "`{in_message}` is not in `{told}`");
     }
 }
 
-/// A class and a Gateway, as a Shop names them and as it has them.
-fn ways() -> [(IngressSpec, Entrance); 2] {
-    [through_class("squirrel"), through_a_gateway()].map(|Shop { spec, .. }| {
-        let entrance = Entrance { class_name: spec.ingress.class_name.clone(), gateway: spec.ingress.gateway.clone() };
-        (spec.ingress, entrance)
+/// A class and a Gateway, as a Shop names them and as it has a host there, or every host.
+fn ways(host: Option<&str>) -> [(ShopSpec, Entrance); 2] {
+    [through_class("squirrel"), through_a_gateway()].map(|Shop { mut spec, .. }| {
+        spec.host = host.map(str::to_owned);
+        let gateway = spec.ingress.gateway.as_ref().map(|gateway| gateway.within(Some("oak")));
+        let entrance = Entrance { host: spec.host.clone(), class_name: spec.ingress.class_name.clone(), gateway };
+        (spec, entrance)
     })
 }
 
+/// Those of Shops that want every host, and of Shops that want the same one.
+fn all_ways() -> [[(ShopSpec, Entrance); 2]; 2] {
+    [None, Some("acorn.test")].map(ways)
+}
+
+fn older_and_younger(older: &ShopSpec, younger: &ShopSpec) -> [Resident; 2] {
+    [Resident::new("older", 1, older), Resident::new("younger", 2, younger)]
+}
+
 #[test]
-fn a_shop_without_a_host_keeps_its_way_in_from_others_until_it_has_gone_over_to_another_one() {
-    let [class, gateway] = ways();
-    for ((from, before), (to, after)) in [(&class, &gateway), (&gateway, &class)] {
-        let [mut older, mut younger] =
-            [("older", 1), ("younger", 2)].map(|(name, second)| Resident::new(name, second, from));
-        let taken = "Shop oak/older takes every host";
-        older.look(&younger, true);
-        younger.look(&older, true);
-        older.check(&[before], "");
-        younger.check(&[], taken);
+fn a_shop_keeps_its_way_in_from_others_until_it_has_gone_over_to_another_one() {
+    for [class, gateway] in all_ways() {
+        for ((from, before), (to, after)) in [(&class, &gateway), (&gateway, &class)] {
+            let [mut older, mut younger] = older_and_younger(from, from);
+            let taken = "Shop oak/older ";
+            older.look(&younger, true);
+            younger.look(&older, true);
+            older.check(&[before], "");
+            younger.check(&[], taken);
 
-        older.shop.spec.ingress.clone_from(to);
-        younger.look(&older, true);
-        younger.check(&[], taken);
-        older.look(&younger, false);
-        older.check(&[&class.1, &gateway.1], "of before stays meanwhile");
-        younger.look(&older, true);
-        younger.check(&[], taken);
+            older.shop.spec.clone_from(to);
+            younger.look(&older, true);
+            younger.check(&[], taken);
+            older.look(&younger, false);
+            older.check(&[&class.1, &gateway.1], "of before stays meanwhile");
+            younger.look(&older, true);
+            younger.check(&[], taken);
 
-        older.look(&younger, true);
-        older.look(&younger, true);
-        older.check(&[after], "");
-        younger.look(&older, true);
-        younger.check(&[before], "");
+            older.look(&younger, true);
+            older.look(&younger, true);
+            older.check(&[after], "");
+            younger.look(&older, true);
+            younger.check(&[before], "");
+        }
     }
 }
 
 #[test]
-fn two_shops_without_a_host_change_places_and_never_stand_side_by_side() {
-    let [class, gateway] = ways();
-    for ((first, first_has), (second, second_has)) in [(&class, &gateway), (&gateway, &class)] {
-        let (mut older, mut younger) = (Resident::new("older", 1, first), Resident::new("younger", 2, second));
-        older.look(&younger, true);
-        younger.look(&older, true);
-        older.check(&[first_has], "");
-        younger.check(&[second_has], "");
-
-        std::mem::swap(&mut older.shop.spec.ingress, &mut younger.shop.spec.ingress);
-        for _ in 0..3 {
+fn two_shops_of_the_same_hosts_change_places_and_never_stand_side_by_side() {
+    for [class, gateway] in all_ways() {
+        for ((first, first_has), (second, second_has)) in [(&class, &gateway), (&gateway, &class)] {
+            let [mut older, mut younger] = older_and_younger(first, second);
             older.look(&younger, true);
             younger.look(&older, true);
-            let twice = older.status().entrances.iter().find(|entrance| younger.status().entrances.contains(entrance));
-            assert_eq!(twice, None);
+            older.check(&[first_has], "");
+            younger.check(&[second_has], "");
+
+            std::mem::swap(&mut older.shop.spec, &mut younger.shop.spec);
+            for _ in 0..3 {
+                older.look(&younger, true);
+                younger.look(&older, true);
+                let ways = &younger.status().entrances;
+                let twice = older.status().entrances.iter().find(|entrance| ways.contains(entrance));
+                assert_eq!(twice, None);
+            }
+            older.check(&[second_has], "");
+            younger.check(&[first_has], "");
         }
-        older.check(&[second_has], "");
-        younger.check(&[first_has], "");
+    }
+}
+
+#[test]
+fn a_shop_whose_host_is_taken_says_by_whom_and_what_to_set() {
+    let everything = ("HostlessRouteTaken", "Shop oak/older takes every host already; set spec.host, or another");
+    let one = ("HostTaken", "Shop oak/older answers for acorn.test already; set another spec.host, or another");
+    for (ways, (reason, words)) in all_ways().into_iter().zip([everything, one]) {
+        for (spec, entrance) in ways {
+            let [mut older, mut younger] = older_and_younger(&spec, &spec);
+            older.look(&younger, true);
+            younger.look(&older, true);
+            older.check(&[&entrance], "");
+            younger.check(&[], words);
+            assert_eq!((younger.route().status.as_str(), younger.route().reason.as_str()), ("False", reason));
+            assert!(!younger.status().holds("Ready"));
+            assert_eq!(younger.status().url, None, "it is the address of the older one");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use shopkeeper_operator::crd::{Amounts, Resources, ServiceSpec, Shop};
+use shopkeeper_operator::crd::{Amounts, GatewaySpec, ParentReference, Resources, ServiceSpec, Shop};
 use shopkeeper_operator::credentials::Credentials;
 use shopkeeper_operator::settings::Settings;
 use shopkeeper_operator::stores::Found;
@@ -65,6 +65,86 @@ fn a_shop_that_names_no_class_is_in_the_clusters_default_one() {
     let route = route(&shop, &[named], &found);
     assert_eq!(route.class_name.as_deref(), Some("squirrel"));
     assert_eq!(route.taken_by.as_deref(), Some("oak/shop-a"));
+}
+
+#[test]
+fn a_shop_that_was_copied_into_another_namespace_with_its_host_has_no_route() {
+    let [original, mut copy] = [aged(1, "a"), aged(2, "b")].map(|mut shop| {
+        shop.spec.host = Some("acorn.test".to_owned());
+        shop
+    });
+    copy.metadata.namespace = Some("staging".to_owned());
+    let all = [original.clone(), copy.clone()];
+    assert_eq!(taken_by(&original, &all), None);
+    assert_eq!(taken_by(&copy, &all), Some("oak/shop-a".to_owned()));
+    let mut elsewhere = copy.clone();
+    elsewhere.spec.ingress.class_name = Some("squirrel".to_owned());
+    assert_eq!(taken_by(&elsewhere, &all), None, "another class");
+    copy.spec.host = Some("staging.acorn.test".to_owned());
+    assert_eq!(taken_by(&copy, &all), None, "another host");
+    copy.spec.host = None;
+    assert_eq!(taken_by(&copy, &all), None, "every other host");
+}
+
+#[test]
+fn a_shop_that_was_made_anew_is_not_in_its_own_way() {
+    let [mut before, mut anew] = [aged(1, "a"), aged(2, "b")];
+    before.metadata.name.clone_from(&anew.metadata.name);
+    for host in [None, Some("acorn.test")] {
+        for shop in [&mut before, &mut anew] {
+            shop.spec.host = host.map(str::to_owned);
+        }
+        assert_eq!(taken_by(&anew, &[before.clone(), anew.clone()]), None);
+    }
+}
+
+/// A Gateway as a Shop names it: `name`, `namespace/name`, and behind a colon one of its listeners.
+fn reference(text: &str) -> ParentReference {
+    let (path, section) = text.split_once(':').map_or((text, None), |(path, section)| (path, Some(section)));
+    let (namespace, name) = path.split_once('/').map_or((None, path), |(namespace, name)| (Some(namespace), name));
+    let [namespace, section_name] = [namespace, section].map(|part| part.map(str::to_owned));
+    ParentReference { name: name.to_owned(), namespace, section_name }
+}
+
+/// Whether the younger of two Shops with the same host has no route, each with its namespace and Gateways.
+#[track_caller]
+fn check_gateways(older: (&str, &[&str]), younger: (&str, &[&str]), taken: bool) {
+    for host in [None, Some("acorn.test")] {
+        let [older, younger] =
+            [(aged(1, "a"), older), (aged(2, "b"), younger)].map(|(mut shop, (namespace, gateways))| {
+                shop.metadata.namespace = Some(namespace.to_owned());
+                shop.spec.host = host.map(str::to_owned);
+                let parent_refs = gateways.iter().map(|text| reference(text)).collect();
+                shop.spec.ingress.gateway = Some(GatewaySpec { parent_refs });
+                shop
+            });
+        assert_eq!(taken_by(&younger, &[older]).is_some(), taken, "host {host:?}");
+    }
+}
+
+#[test]
+fn a_gateway_without_a_namespace_is_one_of_the_shops_own() {
+    check_gateways(("a", &["gate"]), ("a", &["gate"]), true);
+    check_gateways(("a", &["gate"]), ("b", &["gate"]), false);
+    check_gateways(("edge", &["gate"]), ("a", &["edge/gate"]), true);
+    check_gateways(("a", &["edge/gate"]), ("edge", &["gate"]), true);
+    check_gateways(("a", &["edge/gate"]), ("b", &["edge/gate"]), true);
+}
+
+#[test]
+fn one_gateway_in_common_is_enough() {
+    check_gateways(("a", &["g1", "g2"]), ("a", &["g1"]), true);
+    check_gateways(("a", &["g2"]), ("a", &["g1", "g2"]), true);
+    check_gateways(("a", &["g1", "g2"]), ("a", &["g2", "g1"]), true);
+    check_gateways(("a", &["g1", "g2"]), ("a", &["g3"]), false);
+}
+
+#[test]
+fn listeners_of_a_gateway_are_apart_and_a_gateway_without_one_is_all_of_them() {
+    check_gateways(("a", &["gate:web"]), ("a", &["gate:web"]), true);
+    check_gateways(("a", &["gate:web"]), ("a", &["gate:inside"]), false);
+    check_gateways(("a", &["gate"]), ("a", &["gate:web"]), true);
+    check_gateways(("a", &["gate:web"]), ("a", &["gate"]), true);
 }
 
 #[test]
