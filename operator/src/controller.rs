@@ -104,10 +104,10 @@ pub async fn reconcile(context: &Context, shop: &Shop) -> Result<Action, Error> 
         // Owner references collect what belongs to the Shop; making things now would only be in the way.
         return Ok(Action::await_change());
     }
+    // Both hold all objects of a Shop at once; whoever awaits them need not.
     if shop.spec.lifecycle.paused {
-        return leave_alone(context, shop).await;
+        return Box::pin(leave_alone(context, shop)).await;
     }
-    // It holds all objects of a Shop at once; whoever awaits it need not.
     match Box::pin(converge(context, shop)).await {
         Ok(requeue) => Ok(Action::requeue(requeue)),
         Err(error) if !error.is_told(context.failures.of(shop)) => Err(error),

@@ -148,7 +148,7 @@ fn status(pod: &Pod, trouble: Option<Trouble>) -> Value {
         (_, Some(Trouble::NoImage)) => ("Pending", false, json!({"waiting": {"reason": "ImagePullBackOff"}})),
     };
     let (restarts, last_state) = match trouble {
-        Some(Trouble::Crashes(steps)) if !of_job => (1 + (steps + 2) / 3, crash),
+        Some(Trouble::Crashes(steps)) if !of_job => (1 + steps.div_ceil(3), crash),
         _ => (0, json!({})),
     };
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| {

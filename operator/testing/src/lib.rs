@@ -19,3 +19,9 @@ pub use kubelet::Kubelet;
 pub use lease::unrenewed;
 pub use scene::{Operator, SHOP, Scene, message};
 pub use writes::Writes;
+
+/// Whether tests have time for everything.
+#[must_use]
+pub fn is_deep() -> bool {
+    std::env::var_os("SHOP_TEST_DEEP").is_some()
+}

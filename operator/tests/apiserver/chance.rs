@@ -1,11 +1,7 @@
 //! What is left to chance, and how to get the same again.
 
 use rand::{SeedableRng, rngs::StdRng};
-
-/// Whether there is time for all of it.
-pub fn is_deep() -> bool {
-    std::env::var_os("SHOP_TEST_DEEP").is_some()
-}
+use shopkeeper_testing::is_deep;
 
 /// The seed of a run that is not deep: it chooses the same wherever there is the same to choose from, so that it is most likely a
 /// change that makes it fail.

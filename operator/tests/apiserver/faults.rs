@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use shopkeeper_testing::is_deep;
 
 use self::plan::{Fault, Plan, Way};
 use self::run::{End, run};
 use self::scenario::Scenario;
-use crate::chance::{is_deep, random};
+use crate::chance::random;
 use crate::snapshot::{differences, differences_now};
 
 /// Plans that run at the same time, mostly waiting for each other's controllers.

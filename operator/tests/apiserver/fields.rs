@@ -11,12 +11,11 @@ use serde_json::{Value, json};
 use shopkeeper_operator::crd::{Phase, Shop};
 use shopkeeper_operator::render::render;
 use shopkeeper_operator::settings::Settings;
-use shopkeeper_testing::Scene;
 use shopkeeper_testing::schema::{self, Bad, Field, Schema};
+use shopkeeper_testing::{Scene, is_deep};
 
 use self::journey::{Change, rounds, there_and_back};
 use self::stores::lives_in;
-use crate::chance::is_deep;
 use crate::scene::with_scene;
 use crate::snapshot::{Snapshot, left_behind, snapshot};
 use crate::steady::NOTHING;

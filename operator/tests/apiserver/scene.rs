@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use kube::{Client, Config};
 use shopkeeper_operator::settings::Settings;
-use shopkeeper_testing::{ApiServer, Kubelet, Scene, rights};
+use shopkeeper_testing::{ApiServer, Kubelet, Scene, is_deep, rights};
 use tokio::sync::OnceCell;
-
-use crate::chance::is_deep;
 
 /// It ends with the process.
 static SERVER: OnceCell<ApiServer> = OnceCell::const_new();
@@ -22,7 +20,8 @@ pub async fn config() -> Config {
     server().await.config().await.expect("its kubeconfig")
 }
 
-/// Runs a test in a namespace of its own, in which pods claim to run and operators have the rights that the chart gives; shows what was there if it fails.
+/// Runs a test in a namespace of its own, in which pods claim to run and operators have the rights that the chart gives; shows what
+/// was there if it fails.
 pub async fn with_scene<F: Future>(test: impl FnOnce(Arc<Scene>, Kubelet) -> F) -> F::Output {
     let config = config().await;
     // What it reports is none of the writes that tests look at.

@@ -6,11 +6,11 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use serde_json::json;
 use shopkeeper_operator::controller::reconcile;
-use shopkeeper_testing::Scene;
 use shopkeeper_testing::rotation::{LASTING, Values, rotate, standing};
+use shopkeeper_testing::{Scene, is_deep};
 use tokio::time::sleep;
 
-use crate::chance::{is_deep, random};
+use crate::chance::random;
 use crate::changes::a_failed_migration_leaves_the_pods_as_they_are;
 use crate::market::{self, Market};
 use crate::scene::{credentials, volumes, with_scene};

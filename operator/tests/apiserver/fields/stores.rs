@@ -6,12 +6,11 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 use shopkeeper_operator::catalog::STORES;
 use shopkeeper_operator::crd::Shop;
-use shopkeeper_testing::Scene;
 use shopkeeper_testing::schema::{Field, NAMES, Schema};
+use shopkeeper_testing::{Scene, is_deep};
 
 use super::journey::{Change, only_there};
 use super::{FIXED, base, find_back, takes_nothing_wrong};
-use crate::chance::is_deep;
 use crate::operated::{install, postgres_runs, rabbitmq_runs};
 use crate::scene::with_scene;
 use crate::snapshot::{Snapshot, left_behind, snapshot};
