@@ -18,6 +18,9 @@ use shopkeeper_operator::{
     settings::OPERATOR_SELECTOR,
 };
 
+/// Names the namespaces of an operator in its environment.
+const WATCHED: &str = "SHOPKEEPER_WATCH_NAMESPACES";
+
 /// Which cluster and namespace are meant, with the flags of kubectl.
 #[derive(Args)]
 pub struct Target {
@@ -39,6 +42,9 @@ pub struct Cluster {
     /// The namespace.
     pub namespace: String,
     namespace_given: bool,
+    /// Flags that somebody gave and needs again.
+    context: Option<String>,
+    kubeconfig: Option<String>,
     /// Where the API server is, for people who may have meant another one.
     server: String,
 }
@@ -46,21 +52,23 @@ pub struct Cluster {
 impl Cluster {
     /// Connects.
     pub async fn connect(target: Target) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions { context: target.context, ..KubeConfigOptions::default() };
-        let config = match target.kubeconfig {
+        let Target { namespace, context, kubeconfig } = target;
+        let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+        let config = match &kubeconfig {
             Some(path) => {
-                let kubeconfig = Kubeconfig::read_from(&path).with_context(|| path.display().to_string())?;
+                let kubeconfig = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
                 Config::from_custom_kubeconfig(kubeconfig, &options).await
             }
             None => Config::from_kubeconfig(&options).await,
         };
         let config =
             config.context("there is no usable kubeconfig (--kubeconfig, --context and KUBECONFIG choose one)")?;
-        let namespace_given = target.namespace.is_some();
-        let namespace = target.namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let namespace_given = namespace.is_some();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let server = config.cluster_url.to_string();
         let client = Client::try_from(config).with_context(|| format!("the way to {server}"))?;
-        Ok(Self { client, namespace, namespace_given, server })
+        let kubeconfig = kubeconfig.map(|path| path.display().to_string());
+        Ok(Self { client, namespace, namespace_given, context, kubeconfig, server })
     }
 
     /// The namespace that a file names, unless the command line named another one.
@@ -70,6 +78,13 @@ impl Cluster {
         }
         namespace.clone_into(&mut self.namespace);
         Ok(self)
+    }
+
+    /// A command of which somebody is told, for this cluster and namespace.
+    pub fn command(&self, words: &str) -> String {
+        let flags = [("--context", &self.context), ("--kubeconfig", &self.kubeconfig)];
+        let given = flags.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(value.as_ref()?))));
+        format!("{words} -n {}{}", self.namespace, given.collect::<Vec<_>>().concat())
     }
 
     /// Objects of one kind in the namespace.
@@ -131,25 +146,52 @@ impl Cluster {
         let found: Vec<Pod> = self.api().list(&running).await.context("the pods cannot be listed")?.items;
         found.into_iter().next().ok_or_else(|| {
             let hibernated = shop.spec.lifecycle.hibernated;
+            let name = shop.name_any();
             let why = if hibernated {
-                "the Shop is hibernated; wake it first"
+                "the Shop is hibernated; wake it first".to_owned()
             } else {
-                "`kubectl shopkeeper status` says why"
+                format!("`{}` says why", self.command(&format!("kubectl shopkeeper status {name}")))
             };
-            anyhow!("no pod of {}'s {what} is running: {why}", shop.name_any())
+            anyhow!("no pod of {name}'s {what} is running: {why}")
         })
     }
 
-    /// The operator's Deployment.
+    /// The Deployment of the operator that looks after the namespace.
     pub async fn operator(&self) -> kube::Result<Option<Deployment>> {
         let all: Api<Deployment> = Api::all(self.client.clone());
-        Ok(all.list(&ListParams::default().labels(OPERATOR_SELECTOR)).await?.items.into_iter().next())
+        let found = all.list(&ListParams::default().labels(OPERATOR_SELECTOR)).await?.items;
+        Ok(responsible(found, &self.namespace))
     }
 
     /// The services that consume events.
     pub fn consumers() -> impl Iterator<Item = &'static Service> {
         SERVICES.iter().filter(|service| service.uses(RABBITMQ))
     }
+}
+
+/// Of the operators of several releases the one that was told of the namespace, or else one of all namespaces.
+fn responsible(operators: Vec<Deployment>, namespace: &str) -> Option<Deployment> {
+    let watches = |operator: &Deployment, is_told: bool| {
+        let watched = watched(operator);
+        if is_told { watched.contains(&namespace) } else { watched.is_empty() }
+    };
+    let told = operators.iter().position(|operator| watches(operator, true));
+    let found = told.or_else(|| operators.iter().position(|operator| watches(operator, false)))?;
+    operators.into_iter().nth(found)
+}
+
+/// The namespaces that an operator was told of, as its command line takes them; none means all.
+fn watched(operator: &Deployment) -> Vec<&str> {
+    let pod = operator.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let variables = pod.into_iter().flat_map(|pod| &pod.containers).flat_map(|one| one.env.iter().flatten());
+    let given = variables.filter(|variable| variable.name == WATCHED).filter_map(|variable| variable.value.as_deref());
+    given.flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
+/// A word as shells take it.
+fn quoted(word: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@+=,%".contains(character);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Whether that is the answer of a cluster without the kind Shop: a page that is not there, without a reason.
@@ -170,4 +212,47 @@ pub fn selector(labels: &BTreeMap<String, String>) -> String {
 /// Selects everything that belongs to a Shop, what the operator did not make itself too: volumes, for instance.
 pub fn of_shop(shop: &str) -> String {
     format!("app.kubernetes.io/name=shop,{}={shop}", names::INSTANCE_LABEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn operator(release: &str, namespaces: Option<&str>) -> Deployment {
+        let env = namespaces.map(|namespaces| json!([{"name": WATCHED, "value": namespaces}]));
+        serde_json::from_value(json!({
+            "metadata": {"name": release},
+            "spec": {
+                "selector": {"matchLabels": {"app.kubernetes.io/instance": release}},
+                "template": {"spec": {"containers": [{"name": "operator", "env": env}]}},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn of_several_operators_the_one_that_watches_the_namespace_is_meant() {
+        let all = [
+            operator("elms", Some("elm")),
+            operator("all", Some("")),
+            operator("oaks", Some("ash, oak")),
+            operator("older", None),
+        ];
+        let meant = |operators: &[Deployment], namespace| {
+            responsible(operators.to_vec(), namespace).map(|operator| operator.name_any())
+        };
+        assert_eq!(meant(&all, "oak").as_deref(), Some("oaks"));
+        assert_eq!(meant(&all, "elm").as_deref(), Some("elms"));
+        assert_eq!(meant(&all, "beech").as_deref(), Some("all"));
+        assert_eq!(meant(&all[2..], "beech").as_deref(), Some("older"));
+        assert_eq!(meant(&all[..1], "oak"), None, "nobody looks after it");
+    }
+
+    #[test]
+    fn a_word_that_a_shell_would_take_apart_is_quoted() {
+        assert_eq!(quoted("arn:aws:eks:eu-west-1:1:cluster/oak"), "arn:aws:eks:eu-west-1:1:cluster/oak");
+        assert_eq!(quoted("/home/an oak/it's"), r"'/home/an oak/it'\''s'");
+    }
 }

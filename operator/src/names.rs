@@ -84,7 +84,8 @@ pub fn of_shop(shop: &str) -> String {
 pub(crate) const DATA_VOLUME: &str = "data";
 
 /// Name of the volume that a StatefulSet made for its only pod.
-pub(crate) fn volume(stateful_set: &str) -> String {
+#[must_use]
+pub fn volume(stateful_set: &str) -> String {
     format!("{DATA_VOLUME}-{stateful_set}-0")
 }
 

@@ -4,7 +4,8 @@
 //! them by that and nothing else. Nothing is cached between reconciles, so the operator's memory does not grow with what Shops
 //! consist of.
 
-use std::cmp::Reverse;
+mod classes;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -13,12 +14,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
-use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::api::networking::v1::IngressClass;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::classes::{class_in_use, default_class, named_classes};
 use crate::apply::ownership::belongs_to_another;
 use crate::canary::{self, Measurements};
 use crate::catalog::STORES;
@@ -30,8 +32,6 @@ use crate::{names, scrape};
 
 /// Requests for single objects that run at the same time.
 const AT_ONCE: usize = 4;
-/// Marks the class of an Ingress that names none.
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 /// A namespaced kind that the operator makes.
 pub trait Child:
@@ -79,8 +79,22 @@ pub async fn shop(client: &Client, shop: &Shop) -> Result<Option<Shop>, Error> {
     Ok(found.filter(|found| found.uid() == shop.uid()))
 }
 
+/// Which ways into the cluster may be looked at: the operator may look at all of them, people often not.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// Ingress classes, which belong to no namespace.
+    pub ingress_classes: bool,
+    /// Routes of the Gateway API, of which the usual roles know nothing.
+    pub http_routes: bool,
+}
+
 /// Fetches what is on the cluster for a Shop.
 pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
+    observe_with(client, shop, Sight { ingress_classes: true, http_routes: true }).await
+}
+
+/// The same for people. Where they may not look, the classes that are named are taken to be there, and routes not to be.
+pub async fn observe_with(client: &Client, shop: &Shop, sight: Sight) -> Result<Observed, Error> {
     let reader = Reader { client, namespace: shop.namespace().unwrap_or_default(), shop: shop.name_any() };
     let (service_accounts, config_maps, services, stateful_sets) =
         futures::try_join!(reader.list(), reader.list(), reader.list(), reader.list())?;
@@ -93,17 +107,18 @@ pub async fn observe(client: &Client, shop: &Shop) -> Result<Observed, Error> {
         reader.list_if_known(spec.postgres.cloud_native_pg.is_some()),
         reader.list_if_known(spec.rabbitmq.cluster_operator.is_some()),
         // Also where there is to be an Ingress: the route that was there before must go.
-        reader.list_if_known(true),
+        reader.list_if_known(sight.http_routes),
         reader.named([stores::secret_names(shop), given::secret_names(shop)].concat()),
     )?;
     let (pods, volume_claims, ingress_classes, secrets, credentials, ingress_certificate) = futures::try_join!(
         reader.list(),
         reader.volume_claims(shop),
-        reader.ingress_classes(),
+        reader.ingress_classes(sight.ingress_classes),
         reader.named(names::derived_secrets(&reader.shop)),
         reader.one(names::credentials(&reader.shop)),
         reader.ingress_certificate(shop),
     )?;
+    let ingress_classes = ingress_classes.unwrap_or_else(|| named_classes(shop, &ingresses));
     let stores = Found {
         cloud_native_pg: postgres_clusters.is_some(),
         cluster_operator: rabbitmq_clusters.is_some(),
@@ -170,19 +185,6 @@ fn by_name(secrets: Vec<Secret>) -> BTreeMap<String, Secret> {
     secrets.into_iter().map(|secret| (secret.name_any(), secret)).collect()
 }
 
-/// As the API server chooses where several are marked: the newest one, the first by name of the same second.
-fn default_class(classes: &[IngressClass]) -> Option<String> {
-    let marked = classes.iter().filter(|class| class.annotations().get(DEFAULT_CLASS).is_some_and(|is| is == "true"));
-    let age = |class: &&IngressClass| (Reverse(class.creation_timestamp().map(|time| time.0)), class.name_any());
-    marked.min_by_key(age).map(ResourceExt::name_any)
-}
-
-/// While the mark moves from one class to another there may be none, and a route that is served stays so.
-fn class_in_use(ingresses: &[Ingress], classes: &[IngressClass]) -> Option<String> {
-    let named = ingresses.iter().find_map(|ingress| ingress.spec.as_ref()?.ingress_class_name.clone());
-    named.filter(|name| classes.iter().any(|class| class.name_any() == *name))
-}
-
 struct Reader<'a> {
     client: &'a Client,
     namespace: String,
@@ -207,10 +209,13 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    async fn ingress_classes(&self) -> Result<Vec<IngressClass>, Error> {
+    async fn ingress_classes(&self, asked: bool) -> Result<Option<Vec<IngressClass>>, Error> {
+        if !asked {
+            return Ok(None);
+        }
         let api: Api<IngressClass> = Api::all(self.client.clone());
         let list = api.list(&ListParams::default()).await;
-        list.map(|list| list.items).map_err(|source| Error { what: "ingressclasses".to_owned(), source })
+        list.map(|list| Some(list.items)).map_err(|source| Error { what: "ingressclasses".to_owned(), source })
     }
 
     /// Objects of a kind that only another operator knows; `None` where it is asked for and the cluster does not know it.
@@ -323,37 +328,8 @@ fn first_of_another<K: Child>(objects: &[K], uid: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
     use super::*;
     use crate::crd::ShopSpec;
-
-    fn class(name: &str, second: i64, is_default: &str) -> IngressClass {
-        let mut class = IngressClass::default();
-        class.metadata.name = Some(name.to_owned());
-        class.metadata.creation_timestamp = Timestamp::from_second(second).ok().map(Time);
-        class.annotations_mut().insert(DEFAULT_CLASS.to_owned(), is_default.to_owned());
-        class
-    }
-
-    #[test]
-    fn the_newest_of_the_classes_that_are_marked_as_default_is_it() {
-        let (old, new, newer) = (class("acorn", 1, "true"), class("beech", 2, "true"), class("cedar", 3, "false"));
-        assert_eq!(default_class(&[old.clone(), new, newer.clone()]).as_deref(), Some("beech"));
-        assert_eq!(default_class(&[class("birch", 1, "true"), old]).as_deref(), Some("acorn"));
-        assert_eq!(default_class(&[newer]), None);
-    }
-
-    #[test]
-    fn a_class_in_use_is_kept_as_long_as_it_exists() {
-        let mut ingress = Ingress::default();
-        ingress.spec.get_or_insert_default().ingress_class_name = Some("acorn".to_owned());
-        let classes = [class("acorn", 1, "false"), class("beech", 2, "false")];
-        assert_eq!(class_in_use(&[ingress.clone()], &classes).as_deref(), Some("acorn"));
-        assert_eq!(class_in_use(&[ingress], &classes[1..]), None);
-        assert_eq!(class_in_use(&[], &classes), None);
-    }
 
     #[test]
     fn a_volume_that_an_embedded_store_mounts_needs_no_labels_and_another_one_does() {

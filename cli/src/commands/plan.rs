@@ -8,12 +8,14 @@ use std::{io::Read as _, path::PathBuf, sync::Arc};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
+use k8s_openapi::api::networking::v1::IngressClass;
 use kube::{Api, CustomResourceExt as _, ResourceExt as _, api::DynamicObject, api::ListParams};
 use ring::rand::SystemRandom;
 use serde_json::{Value, json};
 use shopkeeper_operator::{
     crd::Shop,
-    observe::observe,
+    kinds::HttpRoute,
+    observe::{Sight, observe_with},
     plan::{self, differences},
     settings::Settings,
 };
@@ -71,7 +73,8 @@ impl Plan {
             now: Timestamp::now(),
             random: &SystemRandom::new(),
         };
-        let observed = observe(&cluster.client, &shop).await?;
+        let sight = sight(&cluster, &mut notes).await;
+        let observed = observe_with(&cluster.client, &shop, sight).await?;
         let objects = plan::find_taken(&cluster.client, &shop, plan::plan(&facts, observed)?).await?;
         if shop.spec.lifecycle.paused {
             notes.push(PAUSED.to_owned());
@@ -136,6 +139,28 @@ async fn others(cluster: &Cluster, notes: &mut Vec<String>) -> anyhow::Result<Ve
     Ok(found.context("the Shops cannot be listed")?.items.into_iter().map(Arc::new).collect())
 }
 
+/// Which ways into the cluster one may look at. Roles for a namespace give no right to look at what belongs to none.
+async fn sight(cluster: &Cluster, notes: &mut Vec<String>) -> Sight {
+    let one = ListParams::default().limit(1);
+    let classes = Api::<IngressClass>::all(cluster.client.clone()).list(&one).await;
+    let routes = cluster.api::<HttpRoute>().list(&one).await;
+    let sight = Sight { ingress_classes: !is_forbidden(&classes), http_routes: !is_forbidden(&routes) };
+    if !sight.ingress_classes {
+        notes.push(
+            "whether there is such an ingress class, and which one is the default, is not known: you may not list them"
+                .to_owned(),
+        );
+    }
+    if !sight.http_routes {
+        notes.push("HTTPRoutes are not considered: you may not list them".to_owned());
+    }
+    sight
+}
+
+fn is_forbidden<T>(answer: &kube::Result<T>) -> bool {
+    matches!(answer, Err(kube::Error::Api(status)) if status.is_forbidden())
+}
+
 /// The settings of the operator that will do it.
 async fn settings(cluster: &Cluster, notes: &mut Vec<String>) -> anyhow::Result<Settings> {
     let own = env!("CARGO_PKG_VERSION");
@@ -148,7 +173,8 @@ async fn settings(cluster: &Cluster, notes: &mut Vec<String>) -> anyhow::Result<
             Settings::of(&operator).context("the operator's settings")
         }
         Ok(None) => {
-            notes.push("there is no operator: the plan is of one with default settings".to_owned());
+            let place = &cluster.namespace;
+            notes.push(format!("no operator looks after {place}: the plan is of one with default settings"));
             Ok(Settings::default())
         }
         Err(kube::Error::Api(status)) if status.is_forbidden() => {

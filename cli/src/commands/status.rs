@@ -4,10 +4,10 @@ mod summary;
 mod view;
 
 use clap::Args;
-use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use shopkeeper_operator::names;
+use shopkeeper_operator::{catalog::STORES, names};
 
 use self::summary::{Leaf, Seen, summary};
 use crate::{
@@ -45,7 +45,7 @@ impl Status {
             cluster.list(&name),
             cluster.list(&name),
             cluster.list(&name),
-            cluster.list(&name),
+            claims(cluster, &name),
             async { Ok::<_, kube::Error>(cluster.api().list(&events).await?.items) },
             leaves(cluster, &name),
         );
@@ -59,6 +59,13 @@ impl Status {
         gauges(cluster, &mut seen).await;
         Ok(self.output.of(summary(&shop, seen)))
     }
+}
+
+/// The volumes of stores. They are found by their names: whoever restored one may have given it no labels.
+async fn claims(cluster: &Cluster, shop: &str) -> kube::Result<Vec<PersistentVolumeClaim>> {
+    let claims: Api<PersistentVolumeClaim> = cluster.api();
+    let names = STORES.map(|store| names::volume(&names::component(shop, store)));
+    Ok(try_join_all(names.iter().map(|name| claims.get_opt(name))).await?.into_iter().flatten().collect())
 }
 
 /// The certificates among the Shop's Secrets. Nothing else of them is looked at.

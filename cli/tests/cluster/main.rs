@@ -10,4 +10,5 @@ mod lifecycle;
 mod looking;
 mod plans;
 mod reports;
+mod rights;
 mod scene;

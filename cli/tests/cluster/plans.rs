@@ -1,34 +1,11 @@
 //! `plan`: told before it happens, and nothing happens.
 
-use std::{fs, path::PathBuf};
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt, api::ListParams};
-use serde_json::{Value, json};
+use serde_json::json;
 use shopkeeper_operator::{crd::Shop, names};
 
-use crate::scene::{client, run, target, with_scene};
-
-/// A file that is gone when the test is.
-struct File(PathBuf);
-
-impl File {
-    fn with(name: &str, content: &Value) -> Self {
-        let path = std::env::temp_dir().join(format!("{name}-{}.json", std::process::id()));
-        fs::write(&path, content.to_string()).expect("a file");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("a plain path")
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
+use crate::scene::{File, client, run, target, with_scene};
 
 async fn live() -> Shop {
     let target = target();
@@ -72,6 +49,10 @@ async fn what_the_api_server_would_refuse_is_refused_with_its_words() {
     changed["spec"]["colour"] = json!("green");
     let file = File::with("unknown", &changed);
     run(&target().namespace, &["plan", "-f", file.path()]).check(2, "colour");
+    changed["metadata"] = json!({"name": "no-such-shop"});
+    changed["spec"] = json!({"colour": "green"});
+    let file = File::with("unknown-and-new", &changed);
+    run(&target().namespace, &["plan", "-f", file.path()]).check(2, "unknown field \"spec.colour\"");
     run(&target().namespace, &["plan", "-f", "/no/such/file"]).check(2, "/no/such/file cannot be read");
 }
 

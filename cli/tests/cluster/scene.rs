@@ -1,6 +1,12 @@
 //! The plugin, the Shop under test, and a namespace for Shops that nobody looks after.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
 
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Namespace;
@@ -38,6 +44,28 @@ pub fn read(namespace: &str, arguments: &[&str], form: &str) -> Value {
     let did = run(namespace, &[arguments, &["-o", form]].concat());
     assert_eq!(did.code, 0, "{}{}", did.out, did.err);
     if form == "json" { did.json() } else { did.yaml() }
+}
+
+/// A file that only its owner reads, and that is gone when the test is.
+pub struct File(PathBuf);
+
+impl File {
+    pub fn with(name: &str, content: &Value) -> Self {
+        let path = std::env::temp_dir().join(format!("{name}-{}.json", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.expect("a file").write_all(content.to_string().as_bytes()).expect("a file");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().expect("a plain path")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// A plugin that is still running.

@@ -9,7 +9,7 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::DynamicObject;
 use kube::discovery::ApiResource;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 
 use super::{Action, Change, Error};
 use crate::apply::ownership::is_foreign;
@@ -31,7 +31,11 @@ async fn look_up(client: &Client, shop: &Shop, change: Change) -> Result<Change,
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &kind);
     let failed =
         |source| Error::LookUp { kind: change.kind.clone(), name: change.name.clone(), source: Box::new(source) };
-    let found = api.get_metadata_opt(&change.name).await.map_err(failed)?;
+    let found = match api.get_metadata_opt(&change.name).await {
+        // Roles that know nothing of them are no reason to plan nothing.
+        Err(kube::Error::Api(status)) if status.is_forbidden() && change.kind == HttpRoute::kind(&()) => None,
+        found => found.map_err(failed)?,
+    };
     let uid = shop.uid().unwrap_or_default();
     let taken = found.is_some_and(|found| is_foreign(&shop.name_any(), &uid, &found));
     Ok(if taken { Change { action: Action::Taken, ..change } } else { change })

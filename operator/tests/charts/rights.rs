@@ -60,6 +60,25 @@ fn an_operator_of_two_namespaces_has_the_same_rights_in_each_and_only_looks_at_w
     assert_eq!(roles.len(), 3, "one for the Lease, one for each namespace");
 }
 
+#[test]
+fn people_who_view_a_namespace_see_what_kubernetes_own_roles_do_not_show_and_a_plan_compares() {
+    let objects = rendered(None);
+    let viewing = of_kind(&objects, "ClusterRole")
+        .into_iter()
+        .find(|role| role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true");
+    let rules = &viewing.expect("a role for people who view")["rules"];
+    for (group, kind) in [
+        ("gateway.networking.k8s.io", "httproutes"),
+        ("postgresql.cnpg.io", "clusters"),
+        ("rabbitmq.com", "rabbitmqclusters"),
+    ] {
+        let about = |rule: &&Value| rule["apiGroups"][0] == group && rule["resources"][0] == kind;
+        let rule = items(rules).find(about).unwrap_or_else(|| panic!("no rule about {kind}"));
+        let verbs: Vec<&str> = items(&rule["verbs"]).map(text).collect();
+        assert_eq!(verbs, ["get", "list"], "{kind}");
+    }
+}
+
 /// The Lease of a release's operator, and those that it may write.
 fn leases(release: &str) -> (String, Vec<String>) {
     let objects = objects(template_as(release, NAMESPACE, "shopkeeper", &[]));

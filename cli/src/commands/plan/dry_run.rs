@@ -1,8 +1,9 @@
 //! What `kubectl apply` of a Shop would make of it: the API server is asked, and stores nothing.
 
+use http::{Request, header::CONTENT_TYPE};
 use kube::{
     Api, ResourceExt as _,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Map, Value, json};
 
@@ -16,8 +17,7 @@ pub async fn apply(
     wanted: &DynamicObject,
 ) -> anyhow::Result<DynamicObject> {
     let Some(live) = live else {
-        let params = PostParams { dry_run: true, ..PostParams::default() };
-        return Ok(shops.create(&params, wanted).await?);
+        return create(shops, wanted).await;
     };
     let strict = PatchParams { dry_run: true, ..PatchParams::default() }.validation_strict();
     // Whoever applied it so far is who takes fields away.
@@ -28,6 +28,13 @@ pub async fn apply(
         None => (strict, Patch::Merge(three_way(&last_applied(live), &json!(wanted)))),
     };
     Ok(shops.patch(&live.name_any(), &params, &patch).await?)
+}
+
+/// The same of a Shop that is new. kube's own parameters cannot ask for unknown fields to be refused.
+async fn create(shops: &Api<DynamicObject>, wanted: &DynamicObject) -> anyhow::Result<DynamicObject> {
+    let post = Request::post(format!("{}?dryRun=All&fieldValidation=Strict", shops.resource_url()));
+    let post = post.header(CONTENT_TYPE, "application/json").body(serde_json::to_vec(wanted)?)?;
+    Ok(shops.clone().into_client().request(post).await?)
 }
 
 /// Who applied the Shop on the server's side.

@@ -2,21 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::{
-    core::v1::{Node, Pod, Secret},
-    events::v1::Event,
-};
+use anyhow::anyhow;
+use k8s_openapi::api::core::v1::{Event, Node, Pod, Secret};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, ListParams, LogParams},
     discovery::{Discovery, Scope, verbs},
 };
 use serde_json::{Value, json};
-use shopkeeper_operator::{catalog::SERVICES, crd::Shop, names, settings::OPERATOR_SELECTOR, stores};
+use shopkeeper_operator::{catalog::SERVICES, crd::Shop, names, stores};
 
 use super::bundle::Bundle;
 use crate::{
-    cluster::{Cluster, of_shop},
+    cluster::{Cluster, of_shop, selector},
     explain::explain,
     forward,
     redact::{Redactor, outline},
@@ -199,12 +197,15 @@ async fn metrics(pods: &Api<Pod>, pod: &Pod, port: u16, folder: &str, bundle: &m
 }
 
 async fn operator(cluster: &Cluster, bundle: &mut Bundle) -> anyhow::Result<()> {
-    let found = or_missing(&mut bundle.missing, "the operator", cluster.operator().await);
-    let Some(deployment) = found else { return Ok(()) };
+    let found = cluster.operator().await.map_err(anyhow::Error::from);
+    let found = found.and_then(|found| found.ok_or_else(|| anyhow!("none looks after {}", cluster.namespace)));
+    let Some(deployment) = or_missing(&mut bundle.missing, "the operator", found.map(Some)) else { return Ok(()) };
     bundle.object("operator/deployment.yaml", "the operator", &deployment)?;
     let namespace = deployment.namespace().unwrap_or_default();
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &namespace);
-    let pods = api.list(&ListParams::default().labels(OPERATOR_SELECTOR)).await;
+    // Another release in the same namespace has pods of its own.
+    let labels = deployment.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default();
+    let pods = api.list(&ListParams::default().labels(&selector(&labels))).await;
     for pod in or_missing(&mut bundle.missing, "the operator's pods", pods.map(|list| list.items)) {
         logs(&api, &pod, "operator/", bundle).await;
         metrics(&api, &pod, OPERATOR_PORT, "operator/", bundle).await;

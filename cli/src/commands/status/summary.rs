@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
-    core::v1::{Container, PersistentVolumeClaim, Pod, PodTemplateSpec, ResourceRequirements, Secret},
-    events::v1::Event,
+    core::v1::{Container, Event, PersistentVolumeClaim, Pod, PodTemplateSpec, ResourceRequirements, Secret},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt as _};
@@ -32,7 +31,7 @@ pub struct Seen {
     pub sets: Vec<StatefulSet>,
     /// Pods of all of them.
     pub pods: Vec<Pod>,
-    /// Volumes.
+    /// Volumes that embedded stores have.
     pub claims: Vec<PersistentVolumeClaim>,
     /// Everything that happened in the namespace.
     pub events: Vec<Event>,
@@ -182,8 +181,8 @@ impl Seen {
         template?.spec.as_ref()?.containers.first()
     }
 
-    fn volume(&self, component: &str) -> Option<String> {
-        let claim = self.claims.iter().find(|found| is_of(*found, component))?;
+    fn volume(&self, name: &str) -> Option<String> {
+        let claim = self.claims.iter().find(|found| found.name_any() == name)?;
         let size = claim.status.as_ref().and_then(|status| status.capacity.as_ref()?.get("storage").cloned());
         let wanted = || claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?.get("storage").cloned();
         size.or_else(wanted).map(|size| size.0)
@@ -240,7 +239,7 @@ pub fn summary(shop: &Shop, mut seen: Seen) -> Summary {
         created: shop.creation_timestamp().map(|time| time.0),
         generation: shop.metadata.generation,
         services: status.services.iter().map(|service| of_service(service, &seen)).collect(),
-        stores: status.stores.iter().map(|store| of_store(store, &seen)).collect(),
+        stores: status.stores.iter().map(|store| of_store(&shop.name_any(), store, &seen)).collect(),
         events: seen.last_events(&shop.name_any()),
         certificates: seen.leaves,
         phase: status.phase,
@@ -269,12 +268,14 @@ fn of_service(service: &shopkeeper_operator::crd::ServiceStatus, seen: &Seen) ->
     }
 }
 
-fn of_store(store: &shopkeeper_operator::crd::StoreStatus, seen: &Seen) -> Store {
+fn of_store(shop: &str, store: &shopkeeper_operator::crd::StoreStatus, seen: &Seen) -> Store {
+    let embedded = store.mode == Some(StoreMode::Embedded);
+    let volume = embedded.then(|| names::volume(&names::component(shop, &store.name)));
     Store {
         name: store.name.clone(),
         mode: store.mode.map(mode).unwrap_or_default(),
         ready: store.ready,
-        volume: seen.volume(&store.name),
+        volume: volume.and_then(|name| seen.volume(&name)),
         image: seen.container(&store.name).and_then(|container| container.image.clone()),
         restarts: seen.restarts(&store.name),
     }
@@ -300,19 +301,19 @@ fn is_of(found: &impl Resource, component: &str) -> bool {
 }
 
 fn happened(event: &Event, known: &BTreeSet<(&str, String)>) -> Option<Happened> {
-    let about = event.regarding.as_ref()?;
+    let about = &event.involved_object;
     let (kind, name) = (about.kind.as_deref()?, about.name.clone()?);
     if !known.contains(&(kind, name.clone())) {
         return None;
     }
-    let repeated = event.series.as_ref().map(|series| series.last_observed_time.0);
-    let last = event.deprecated_last_timestamp.as_ref().map(|time| time.0);
+    let repeated = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
+    let last = event.last_timestamp.as_ref().map(|time| time.0);
     let first = event.event_time.as_ref().map(|time| time.0);
     Some(Happened {
         at: repeated.or(last).or(first).or_else(|| event.creation_timestamp().map(|time| time.0)),
         kind: event.type_.clone().unwrap_or_default(),
         reason: event.reason.clone().unwrap_or_default(),
         object: format!("{kind} {name}"),
-        message: event.note.clone().unwrap_or_default(),
+        message: event.message.clone().unwrap_or_default(),
     })
 }
