@@ -11,6 +11,10 @@ pub trait View {
     fn value(&self) -> serde_json::Result<Value>;
     /// What a person wants to know. Colours are taken out again when nobody would see them.
     fn text(&self, now: Timestamp) -> String;
+    /// What programs do not get, in words for whoever started them.
+    fn left_out(&self) -> Option<String> {
+        None
+    }
     /// What the process ends with.
     fn exit_code(&self) -> u8 {
         0
@@ -65,7 +69,18 @@ impl Shown {
     /// Writes it to standard output, and tells what to end with.
     pub fn print(&self) -> anyhow::Result<u8> {
         anstream::print!("{}", self.written(Timestamp::now())?);
+        if let Some(words) = self.left_out() {
+            anstream::eprintln!("{words}");
+        }
         Ok(self.view.exit_code())
+    }
+
+    /// Tables say it themselves.
+    fn left_out(&self) -> Option<String> {
+        match self.format {
+            Format::Table => None,
+            Format::Json | Format::Yaml => self.view.left_out(),
+        }
     }
 
     fn written(&self, now: Timestamp) -> anyhow::Result<String> {
@@ -183,10 +198,18 @@ mod tests {
         fn text(&self, _: Timestamp) -> String {
             format!("{} and {}\n", styled("good", GOOD), styled("bad", BAD))
         }
+
+        fn left_out(&self) -> Option<String> {
+            Some("... and more".to_owned())
+        }
+    }
+
+    fn shown(format: Format) -> Shown {
+        Shown { view: Box::new(Tricky), format }
     }
 
     fn written(format: Format) -> String {
-        Shown { view: Box::new(Tricky), format }.written(Timestamp::UNIX_EPOCH).unwrap()
+        shown(format).written(Timestamp::UNIX_EPOCH).unwrap()
     }
 
     #[test]
@@ -194,6 +217,12 @@ mod tests {
         let value = Tricky.value().unwrap();
         assert_eq!(serde_json::from_str::<Value>(&written(Format::Json)).unwrap(), value);
         assert_eq!(serde_saphyr::from_str::<Value>(&written(Format::Yaml)).unwrap(), value);
+    }
+
+    #[test]
+    fn what_programs_do_not_get_is_told_beside_what_they_read() {
+        let beside = [Format::Table, Format::Json, Format::Yaml].map(|format| shown(format).left_out());
+        assert_eq!(beside, [None, Some("... and more".to_owned()), Some("... and more".to_owned())]);
     }
 
     #[test]

@@ -165,6 +165,11 @@ impl View for Letters {
         serde_json::to_value(&self.shown)
     }
 
+    fn left_out(&self) -> Option<String> {
+        let more = usize::try_from(self.there).unwrap_or_default().saturating_sub(self.shown.len());
+        (more > 0).then(|| format!("... and {more} more"))
+    }
+
     fn text(&self, now: Timestamp) -> String {
         if self.shown.is_empty() {
             return "No dead letters.\n".to_owned();
@@ -180,9 +185,7 @@ impl View for Letters {
                 (letter.reason.clone(), BAD),
             ]);
         }
-        let more = usize::try_from(self.there).unwrap_or_default().saturating_sub(self.shown.len());
-        let rest = if more > 0 { format!("... and {more} more\n") } else { String::new() };
-        table.text() + &rest
+        table.text() + &self.left_out().map(|rest| rest + "\n").unwrap_or_default()
     }
 }
 
@@ -289,7 +292,10 @@ ID         TYPE         AGE   ATTEMPTS   REPLAYS   REASON
         });
         let found = letter(json!({"orderId": 42}));
         assert_eq!(Letter(found.clone()).value().unwrap(), expected);
-        assert_eq!(Letters { shown: vec![found], there: 1 }.value().unwrap(), json!([expected]));
+        let first = Letters { shown: vec![found], there: 3 };
+        assert_eq!(first.value().unwrap(), json!([expected]));
+        assert_eq!(first.left_out().as_deref(), Some("... and 2 more"));
+        assert_eq!(Letters { there: 1, ..first }.left_out(), None);
         let queues = Queues(vec![Queue { service: "order", messages: Some(1), oldest: None }]);
         assert_eq!(queues.value().unwrap(), json!([{"service": "order", "messages": 1, "oldest": null}]));
         let replayed = Replayed { service: "order".to_owned(), ids: vec!["01890a5d".to_owned()] };

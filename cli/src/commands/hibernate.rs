@@ -22,7 +22,7 @@ use shopkeeper_operator::crd::Shop;
 use crate::{
     cluster::Cluster,
     explain::explain,
-    output::{GOOD, Output, Shown, View, styled},
+    output::{GOOD, NEW, Output, Shown, View, styled},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -52,7 +52,8 @@ impl Lifecycle {
         let timeout = Duration::try_from(self.timeout).context("--timeout is a time to come, for example 10m")?;
         let shop = cluster.shop(self.shop.as_deref()).await?;
         let name = shop.name_any();
-        if shop.spec.lifecycle.paused && self.wait {
+        let paused = shop.spec.lifecycle.paused;
+        if paused && self.wait {
             bail!("{name} is paused, so nothing would happen: set spec.lifecycle.paused to false first");
         }
         let changed = shop.spec.lifecycle.hibernated != hibernated;
@@ -62,11 +63,12 @@ impl Lifecycle {
             let patched = cluster.api::<Shop>().patch(&name, &PatchParams::default(), &patch).await;
             generation = patched.with_context(|| format!("the Shop {name} cannot be changed"))?.metadata.generation;
         }
+        let look = cluster.command(&format!("kubectl shopkeeper status {name}"));
         if self.wait {
             let waited = tokio::time::timeout(timeout, arrival(cluster, &name, generation, hibernated)).await;
-            waited.map_err(|_| anyhow!("not within {:#}: {name} is on its way; see `status`", self.timeout))??;
+            waited.map_err(|_| anyhow!("not within {:#}: {name} is on its way; see {look}", self.timeout))??;
         }
-        Ok(self.output.of(Done { shop: name, hibernated, changed, waited: self.wait }))
+        Ok(self.output.of(Done { shop: name, hibernated, changed, waited: self.wait, paused, look }))
     }
 }
 
@@ -115,11 +117,16 @@ fn condition<'a>(shop: &'a Shop, type_: &str) -> Option<&'a Condition> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, which programs read by its name")]
 struct Done {
     shop: String,
     hibernated: bool,
     changed: bool,
     waited: bool,
+    paused: bool,
+    /// A command that shows how far it is.
+    #[serde(skip)]
+    look: String,
 }
 
 impl View for Done {
@@ -128,16 +135,18 @@ impl View for Done {
     }
 
     fn text(&self, _: Timestamp) -> String {
-        let Self { shop, hibernated, changed, waited } = self;
+        let Self { shop, hibernated, changed, waited, paused, look } = self;
         let (verb, state) = if *hibernated { ("hibernate", "asleep") } else { ("wake", "awake") };
-        match (changed, waited) {
+        let done = match (changed, waited) {
             (_, true) if *hibernated => {
                 format!("{shop} is {}: everything is stopped, the data is kept\n", styled("asleep", GOOD))
             }
             (_, true) => format!("{shop} is {}: it is Ready\n", styled("awake", GOOD)),
-            (true, false) => format!("{shop} was told to {verb}; follow it with: kubectl shopkeeper status {shop}\n"),
+            (true, false) => format!("{shop} was told to {verb}; follow it with: {look}\n"),
             (false, false) => format!("{shop} is meant to be {state} already; nothing was changed\n"),
-        }
+        };
+        let pause = "The Shop is paused: nothing happens until spec.lifecycle.paused is false.\n";
+        if *paused { done + &styled(pause, NEW) } else { done }
     }
 }
 

@@ -44,7 +44,8 @@ impl Rotate {
         let patched = cluster.api::<Shop>().patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
         patched.with_context(|| format!("the Shop {name} cannot be annotated"))?;
         let LifecycleSpec { paused, hibernated, .. } = shop.spec.lifecycle;
-        Ok(self.output.of(Rotating { shop: name, requested_at: at, paused, hibernated }))
+        let wait = cluster.command(&format!("kubectl wait shop/{name}")) + " --for=condition=CredentialsSettled";
+        Ok(self.output.of(Rotating { shop: name, requested_at: at, paused, hibernated, wait }))
     }
 }
 
@@ -55,6 +56,9 @@ struct Rotating {
     requested_at: Timestamp,
     paused: bool,
     hibernated: bool,
+    /// The beginning of a command that waits for it.
+    #[serde(skip)]
+    wait: String,
 }
 
 impl View for Rotating {
@@ -63,7 +67,7 @@ impl View for Rotating {
     }
 
     fn text(&self, _: Timestamp) -> String {
-        let Self { shop, requested_at, paused, hibernated } = self;
+        let Self { shop, requested_at, paused, hibernated, wait } = self;
         let mut text = format!(
             "{} of {shop} at {requested_at}\n\
              The operator makes new passwords and keys beside the old ones, rolls what uses them, and then ends the old ones.\n\
@@ -72,8 +76,7 @@ impl View for Rotating {
             styled("Rotation requested", GOOD)
         );
         if !*hibernated && !*paused {
-            let wait = format!("kubectl wait shop/{shop} --for=condition=CredentialsSettled");
-            text += &["Wait for its end with: ", &wait, "=False && ", &wait, " --timeout=1h\n"].concat();
+            text += &["Wait for its end with: ", wait, "=False && ", wait, " --timeout=1h\n"].concat();
         }
         if *hibernated {
             text += &styled("The Shop is hibernated: it starts when the Shop was woken and is Ready.\n", NEW);

@@ -58,11 +58,12 @@ async fn a_rotation_is_a_note_with_the_time_of_the_wish() {
 async fn a_shop_is_put_to_sleep_and_woken_again() {
     with_scene(async |scene| {
         scene.shop("acorn").await;
-        run(&scene.namespace, &["hibernate"]).check(0, "acorn was told to hibernate");
+        let look = format!("follow it with: kubectl shopkeeper status acorn -n {}\n", scene.namespace);
+        run(&scene.namespace, &["hibernate"]).check(0, &format!("acorn was told to hibernate; {look}"));
         until(scene, true).await;
         run(&scene.namespace, &["hibernate"]).check(0, "acorn is meant to be asleep already; nothing was changed");
         run(&scene.namespace, &["rotate"]).check(0, "it starts when the Shop was woken and is Ready");
-        run(&scene.namespace, &["wake", "acorn"]).check(0, "acorn was told to wake");
+        run(&scene.namespace, &["wake", "acorn"]).check(0, &format!("acorn was told to wake; {look}"));
         until(scene, false).await;
     })
     .await;
@@ -74,7 +75,7 @@ async fn programs_read_what_a_shop_was_told_in_either_form() {
         scene.shop("acorn").await;
         let told = |arguments: &[&str]| FORMS.map(|form| read(&scene.namespace, arguments, form));
         let done = |hibernated: bool, changed: bool, waited: bool| {
-            json!({"shop": "acorn", "hibernated": hibernated, "changed": changed, "waited": waited})
+            json!({"shop": "acorn", "hibernated": hibernated, "changed": changed, "waited": waited, "paused": false})
         };
         for (command, hibernated) in [("hibernate", true), ("wake", false)] {
             assert_eq!(told(&[command]), [done(hibernated, true, false), done(hibernated, false, false)]);

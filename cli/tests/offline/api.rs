@@ -1,7 +1,7 @@
 //! An API server that is a list of answers.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -62,12 +62,17 @@ impl Drop for Api {
     }
 }
 
-/// Answers one GET, and closes.
+/// Answers one request, and closes.
 fn answer(socket: &TcpStream, known: &[(&'static str, Answer)], otherwise: &Answer) {
-    let mut lines = BufReader::new(socket).lines().map_while(Result::ok);
+    let mut reader = BufReader::new(socket);
+    let mut lines = (&mut reader).lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
-    let headers = lines.by_ref().take_while(|line| !line.is_empty()).count();
-    assert!(headers > 0, "a request has a host: {request}");
+    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    assert!(!headers.is_empty(), "a request has a host: {request}");
+    let length = |header: &String| header.to_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok();
+    // Where something is left unread, closing takes the answer away from the client.
+    let mut sent = vec![0_u8; headers.iter().find_map(length).unwrap_or_default()];
+    let _ = reader.read_exact(&mut sent);
     let path = request.split(' ').nth(1).and_then(|path| path.split('?').next());
     let found = known.iter().find(|(known, _)| Some(*known) == path).map(|(_, answer)| answer);
     let (code, body) = found.unwrap_or(otherwise);

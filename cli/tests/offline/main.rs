@@ -165,6 +165,76 @@ fn what_one_may_not_see_of_a_shop_is_a_note_in_json_and_yaml_too() {
     }
 }
 
+#[test]
+fn an_event_and_a_volume_without_labels_are_seen_with_the_rights_that_kubernetes_own_roles_give() {
+    let shop = json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn", "namespace": "oak"},
+        "spec": {}, "status": {"phase": "Ready", "stores": [
+            {"name": "redis", "mode": "Embedded", "ready": true}, {"name": "mongodb", "mode": "External", "ready": true},
+        ]},
+    });
+    // Of this group, and not of events.k8s.io, roles to view and edit know.
+    let event = json!({
+        "metadata": {"name": "a"}, "involvedObject": {"kind": "Shop", "name": "acorn"}, "type": "Warning", "reason": "Dry",
+        "message": "it has not rained", "lastTimestamp": "2026-01-01T00:00:00Z",
+    });
+    let other = json!({"metadata": {"name": "b"}, "involvedObject": {"kind": "Shop", "name": "beech"}});
+    let events = json!({"apiVersion": "v1", "kind": "EventList", "metadata": {}, "items": [event, other]});
+    let claim = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+            "status": {"capacity": {"storage": "1Gi"}},
+        })
+    };
+    let of_store = |store: &str| (200, claim(&format!("data-acorn-{store}-0")));
+    let api = Api::answering(
+        vec![
+            (ACORN, (200, shop)),
+            ("/api/v1/namespaces/oak/events", (200, events)),
+            ("/api/v1/namespaces/oak/persistentvolumeclaims/data-acorn-redis-0", of_store("redis")),
+            ("/api/v1/namespaces/oak/persistentvolumeclaims/data-acorn-mongodb-0", of_store("mongodb")),
+        ],
+        refusal(404, "NotFound", "nothing of this name is there"),
+    );
+    let status = Kubeconfig::of(api.address).run(&["status", "acorn", "-o", "json"]).json();
+    let seen = json!([{
+        "at": "2026-01-01T00:00:00Z", "kind": "Warning", "reason": "Dry", "object": "Shop acorn",
+        "message": "it has not rained",
+    }]);
+    assert_eq!(status["events"], seen);
+    assert_eq!(status["stores"][0]["volume"], "1Gi");
+    assert_eq!(status["stores"][1]["volume"], Value::Null, "the volume is not one of a store that somebody else runs");
+}
+
+#[test]
+fn commands_to_type_next_lead_to_the_same_cluster_and_namespace() {
+    let api = one_shop();
+    let kubeconfig = Kubeconfig::of(api.address);
+    let same = format!("-n oak --context here --kubeconfig {}", kubeconfig.path());
+    let told = |command: &str| kubeconfig.run(&[command, "acorn", "--context", "here"]);
+    let look = format!("kubectl shopkeeper status acorn {same}");
+    let hibernate = told("hibernate");
+    hibernate.check(0, "");
+    assert_eq!(hibernate.out, format!("acorn was told to hibernate; follow it with: {look}\n"));
+    let wait = format!("kubectl wait shop/acorn {same} --for=condition=CredentialsSettled");
+    told("rotate").check(0, &format!("\nWait for its end with: {wait}=False && {wait} --timeout=1h\n"));
+}
+
+#[test]
+fn of_a_paused_shop_is_told_that_it_does_not_go_to_sleep() {
+    let shop = json!({
+        "apiVersion": "shopkeeper.dev/v1alpha1", "kind": "Shop", "metadata": {"name": "acorn", "namespace": "oak"},
+        "spec": {"lifecycle": {"paused": true}},
+    });
+    let api = Api::answering(vec![(ACORN, (200, shop))], missing_right());
+    let kubeconfig = Kubeconfig::of(api.address);
+    let paused = "The Shop is paused: nothing happens until spec.lifecycle.paused is false.\n";
+    kubeconfig.run(&["hibernate", "acorn"]).check(0, paused);
+    kubeconfig.run(&["wake", "acorn"]).check(0, paused);
+    let json = kubeconfig.run(&["hibernate", "acorn", "-o", "json"]).json();
+    assert_eq!(json, json!({"shop": "acorn", "hibernated": true, "changed": true, "waited": false, "paused": true}));
+}
+
 /// A cluster with a Shop whose services know a broker of somebody else by this host.
 fn with_broker(host: &str, mut known: Vec<(&'static str, Answer)>) -> Api {
     let shop = json!({
