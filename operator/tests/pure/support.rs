@@ -64,9 +64,10 @@ pub fn shop(fixture: &str) -> Shop {
     parse(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The credentials of a Shop, as far as its volumes need them.
+/// The credentials of a Shop, as far as its volumes need them; with the values of `Credentials::dummy`.
 pub fn credentials(shop: &Shop) -> Secret {
-    let superusers = ["postgres-superuser", "mongodb-root"].map(|key| (key.to_owned(), ByteString(b"dummy".to_vec())));
+    let value = |key: &str| ByteString(format!("dummy-{key}").into_bytes());
+    let superusers = ["postgres-superuser", "mongodb-root"].map(|key| (key.to_owned(), value(key)));
     let mut secret = Secret { data: Some(superusers.into()), ..Secret::default() };
     secret.metadata.name = Some(names::credentials(&shop.name_any()));
     secret.metadata.labels = Some(names::labels(&shop.name_any(), names::SHOP_COMPONENT, "0.1.0"));
