@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::crd::Shop;
+use crate::crd::{Phase, Shop, ShopStatus};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
@@ -67,11 +67,10 @@ impl Metrics {
     pub fn text(&self, shops: impl IntoIterator<Item = Arc<Shop>>) -> String {
         self.phases.clear();
         for shop in shops {
-            let phase = shop.status.as_ref().and_then(|status| status.phase);
             let standing = Standing {
                 shop_namespace: shop.namespace().unwrap_or_default(),
                 shop: shop.name_any(),
-                phase: phase.map_or_else(|| "Unknown".to_owned(), |phase| format!("{phase:?}")),
+                phase: phase(shop.status.as_ref()),
             };
             self.phases.get_or_create(&standing).set(1);
         }
@@ -82,29 +81,60 @@ impl Metrics {
     }
 }
 
+/// The phase of a status, which is `Hibernated` from the first moment on: nobody would hear of a Shop that never falls asleep.
+fn phase(status: Option<&ShopStatus>) -> String {
+    let asleep = status.is_some_and(|status| status.holds("Hibernated"));
+    match status.and_then(|status| status.phase) {
+        Some(Phase::Hibernated) if !asleep => "Hibernating".to_owned(),
+        Some(phase) => format!("{phase:?}"),
+        None => "Unknown".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::crd::{Phase, ShopSpec, ShopStatus};
+    use crate::crd::ShopSpec;
+
+    fn shop(status: Option<Value>) -> Arc<Shop> {
+        let mut shop = Shop::new("acorn", ShopSpec::default());
+        shop.metadata.namespace = Some("oak".to_owned());
+        shop.status = status.map(|status| serde_json::from_value(status).expect("a status"));
+        Arc::new(shop)
+    }
+
+    fn told(metrics: &Metrics, shop: Option<Arc<Shop>>) -> Vec<String> {
+        let text = metrics.text(shop);
+        text.lines().filter(|line| line.starts_with("shopkeeper_shop_phase{")).map(str::to_owned).collect()
+    }
+
+    fn line(phase: &str) -> [String; 1] {
+        [format!(r#"shopkeeper_shop_phase{{shop_namespace="oak",shop="acorn",phase="{phase}"}} 1"#)]
+    }
 
     #[test]
     fn a_shop_has_one_phase_at_a_time_and_one_that_is_gone_has_none() {
         let metrics = Metrics::default();
-        let shop = |phase: Option<Phase>| {
-            let mut shop = Shop::new("acorn", ShopSpec::default());
-            shop.metadata.namespace = Some("oak".to_owned());
-            shop.status = phase.map(|phase| ShopStatus { phase: Some(phase), ..ShopStatus::default() });
-            Some(Arc::new(shop))
+        let in_phase = |phase: &str| Some(shop(Some(json!({"phase": phase}))));
+        assert_eq!(told(&metrics, Some(shop(None))), line("Unknown"));
+        assert_eq!(told(&metrics, in_phase("Blocked")), line("Blocked"));
+        assert_eq!(told(&metrics, in_phase("Ready")), line("Ready"));
+        assert_eq!(told(&metrics, None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_shop_that_is_told_to_sleep_is_not_taken_for_one_that_does() {
+        let metrics = Metrics::default();
+        let sleeps = |status: &str| {
+            let condition = json!({
+                "type": "Hibernated", "status": status, "reason": "Hibernated", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            });
+            Some(shop(Some(json!({"phase": "Hibernated", "conditions": [condition]}))))
         };
-        let told = |shop| {
-            let text = metrics.text(shop);
-            let lines = text.lines().filter(|line| line.starts_with("shopkeeper_shop_phase{"));
-            lines.map(str::to_owned).collect::<Vec<_>>()
-        };
-        let line = |phase| [format!(r#"shopkeeper_shop_phase{{shop_namespace="oak",shop="acorn",phase="{phase}"}} 1"#)];
-        assert_eq!(told(shop(None)), line("Unknown"));
-        assert_eq!(told(shop(Some(Phase::Blocked))), line("Blocked"));
-        assert_eq!(told(shop(Some(Phase::Ready))), line("Ready"));
-        assert_eq!(told(None), Vec::<String>::new());
+        assert_eq!(told(&metrics, sleeps("False")), line("Hibernating"));
+        assert_eq!(told(&metrics, sleeps("True")), line("Hibernated"));
     }
 }

@@ -1,5 +1,6 @@
+{{- /* A Service's name has no dots and begins with a letter, which a release's need not. */ -}}
 {{- define "shopkeeper.name" -}}
-{{ .Release.Name | trunc 50 | trimSuffix "-" }}-operator
+{{ regexReplaceAll "^([0-9])" (.Release.Name | replace "." "-") "release-${1}" | trunc 50 | trimSuffix "-" }}-operator
 {{- end }}
 
 {{- /* For what lies outside of the release's namespace. Neither part can hold a colon, so no two releases have one name. */ -}}
@@ -9,7 +10,7 @@
 
 {{- define "shopkeeper.selector" -}}
 app.kubernetes.io/name: shopkeeper
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
@@ -34,8 +35,23 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Which nodes the operator may run on, and whom it may displace; `helm test` has to find room there too. */ -}}
+{{- define "shopkeeper.placement" -}}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

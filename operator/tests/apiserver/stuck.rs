@@ -99,7 +99,7 @@ async fn replicas(scene: &Scene) -> Option<i32> {
 #[tokio::test]
 async fn a_shop_that_is_paused_while_a_store_has_no_pod_gets_it_back_and_a_store_that_somebody_stopped_stays_so() {
     with_scene(async |scene, kubelet| {
-        lend_its_replica(&scene, &kubelet).await;
+        Box::pin(lend_its_replica(&scene, &kubelet)).await;
         scene.edit(&json!({"lifecycle": {"paused": true}})).await.expect("an edit");
         let operator = scene.operate();
         scene.until::<Pod>(POD, "is the corrected one", is_corrected).await;
@@ -120,7 +120,7 @@ async fn a_shop_that_is_paused_while_a_store_has_no_pod_gets_it_back_and_a_store
 #[tokio::test]
 async fn a_shop_that_is_blocked_while_a_store_has_no_pod_gets_it_back() {
     with_scene(async |scene, kubelet| {
-        lend_its_replica(&scene, &kubelet).await;
+        Box::pin(lend_its_replica(&scene, &kubelet)).await;
         block(&scene).await;
         let _operator = scene.operate();
         scene.until::<Pod>(POD, "is the corrected one", is_corrected).await;

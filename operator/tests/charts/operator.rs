@@ -95,18 +95,61 @@ fn several_operators_prefer_different_nodes_and_one_stays_when_a_node_is_emptied
 #[test]
 fn what_is_said_about_the_pods_reaches_them() {
     let objects = rendered(Some("placed"));
-    let (metadata, pod) = pods(&objects)[0];
+    let [(metadata, pod), (_, check)] = pods(&objects)[..] else { panic!("two pods") };
     assert_eq!(metadata["labels"]["team"], "shops");
     assert_eq!(metadata["annotations"]["example.com/scrape"], "no");
-    assert_eq!(pod["priorityClassName"], "system-cluster-critical");
-    assert_eq!(pod["nodeSelector"]["kubernetes.io/os"], "linux");
-    assert_eq!(pod["tolerations"][0]["key"], "dedicated");
-    assert!(pod["affinity"]["podAntiAffinity"].is_null(), "one's own affinity replaces the default");
+    for pod in [pod, check] {
+        assert_eq!(pod["priorityClassName"], "system-cluster-critical");
+        assert_eq!(pod["nodeSelector"]["kubernetes.io/os"], "linux");
+        assert_eq!(pod["tolerations"][0]["key"], "dedicated");
+        assert!(pod["affinity"]["nodeAffinity"].is_object(), "{pod}");
+        assert!(pod["affinity"]["podAntiAffinity"].is_null(), "one's own affinity replaces the default");
+    }
     let endpoint =
         items(&pod["containers"][0]["env"]).find(|variable| variable["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT");
     assert_eq!(endpoint.expect("the variable")["value"], "http://collector.observability:4317");
     let account = one(&objects, "ServiceAccount");
     assert_eq!(account["metadata"]["annotations"]["example.com/role"], "operator");
+}
+
+#[test]
+fn the_test_finds_room_on_the_one_node_of_operators_that_stay_away_from_each_other() {
+    let apart = r#"affinity.podAntiAffinity={"requiredDuringSchedulingIgnoredDuringExecution": []}"#;
+    let objects = objects(template("shopkeeper", &["--set-json", apart]));
+    let [(_, operator), (_, check)] = pods(&objects)[..] else { panic!("two pods") };
+    assert!(operator["affinity"]["podAntiAffinity"].is_object(), "{operator}");
+    assert!(check["affinity"].is_null(), "{check}");
+}
+
+/// A name that Kubernetes takes for a Service: it begins with a letter, and has no dot.
+fn is_of_a_service(name: &str) -> bool {
+    let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    plain && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.len() <= 63
+}
+
+#[test]
+fn names_that_look_like_numbers_or_have_dots_stay_names() {
+    let settings = ["--set-json", r#"watchNamespaces=["2025"],image.pullSecrets=["1e3"],priorityClassName="1e3""#];
+    let monitored = "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,\
+                     metrics.alerts.enabled=true,metrics.dashboards.enabled=true";
+    let settings = [&settings[..], &["--set", monitored]].concat();
+    let longest = "1".repeat(53);
+    for release in ["1e3", "shop.v1", &longest] {
+        let objects = objects(template_as(release, "2024", "shopkeeper", &settings));
+        for object in &objects {
+            let metadata = &object["metadata"];
+            assert_eq!(metadata["labels"]["app.kubernetes.io/instance"], release, "{object}");
+            let namespace = &metadata["namespace"];
+            assert!(namespace.is_null() || namespace == "2024" || namespace == "2025", "{object}");
+            assert!(items(&object["subjects"]).all(|subject| subject["namespace"] == "2024"), "{object}");
+        }
+        let service = text(&one(&objects, "Service")["metadata"]["name"]);
+        assert!(is_of_a_service(service), "{service}");
+        for (_, pod) in pods(&objects) {
+            assert_eq!(pod["imagePullSecrets"][0]["name"], "1e3");
+            assert_eq!(pod["priorityClassName"], "1e3");
+        }
+    }
 }
 
 #[test]
