@@ -34,7 +34,7 @@ pub enum Layer {
 #[derive(Clone)]
 pub struct FileInImage {
     /// In the image, without the leading slash.
-    path: String,
+    pub path: String,
     content: Content,
     mode: u32,
 }

@@ -16,8 +16,8 @@ use crate::target::Target;
 const SERVICES: [&str; 7] = ["user", "product", "cart", "order", "payment", "delivery", "docs"];
 
 const CA_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
-const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
-const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
+const PASSWD: &str = include_str!("../../images/release/etc/passwd");
+const GROUP: &str = include_str!("../../images/release/etc/group");
 /// mimalloc would use huge pages, and keep large buffers that were freed: ten MiB more resident in each service.
 const ALLOCATOR: [&str; 2] = ["MIMALLOC_ALLOW_THP=0", "MIMALLOC_ARENA_MAX_OBJECT_SIZE=8192"];
 const STORES_ENTRYPOINT: &str = include_str!("../../images/stores/docker-entrypoint.sh");
@@ -65,11 +65,11 @@ fn ours(paths: &Paths) -> Vec<Image> {
             FileInImage::new("etc/ssl/certs/ca-certificates.crt", Content::Of(CA_ROOTS.into()), 0o644),
             FileInImage::new("etc/passwd", Content::Text(PASSWD), 0o644),
             FileInImage::new("etc/group", Content::Text(GROUP), 0o644),
-            FileInImage::new(program, Content::Of(paths.built(program)), 0o755),
+            FileInImage::new("program", Content::Of(paths.built(program)), 0o755),
         ])],
         config: json!({
             "User": "65532:65532",
-            "Entrypoint": [format!("/{program}")],
+            "Entrypoint": ["/program"],
             "Env": ALLOCATOR,
             "Labels": {"org.opencontainers.image.version": env!("CARGO_PKG_VERSION")},
         }),
@@ -131,4 +131,48 @@ fn stores(paths: &Paths) -> Vec<Image> {
         // What the volume provisioner makes and deletes folders with.
         image("shopkeeper/shell:1", "sh", &[]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const DOCKERFILE: &str = include_str!("../../images/release/Dockerfile");
+
+    /// What follows this instruction, wherever it stands.
+    fn told(instruction: &str) -> Vec<&'static str> {
+        let lines = DOCKERFILE.lines();
+        lines.filter_map(|line| line.strip_prefix(instruction)?.strip_prefix(' ')).collect()
+    }
+
+    /// Where the files of an image lie.
+    fn places(image: &Image) -> BTreeSet<String> {
+        let place = |layer: &Layer| match layer {
+            Layer::Files(files) => files.iter().map(|file| format!("/{}", file.path)).collect::<Vec<_>>(),
+            Layer::Tar(path) => panic!("{} is not one of our files", path.display()),
+        };
+        image.layers.iter().flat_map(place).collect()
+    }
+
+    #[test]
+    fn a_released_image_is_what_was_tried_out_in_development() {
+        let folder = PathBuf::new;
+        let paths = Paths { source: folder(), cache: folder(), bin: folder(), log: folder(), target: folder() };
+        let copied: BTreeSet<String> =
+            told("COPY").into_iter().filter_map(|copy| copy.split(' ').next_back()).map(str::to_owned).collect();
+        let environment: Vec<&str> = told("ENV").into_iter().flat_map(str::split_whitespace).collect();
+        let [entrypoint] = told("ENTRYPOINT")[..] else { panic!("one way to start it") };
+        let entrypoint: Value = serde_json::from_str(entrypoint).expect("a list of words");
+        for image in ours(&paths) {
+            assert_eq!(copied, places(&image), "{}", image.name);
+            assert_eq!(json!(environment), image.config["Env"], "{}", image.name);
+            assert_eq!(json!(told("USER")), json!([image.config["User"]]), "{}", image.name);
+            assert_eq!(entrypoint, image.config["Entrypoint"], "{}", image.name);
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod lint;
 mod monitoring;
 mod notes;
 mod operator;
+mod publish;
 mod release;
 mod rights;
 #[path = "../apiserver/scene.rs"]

@@ -12,15 +12,26 @@ use shopkeeper_operator::catalog::SERVICES;
 use crate::folder::Folder;
 use crate::helm::{items, objects, one, project, read, template, text, yaml};
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Go's names of architectures, which images have, and Rust's names of targets.
-const ARCHITECTURES: [(&str, &str); 2] =
+pub const ARCHITECTURES: [(&str, &str); 2] =
     [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")];
 /// What is released as a file and not as an image.
 const PLUGIN: &str = "kubectl-shopkeeper";
 
+fn workflow() -> Value {
+    yaml(&read(".github/workflows/release.yml"))
+}
+
 fn job(name: &str) -> Value {
-    yaml(&read(".github/workflows/release.yml"))["jobs"][name].take()
+    workflow()["jobs"][name].take()
+}
+
+/// The jobs that are done before this one begins.
+fn before(jobs: &Value, name: &str) -> BTreeSet<String> {
+    let needs = &jobs[name]["needs"];
+    let direct = needs.as_str().into_iter().chain(items(needs).map(text));
+    direct.flat_map(|needed| before(jobs, needed).into_iter().chain([needed.to_owned()])).collect()
 }
 
 /// Two fields of every entry of a job's matrix.
@@ -40,18 +51,24 @@ fn images() -> BTreeSet<(String, String)> {
     pairs(services.chain([("operator", env!("CARGO_PKG_NAME").to_owned()), ("load", "shop-load".to_owned())]))
 }
 
-/// Runs what a step of a job runs, as a runner would.
-fn run(job_name: &str, step: &str, folder: &Path, variables: &[(&str, &str)]) -> Output {
+/// A step of a job, by its name or its id.
+pub fn step(job_name: &str, step: &str) -> Value {
     let job = job(job_name);
-    let found = items(&job["steps"]).find(|found| found["name"] == step);
-    let script = text(&found.unwrap_or_else(|| panic!("{job_name} has no step `{step}`"))["run"]);
+    let found = items(&job["steps"]).find(|found| found["name"] == step || found["id"] == step);
+    found.unwrap_or_else(|| panic!("{job_name} has no step `{step}`")).clone()
+}
+
+/// Runs what a step of a job runs, as a runner would.
+pub fn run(job: &str, name: &str, folder: &Path, variables: &[(&str, &str)]) -> Output {
+    let step = step(job, name);
+    assert_eq!(workflow()["defaults"]["run"]["shell"], "bash", "a runner's own choice is another one");
     let mut bash = Command::new("bash");
-    bash.args(["-e", "-c", script]).current_dir(folder);
+    bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", text(&step["run"])]).current_dir(folder);
     bash.envs(variables.iter().copied()).output().expect("bash")
 }
 
 #[track_caller]
-fn succeeded(output: &Output) {
+pub fn succeeded(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -100,10 +117,10 @@ pub fn copy_charts(folder: &Path) {
     succeeded(&copied.expect("cp"));
 }
 
-fn stamp(folder: &Path, tag: &str) -> Output {
+fn stamp(job: &str, step: &str, folder: &Path, tag: &str) -> Output {
     let variables =
         [("VERSION", tag), ("GITHUB_REPOSITORY", "Oak/Shops"), ("GITHUB_SERVER_URL", "https://git.example.com")];
-    run("release", "The charts say where this release's images and runbooks are", folder, &variables)
+    run(job, step, folder, &variables)
 }
 
 #[test]
@@ -127,7 +144,8 @@ fn a_release_packs_every_program_and_charts_that_name_its_own_images_and_runbook
     // The next job gets the artefacts of this one.
     fs::rename(path.join("out"), path.join("programs")).expect("a folder");
     copy_charts(path);
-    succeeded(&stamp(path, &format!("v{VERSION}")));
+    let step = "The charts say where this release's images and runbooks are";
+    succeeded(&stamp("release", step, path, &format!("v{VERSION}")));
     succeeded(&run("release", "Collect the files", path, &[]));
     let mut files: BTreeSet<String> =
         ["shopkeeper", "shopkeeper-crds"].map(|chart| format!("{chart}-{VERSION}.tgz")).into();
@@ -144,11 +162,24 @@ fn a_release_packs_every_program_and_charts_that_name_its_own_images_and_runbook
 }
 
 #[test]
-fn a_tag_of_another_version_than_the_charts_is_no_release() {
+fn a_tag_of_another_version_than_the_charts_is_refused_before_anything_is_pushed() {
     let folder = Folder::new("tag");
     copy_charts(&folder.0);
-    let refused = stamp(&folder.0, "v0.0.0-other");
+    let compare = |tag: &str| stamp("version", "The tag is the version of the charts", &folder.0, tag);
+    let refused = compare("v0.0.0-other");
     assert!(!refused.status.success());
     let words = String::from_utf8_lossy(&refused.stderr);
     assert!(words.contains("version is not 0.0.0-other"), "{words}");
+    succeeded(&compare(&format!("v{VERSION}")));
+
+    let jobs = workflow()["jobs"].take();
+    let may_write = |job: &Value| {
+        job["permissions"].as_object().is_some_and(|rights| rights.values().any(|right| right == "write"))
+    };
+    let all = jobs.as_object().expect("jobs by name").iter();
+    let pushing: BTreeSet<&str> = all.filter(|(_, job)| may_write(job)).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(pushing, ["images", "release"].into());
+    for name in pushing {
+        assert!(before(&jobs, name).contains("version"), "{name} does not wait for the comparison");
+    }
 }
