@@ -97,11 +97,12 @@ async fn a_paused_shop_whose_certificate_cannot_be_renewed_says_which_and_why() 
 #[tokio::test]
 async fn what_is_wrong_with_the_certificate_of_the_ingress_is_told_whether_the_shop_is_paused_or_not() {
     with_scene(async |scene, _kubelet| {
-        let mut spec = spec();
-        spec["ingress"] = json!({"tls": {"secretName": "acorn-edge"}});
-        ready(&scene, &spec).await;
-        let told = message(&scene.shop().await, "CertificatesValid");
-        assert!(told.contains("Secret acorn-edge, which spec.ingress.tls names, does not exist"), "{told}");
+        let missing = "Secret acorn-edge, which spec.ingress.tls names, does not exist";
+        ready(&scene, &spec()).await;
+        scene.edit(&json!({"ingress": {"tls": {"secretName": "acorn-edge"}}})).await.expect("an edit");
+        scene.writes_of_a_reconcile().await;
+        let shop = scene.until_shop("Ready", "False", Some("IngressCertificateMissing")).await;
+        assert!(message(&shop, "Ready").contains(missing), "{shop:?}");
 
         let damaged = json!({
             "metadata": {"name": "acorn-edge"}, "stringData": {"tls.crt": "damaged", "tls.key": "damaged"},
@@ -116,7 +117,8 @@ async fn what_is_wrong_with_the_certificate_of_the_ingress_is_told_whether_the_s
         scene.until_shop_of_any_generation("CertificatesValid", "False").await;
         scene.api::<Secret>().delete("acorn-edge", &DeleteParams::default()).await.expect("a deletion");
         scene.writes_of_a_reconcile().await;
-        scene.until_shop_of_any_generation("CertificatesValid", "True").await;
+        let told = message(&scene.shop().await, "CertificatesValid");
+        assert!(told.contains(missing), "{told}");
     })
     .await;
 }
