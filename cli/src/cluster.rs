@@ -15,11 +15,8 @@ use shopkeeper_operator::{
     crd::Shop,
     names,
     observe::Child,
-    settings::OPERATOR_SELECTOR,
+    settings::{OPERATOR_SELECTOR, WATCH_NAMESPACES},
 };
-
-/// Names the namespaces of an operator in its environment.
-const WATCHED: &str = "SHOPKEEPER_WATCH_NAMESPACES";
 
 /// Which cluster and namespace are meant, with the flags of kubectl.
 #[derive(Args)]
@@ -184,7 +181,8 @@ fn responsible(operators: Vec<Deployment>, namespace: &str) -> Option<Deployment
 fn watched(operator: &Deployment) -> Vec<&str> {
     let pod = operator.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let variables = pod.into_iter().flat_map(|pod| &pod.containers).flat_map(|one| one.env.iter().flatten());
-    let given = variables.filter(|variable| variable.name == WATCHED).filter_map(|variable| variable.value.as_deref());
+    let given =
+        variables.filter(|variable| variable.name == WATCH_NAMESPACES).filter_map(|variable| variable.value.as_deref());
     given.flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty()).collect()
 }
 
@@ -221,7 +219,7 @@ mod tests {
     use super::*;
 
     fn operator(release: &str, namespaces: Option<&str>) -> Deployment {
-        let env = namespaces.map(|namespaces| json!([{"name": WATCHED, "value": namespaces}]));
+        let env = namespaces.map(|namespaces| json!([{"name": WATCH_NAMESPACES, "value": namespaces}]));
         serde_json::from_value(json!({
             "metadata": {"name": release},
             "spec": {

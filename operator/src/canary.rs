@@ -59,6 +59,7 @@ pub fn analyzed(shop: &Shop) -> impl Iterator<Item = &str> {
 pub fn decide(mut wanted: ValidShop, shop: &Shop, facts: &Facts<'_>) -> (ValidShop, Canaries) {
     let mut canaries = Canaries::new();
     let problems = problems(facts.pods);
+    let was_taken_back = shop.status.as_ref().is_some_and(|status| status.rolled_back.is_some());
     for service in &mut wanted.services {
         service.has_canary_pods = has_pods(service.service.name, facts);
         let Some(canary) = service.canary.clone() else { continue };
@@ -68,7 +69,8 @@ pub fn decide(mut wanted: ValidShop, shop: &Shop, facts: &Facts<'_>) -> (ValidSh
             before.cloned()
         } else {
             let wish = wish(service, &canary, &wanted.route);
-            Some(next(before, &wish, &seen(&wanted.name, service, &canary, shop, facts, &problems), facts.now))
+            let state = next(before, &wish, &seen(&wanted.name, service, &canary, shop, facts, &problems), facts.now);
+            Some(if was_taken_back { unpromoted(before, state) } else { state })
         };
         if let Some(state) = state {
             run(service, canary, &state, facts.now);
@@ -76,6 +78,17 @@ pub fn decide(mut wanted: ValidShop, shop: &Shop, facts: &Facts<'_>) -> (ValidSh
         }
     }
     (wanted, canaries)
+}
+
+/// The state without a promotion, which would be another set of images: with it a rollout that was taken back would be tried again.
+fn unpromoted(before: Option<&CanaryStatus>, state: CanaryStatus) -> CanaryStatus {
+    match before.filter(|before| before.phase == CanaryPhase::Progressing) {
+        Some(before) if state.phase == CanaryPhase::Promoted => CanaryStatus {
+            message: "good so far; it takes over when no rollout is taken back any more".to_owned(),
+            ..before.clone()
+        },
+        _ => state,
+    }
 }
 
 /// Leaves out canaries on their way that are not to run, because what they were to run beside was taken back. That is no fault of
@@ -161,12 +174,16 @@ fn seen<'a>(
             && of_version(labels.get(names::VERSION_LABEL))
     });
     let migrations: Vec<_> = migrations.collect();
-    let migrates = |problem: &Problem| migrations.iter().any(|job| problem.pod.starts_with(&job.name_any()));
+    let migrates = |problem: &Problem| migrations.iter().any(|job| problem.is_of_job(&job.name_any(), facts.pods));
     let problem = problems.iter().find(|problem| problem.component == component || migrates(problem));
     let gave_up = migrations.iter().any(|job| failed(job));
     let crashes = problem.is_some_and(|problem| problem.reason == "CrashLoopBackOff");
     Seen {
-        ready: deployment.is_some_and(|found| rolled_out(found) && image(found) == Some(canary.image.as_str())),
+        ready: deployment.is_some_and(|found| {
+            // One that slept has as many pods as it was told to have: none.
+            let has_pods = found.status.as_ref().is_some_and(|status| status.ready_replicas.unwrap_or(0) > 0);
+            has_pods && rolled_out(found) && image(found) == Some(canary.image.as_str())
+        }),
         broken: gave_up || crashes,
         problem: problem.map(Problem::text),
         stores_ready_since: of.status.as_ref().and_then(stores_ready_since),

@@ -2,8 +2,9 @@
 //!
 //! The protocol is that of Kubernetes' own components (client-go, `tools/leaderelection`). No other machine's clock is
 //! believed: a Lease is free when its holder gave it up, or when it has not changed for its duration by our own clock. That
-//! somebody deletes it is a change too: its holder still writes, and makes it again. Losing it ends the process. A process that was frozen while another one took over finds its [`Fence`] shut before it
-//! writes anything. [`Standing`] is what probes are told of all this.
+//! somebody deletes it is a change too: its holder still writes, and makes it again. Losing it ends the process. A process that
+//! was frozen while another one took over finds its [`Fence`] shut before it writes anything. [`Standing`] is what probes are told
+//! of all this.
 
 mod fence;
 mod standing;

@@ -11,7 +11,7 @@ use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use shopkeeper_operator::controller::{self, Context, Watch};
 use shopkeeper_operator::leader::Election;
-use shopkeeper_operator::settings::Settings;
+use shopkeeper_operator::settings::{Settings, WATCH_NAMESPACES};
 use shopkeeper_operator::{check, health, render};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,7 +27,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// Namespaces whose Shops are looked after, separated by commas. Default: all.
-    #[arg(long, env = "SHOPKEEPER_WATCH_NAMESPACES", value_delimiter = ',')]
+    #[arg(long, env = WATCH_NAMESPACES, value_delimiter = ',')]
     watch_namespaces: Vec<String>,
     /// The Lease, in this process's namespace, by which operators of the same Shops know which of them works.
     #[arg(long, env = "SHOPKEEPER_LEASE", default_value = "shopkeeper-operator")]

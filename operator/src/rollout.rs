@@ -101,21 +101,31 @@ pub fn plan(
     let open = of_canaries.iter().filter(|(name, _)| !job(name).is_some_and(complete));
     let waiting: Vec<&String> = open.map(|(_, canary)| canary).collect();
     hold(&mut desired.deployments, &mut held, |wanted| waiting.contains(&&component(wanted)));
-    let given_back = if stores_ready {
-        before::give_back(shop, &mut desired.deployments, &held, &live.deployments)
-    } else {
-        BTreeMap::new()
-    };
-    let waits = |name: &String| held.contains(name) && !is_among(&desired.deployments, name);
-    let mut handovers = scaling::handovers(shop, live);
-    handovers.retain(|name, _| !waits(name));
-    handovers.extend(given_back);
+    let handovers = numbers(shop, &mut desired, &held, live, stores_ready);
+    Rollout { objects: desired, held, former_route, handovers, migrations }
+}
+
+/// Deployments that get another number of pods by themselves, and that number.
+fn numbers(
+    shop: &ValidShop,
+    desired: &mut Objects<Desired>,
+    held: &BTreeSet<String>,
+    live: &Objects<Live>,
+    stores_ready: bool,
+) -> BTreeMap<String, i32> {
+    let mut numbers = scaling::handovers(shop, live);
+    // Of one that waits, also if it is made as before: pods come when its template is the one that they are to have.
+    numbers.retain(|name, _| !held.contains(name));
+    if stores_ready {
+        numbers.extend(before::give_back(shop, &mut desired.deployments, held, &live.deployments));
+    }
+    let waits = |name: &str| held.contains(name) && !is_among(&desired.deployments, name);
     // An autoscaler and its Deployment have one name, and come together: what was handed over must not be left out later.
     desired.horizontal_pod_autoscalers.retain(|wanted| {
         let name = wanted.name_any();
-        !waits(&name) || handovers.contains_key(&name)
+        !waits(&name) || numbers.contains_key(&name)
     });
-    Rollout { objects: desired, held, former_route, handovers, migrations }
+    numbers
 }
 
 /// What pods would be given is not known, so they stay, and so does what was migrated for them.

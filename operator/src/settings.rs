@@ -41,6 +41,9 @@ pub struct Settings {
     pub traces_image: String,
 }
 
+/// Names the namespaces of an operator in its environment, separated by commas; none means all.
+pub const WATCH_NAMESPACES: &str = "SHOPKEEPER_WATCH_NAMESPACES";
+
 /// Label selector of the operator's Deployment, as the chart makes it.
 pub const OPERATOR_SELECTOR: &str = "app.kubernetes.io/name=shopkeeper,app.kubernetes.io/component=operator";
 

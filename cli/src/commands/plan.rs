@@ -31,8 +31,9 @@ const EXAMPLES: &str = "Examples:
   kubectl get shop demo -o yaml | sed 's/replicas: 1/replicas: 2/' | kubectl shopkeeper plan -f -
   kubectl shopkeeper plan -f shop.yaml -o json | jq '.objects[] | select(.action == \"delete\")'";
 
-const PAUSED: &str = "the Shop is paused: until spec.lifecycle.paused is false the operator changes nothing but certificates \
-                      that are due, which are not told here, and what becomes of data when the Shop is deleted";
+const PAUSED: &str = "the Shop is paused: until spec.lifecycle.paused is false the operator changes nothing but what \
+                      becomes of data when the Shop is deleted and, which is not told here, certificates that are due and the \
+                      replica of a store that is just getting another pod";
 
 /// The file with the changed Shop.
 #[derive(Args)]

@@ -48,6 +48,13 @@ pub(super) fn give_back(
             (_, None) => {}
         }
     }
+    for canary in shop.canaries() {
+        let name = names::component(&shop.name, &canary.component());
+        let is_it = |found: &&Deployment| found.name_any() == name && image(found) == Some(&canary.image);
+        if live.iter().find(is_it).is_some_and(|found| replicas(found) == 0) && held.contains(&name) {
+            given_back.insert(name, canary.replicas.least());
+        }
+    }
     // A template without the addresses of a store would be no help.
     if shop.knows_its_stores() && !made.is_empty() {
         desired.extend(build::deployments(shop, &made));

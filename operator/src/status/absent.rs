@@ -1,10 +1,11 @@
-//! Pods that are not made, because of a quota or an admission policy. Who was to make them knows more, or has told an event.
+//! Pods that are not made, because of a quota or an admission policy. Who was to make them knows more, or has told an event. A canary
+//! is not asked: it gives up by itself.
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt;
 
-use super::pods::{Problem, is_overdue};
+use super::pods::{Problem, is_of_job, is_overdue};
 use super::{Facts, component};
 use crate::names;
 use crate::rollout::{complete, failed};
@@ -22,9 +23,11 @@ pub(super) fn problems(facts: &Facts<'_>) -> Vec<Problem> {
 fn of_job(found: &Job, facts: &Facts<'_>) -> Option<Problem> {
     let name = found.name_any();
     let started = found.status.as_ref().and_then(|status| status.start_time.as_ref());
-    let has_pods = facts.pods.iter().any(|pod| pod.name_any().starts_with(&name));
-    let is_stuck = !complete(found) && !failed(found) && !has_pods && is_overdue(started, facts.now);
-    is_stuck.then(|| Problem {
+    let has_pods = facts.pods.iter().any(|pod| is_of_job(pod, &name));
+    // One whose pod has failed, or was lost with its node, is to get another one after a pause.
+    let has_tried = found.status.as_ref().is_some_and(|status| status.failed.unwrap_or(0) > 0);
+    let is_over = has_tried || complete(found) || failed(found);
+    (!is_over && !has_pods && is_overdue(started, facts.now)).then(|| Problem {
         component: names::migration(&component(found)),
         reason: NO_POD.to_owned(),
         message: format!("no pod could be created, see `kubectl describe job {name}`"),

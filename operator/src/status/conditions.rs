@@ -14,6 +14,7 @@ use super::{Facts, detail};
 use crate::canary::Canaries;
 use crate::catalog::STORES;
 use crate::crd::{CanaryPhase, CanaryStatus, Phase, RolledBack, ServiceStatus};
+use crate::identities::MISSING;
 use crate::names;
 use crate::rollout::{OUT_OF_TIME, complete, failed, has_enough, out_of_time, runs};
 use crate::rotation::{Rotation, Stage, Wish};
@@ -85,7 +86,10 @@ impl Parts {
         let stuck = !self.migrated.holds && !self.migrated.will_pass;
         let behind = usize::from(stuck && self.dependencies.reason == AWAITED);
         let parts = [&self.dependencies, &self.migrated, &self.services].into_iter().skip(behind);
-        let mut parts = parts.chain(&self.certificates).chain([&self.route]);
+        // Nobody makes a certificate for an Ingress that is not there.
+        let is_unrouted = !self.route.holds && !self.route.will_pass;
+        let certificates = self.certificates.iter().filter(|told| !(is_unrouted && told.reason == MISSING));
+        let mut parts = parts.chain(certificates).chain([&self.route]);
         parts.find(|part| !part.holds).or(self.returned.as_ref())
     }
 
@@ -183,7 +187,7 @@ pub(super) fn migrated(facts: &Facts<'_>, problems: &[Problem]) -> Verdict {
         return Verdict::yes(TYPE, "MigrationsComplete", "the databases fit the version");
     }
     if let Some(failed) = wanted.iter().find(|name| job(name).is_some_and(failed)) {
-        let cause = problems.iter().find(|problem| problem.pod.starts_with(failed.as_str()));
+        let cause = problems.iter().find(|problem| problem.is_of_job(failed, facts.pods));
         let cause = cause.map(|problem| format!(": {}", problem.text())).unwrap_or_default();
         let message = format!(
             "Job {failed} failed{cause}; pods stay as they were; it is tried again soon, at once if you delete the Job"
@@ -202,7 +206,7 @@ pub(super) fn migrated(facts: &Facts<'_>, problems: &[Problem]) -> Verdict {
     if open.iter().all(|name| job(name).is_none()) {
         return Verdict::not_yet(TYPE, "WaitingForStores", "migrations start when every store is ready");
     }
-    let stuck = problems.iter().find(|problem| open.iter().any(|name| problem.pod.starts_with(name.as_str())));
+    let stuck = problems.iter().find(|problem| open.iter().any(|name| problem.is_of_job(name, facts.pods)));
     match stuck {
         Some(problem) if problem.lasting => {
             let message = format!("{}; pods stay as they were", problem.text());

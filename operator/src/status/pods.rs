@@ -36,6 +36,11 @@ impl Problem {
         self.component == names::migration(service)
     }
 
+    /// Whether it is that of a Job, or of a pod of one.
+    pub fn is_of_job(&self, job: &str, pods: &[Pod]) -> bool {
+        self.pod.starts_with(job) || pods.iter().any(|pod| pod.name_any() == self.pod && is_of_job(pod, job))
+    }
+
     pub fn text(&self) -> String {
         if self.message.is_empty() { self.reason.clone() } else { format!("{}: {}", self.reason, self.message) }
     }
@@ -44,6 +49,11 @@ impl Problem {
 /// The problems of all pods, newest pod first: that is the one of the version being rolled out.
 pub(crate) fn problems<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Vec<Problem> {
     newest_first(pods).into_iter().filter_map(problem).collect()
+}
+
+/// Whether a pod is of a Job. Its name begins with that of the Job, or only with the beginning of one that is long.
+pub(super) fn is_of_job(pod: &Pod, job: &str) -> bool {
+    pod.name_any().starts_with(job) || pod.owner_references().iter().any(|owner| owner.name == job)
 }
 
 /// Pods that run and are not ready: nobody but they themselves can say why.

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::pods::Problem;
+use super::pods::{Problem, is_of_job};
 use super::{Facts, component, detail};
 use crate::catalog::{POSTGRES, RABBITMQ, SERVICES, TRACES};
 use crate::crd::{StoreMode, StoreStatus};
@@ -160,10 +160,10 @@ fn last_words(facts: &Facts<'_>, store: &str, services: &[&str], problems: &[Pro
     told.filter(stays).map(str::to_owned).or_else(newest)
 }
 
-/// The wanted Job that a pod is of. Of a Job with a long name the pods' names have only the beginning.
+/// The wanted Job that a pod is of.
 fn job_of<'a>(facts: &'a Facts<'_>, problem: &Problem) -> Option<&'a str> {
     let pod = facts.pods.iter().find(|pod| pod.name_any() == problem.pod)?;
-    let is_of = |job: &&str| pod.owner_references().iter().any(|owner| owner.name == *job);
+    let is_of = |job: &&str| is_of_job(pod, job);
     facts.migrations.iter().map(String::as_str).find(is_of)
 }
 

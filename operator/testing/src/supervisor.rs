@@ -29,7 +29,7 @@ impl Supervisor {
     pub fn new(folder: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut shell = Command::new("sh");
-        // They collect their garbage half as often: tests have the memory, and wait for the processors.
+        // They collect their garbage half as often: tests and figures have the memory, and wait for the processors.
         shell.args(["-c", SCRIPT, "sh"]).arg(&folder).env("GOGC", "200");
         let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let lines = shell.stdin.take();

@@ -217,7 +217,8 @@ async fn does_something(scene: &Scene, schema: &Schema, field: &Field) -> Option
         for value in field.candidates() {
             let shop = created(scene, schema.with(field, &value, pick, base())).await;
             effects.extend(shop.iter().map(objects));
-            if effects.len() > 1 {
+            // A deep run goes on: each value that is taken has to be one that objects can be made of.
+            if effects.len() > 1 && !is_deep() {
                 return Some(true);
             }
         }

@@ -88,7 +88,9 @@ fn object(change: &Change) -> String {
     match action {
         Action::Create => format!("{} {kind} {name}{later}\n", styled("+ create", GOOD)),
         Action::Delete => format!("{} {kind} {name}{later}\n", styled("- delete", BAD)),
-        Action::Taken => format!("{} {kind} {name}   (somebody else's)\n", styled("! taken ", BAD)),
+        Action::Taken => {
+            format!("{} {kind} {name}   (somebody else's, or controlled by somebody else)\n", styled("! taken ", BAD))
+        }
         Action::Change { fields: changed } => {
             let restarts = changed.iter().any(|field| field.path.starts_with("spec.template."));
             let pods = if restarts { "   (replaces its pods)" } else { "" };
@@ -172,7 +174,7 @@ Shop oak/acorn changes
 ~ change NetworkPolicy acorn-order   (later: pods of before need it as it is)
     spec.egress   [5432,6432] -> [6432]
 - delete Ingress acorn   (later: the other route comes first)
-! taken  Service acorn-cart   (somebody else's)
+! taken  Service acorn-cart   (somebody else's, or controlled by somebody else)
 
 1 to create, 3 to change, 3 to delete. Nothing was written.
 1 taken: the operator stops there until you rename or delete them, or nobody else controls them.
