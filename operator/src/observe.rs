@@ -259,10 +259,14 @@ impl Reader<'_> {
 fn is_of_a_store(shop: &Shop, claim: &PersistentVolumeClaim) -> bool {
     let (shop_name, name) = (shop.name_any(), claim.name_any());
     let store = STORES.into_iter().find(|store| names::volume(&names::component(&shop_name, store)) == name);
-    let is_labelled = |store: &str| {
-        names::selector(&shop_name, store).iter().all(|(key, value)| claim.labels().get(key) == Some(value))
-    };
-    store.is_some_and(|store| shop.spec.embedded(store).is_some() || is_labelled(store))
+    store.is_some_and(|store| shop.spec.embedded(store).is_some() || is_of_a_shop(&shop_name, claim))
+}
+
+/// Whether a claim has the labels of the template by which a Shop of this name makes those of its stores.
+fn is_of_a_shop(shop: &str, claim: &PersistentVolumeClaim) -> bool {
+    let has =
+        |wanted: BTreeMap<String, String>| wanted.iter().all(|(key, value)| claim.labels().get(key) == Some(value));
+    STORES.into_iter().any(|store| has(names::selector(shop, store)))
 }
 
 impl Observed {
@@ -302,19 +306,19 @@ impl Observed {
             .or_else(|| first_of_another(network_policies, &uid))
             .or_else(|| first_of_another(ingresses, &uid))
             .or_else(|| first_of_another(http_routes, &uid))
-            .or_else(|| self.leaving_volume())
+            .or_else(|| self.leaving_volume(&shop.name_any()))
     }
 
-    /// A volume that is being deleted, or that belongs to a StatefulSet which is gone. One that somebody deletes while a store of
-    /// this Shop has it goes with the store's pod, and is made anew.
-    fn leaving_volume(&self) -> Option<String> {
+    /// A volume that is being deleted, or that belongs to a StatefulSet of a Shop which is gone. One that somebody deletes while a
+    /// store of this Shop has it goes with the store's pod, and is made anew.
+    fn leaving_volume(&self, shop: &str) -> Option<String> {
         let sets = &self.objects.stateful_sets;
         let live: Vec<Option<String>> = sets.iter().map(ResourceExt::uid).collect();
         let leaving = |claim: &&PersistentVolumeClaim| {
             let mut owners = claim.owner_references().iter().filter(|owner| owner.kind == StatefulSet::kind(&()));
             let in_use = sets.iter().any(|set| names::volume(&set.name_any()) == claim.name_any());
             (claim.metadata.deletion_timestamp.is_some() && !in_use)
-                || owners.any(|owner| !live.contains(&Some(owner.uid.clone())))
+                || (is_of_a_shop(shop, claim) && owners.any(|owner| !live.contains(&Some(owner.uid.clone()))))
         };
         let found = self.volume_claims.iter().find(leaving);
         found.map(|claim| format!("PersistentVolumeClaim {}", claim.name_any()))

@@ -1,6 +1,7 @@
 //! Pure: what a reconcile of a changed Shop would do, for people to read before it happens.
 //!
-//! The same steps as in a reconcile (`controller`), without those that write. Credentials that do not exist yet are dummies.
+//! The same steps as in a reconcile (`controller`), without those that write, and without the replica that a store lent
+//! (`controller/room.rs`). Credentials that do not exist yet are dummies.
 //! Only [`find_taken`] asks the cluster: whether a name that is to be new is somebody else's.
 
 mod differences;

@@ -161,7 +161,8 @@ pub fn paused(
     now: Timestamp,
 ) -> ShopStatus {
     let known = previous.cloned().unwrap_or_default();
-    let message = "while spec.lifecycle.paused is true the operator changes nothing but certificates that are due, and what becomes of data when the Shop is deleted";
+    let message = "while spec.lifecycle.paused is true the operator changes nothing but certificates that are due, what becomes \
+                   of data when the Shop is deleted, and the replica of a store that is just getting another pod";
     let paused = Verdict::yes("Paused", "PausedBySpec", message);
     let unmade = previous.is_none_or(|previous| !previous.is_seen());
     let ready = unmade.then(|| Verdict::not_yet("Ready", "PausedBySpec", "nothing of it was made yet"));

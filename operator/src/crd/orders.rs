@@ -102,7 +102,8 @@ pub struct OtlpSpec {
 pub struct LifecycleSpec {
     /// Whether the operator leaves everything as it is, also what somebody changes by hand. Edits of the Shop are taken up
     /// when it is no longer paused, but for `dataOnDelete`, because a Shop that is paused can be deleted. Certificates are renewed
-    /// all the same, in their Secrets: without them the services would refuse each other within a day.
+    /// all the same, in their Secrets: without them the services would refuse each other within a day. A store that is just getting
+    /// another pod gets it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub paused: bool,
 

@@ -9,8 +9,8 @@ use crate::catalog;
 use crate::crd::Shop;
 use crate::names;
 
-/// What only a volume knows beside the Secret, by store: only who is let in with it can change it. Everything else is told to stores
-/// again, by migrations or at their next start.
+/// What only a volume knows beside the Secret, by store: only who is let in with it can change it. What else a store asks for it is
+/// told again, by migrations or at its next start.
 const SUPERUSERS: [(&str, &str); 2] = [(catalog::POSTGRES, values::POSTGRES), (catalog::MONGODB, values::MONGODB)];
 
 /// Why a Shop must neither use the Secret that was found nor make one.
@@ -32,8 +32,9 @@ pub enum Unfit {
     },
     /// It is gone, and what it opens is there.
     #[error(
-        "Secret {secret} is gone, and nothing else opens {volume}: restore the Secret from a backup, or delete the volumes of \
-         this Shop to begin anew without their data"
+        "Secret {secret} does not exist, and {volume} does, which only that Secret opens. If the volume is this Shop's, restore the \
+         Secret from a backup; if it is somebody else's, make the Shop under another name. To begin anew without the data, \
+         delete the Shop's StatefulSets, if there are any, and then its volumes"
     )]
     Lost {
         /// Name of the Secret.
@@ -43,8 +44,8 @@ pub enum Unfit {
     },
     /// One of its values is gone, and what it opens is there.
     #[error(
-        "Secret {secret} has no {key}, and nothing else opens {volume}: restore the value from a backup, or delete the volumes \
-         of this Shop to begin anew without their data"
+        "Secret {secret} has no {key}, which opens {volume}: copy it from `password` of the Secret {store}, if that is there, or \
+         from a backup. To begin anew without that data, delete the StatefulSet {store} and then the volume"
     )]
     LostKey {
         /// Name of the Secret.
@@ -53,6 +54,8 @@ pub enum Unfit {
         key: &'static str,
         /// Name of the volume.
         volume: String,
+        /// Name of the store's objects.
+        store: String,
     },
     /// The authority is gone, and what it issued is there.
     #[error(
@@ -118,9 +121,10 @@ fn lost(credentials: &Secret, shop: &Shop, volumes: &[PersistentVolumeClaim], se
         value.is_some_and(|value| !value.0.is_empty())
     };
     for (store, key) in SUPERUSERS {
-        let volume = names::volume(&names::component(&name, store));
+        let store = names::component(&name, store);
+        let volume = names::volume(&store);
         if !has(key) && volumes.iter().any(|found| found.name_any() == volume) {
-            return Some(Unfit::LostKey { secret: credentials.name_any(), key, volume });
+            return Some(Unfit::LostKey { secret: credentials.name_any(), key, volume, store });
         }
     }
     let known = names::certificates(&name);
