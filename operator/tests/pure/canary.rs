@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateWaiting, ContainerStatus, Pod, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::build::build;
 use shopkeeper_operator::canary::{Canaries, Facts, Measured, Measurements, all_run, decide, is_under_way};
-use shopkeeper_operator::crd::{AnalysisSpec, CanaryPhase, CanaryStatus, Phase, ServiceStatus, Shop, ShopStatus};
+use shopkeeper_operator::crd::{
+    AnalysisSpec, CanaryPhase, CanaryStatus, Phase, RolledBack, ServiceStatus, Shop, ShopStatus,
+};
 use shopkeeper_operator::kinds::HttpRoute;
 use shopkeeper_operator::names;
 use shopkeeper_operator::objects::{Applied, Live, Objects};
@@ -118,6 +121,14 @@ fn at(second: i64) -> Timestamp {
 
 fn without_pods(live: &mut Objects<Live>) {
     live.deployments.retain(|found| found.name_any() != "alder-order-canary");
+}
+
+/// As a Shop leaves it that slept.
+fn with_no_pods(live: &mut Objects<Live>) {
+    let mut deployments = live.deployments.iter_mut();
+    let canary = deployments.find(|found| found.name_any() == "alder-order-canary").expect("a canary");
+    canary.spec.as_mut().expect("a spec").replicas = Some(0);
+    canary.status = Some(DeploymentStatus::default());
 }
 
 fn crashing() -> Pod {
@@ -237,6 +248,20 @@ fn a_promoted_canary_stays_promoted_when_the_spec_follows_and_another_image_is_a
 }
 
 #[test]
+fn a_canary_that_was_good_for_long_enough_takes_over_when_no_rollout_is_taken_back_any_more() {
+    let mut life = Life::analyzed();
+    life.after(0, |_| ());
+    life.after(0, |_| ());
+    life.measure(&[("OK", 100)], 100);
+    life.shop.status.as_mut().expect("a status").rolled_back = Some(RolledBack::default());
+    let waiting = life.after(999, |_| ());
+    waiting.check(CanaryPhase::Progressing, "it takes over when no rollout is taken back any more");
+    assert_eq!(waiting.runs(), ("60".to_owned(), true, env!("CARGO_PKG_VERSION")));
+    life.shop.status.as_mut().expect("a status").rolled_back = None;
+    life.after(1, |_| ()).check(CanaryPhase::Promoted, "");
+}
+
+#[test]
 fn a_sleeping_shop_leaves_its_canaries_where_they_are() {
     let mut life = Life::analyzed();
     life.after(0, |_| ());
@@ -244,6 +269,9 @@ fn a_sleeping_shop_leaves_its_canaries_where_they_are() {
     life.shop.spec.lifecycle.hibernated = true;
     life.after(999, without_pods).check(CanaryPhase::Progressing, "");
     life.shop.spec.lifecycle.hibernated = false;
+    let waking = life.after(1, with_no_pods);
+    waking.check(CanaryPhase::Starting, "");
+    assert_eq!(waking.runs().0, "0", "nobody would answer");
     life.after(1, without_pods).check(CanaryPhase::Starting, "");
 }
 

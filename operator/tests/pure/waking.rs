@@ -50,6 +50,13 @@ fn sleep(live: &mut Objects<Live>) {
     }
 }
 
+/// Gives a Deployment an image that was never ready.
+fn stray(live: &mut Objects<Live>, name: &str) {
+    let found = live.deployments.iter_mut().find(|found| found.name_any() == name).expect("a Deployment");
+    let template = found.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).expect("a template");
+    template.containers[0].image = Some("shopkeeper/order:1.9.9".to_owned());
+}
+
 fn numbers(rollout: &Rollout) -> Vec<(&str, i32)> {
     rollout.handovers.iter().map(|(name, number)| (&**name, *number)).collect()
 }
@@ -95,9 +102,7 @@ fn what_is_gone_or_has_another_image_than_the_one_that_was_ready_is_made_with_th
     let gone = |live: &mut Objects<Live>| live.deployments.retain(|found| found.name_any() != "acorn-order");
     let other = |live: &mut Objects<Live>| {
         sleep(live);
-        let order = live.deployments.iter_mut().find(|found| found.name_any() == "acorn-order").expect("order");
-        let template = order.spec.as_mut().and_then(|spec| spec.template.spec.as_mut()).expect("a template");
-        template.containers[0].image = Some("shopkeeper/order:1.9.9".to_owned());
+        stray(live, "acorn-order");
     };
     for rollout in [planned(MINIMAL, false, gone), planned(MINIMAL, false, other)] {
         let made = rollout.objects.deployments.iter().find(|found| found.name_any() == "acorn-order").expect("order");
@@ -149,6 +154,35 @@ fn an_autoscaler_sleeps_and_comes_back_with_the_pods_of_before() {
     assert_eq!(waking.handovers.get("alder-order"), Some(&2));
     let names: Vec<String> = waking.objects.horizontal_pod_autoscalers.iter().map(ResourceExt::name_any).collect();
     assert_eq!(names, ["alder-cart", "alder-order"]);
+}
+
+#[test]
+fn what_is_autoscaled_gets_no_pods_before_it_has_the_image_that_was_ready() {
+    let waking = planned(SCALED, false, |live| {
+        sleep(live);
+        stray(live, "alder-order");
+    });
+    let made = waking.objects.deployments.iter().find(|found| found.name_any() == "alder-order").expect("order");
+    assert_eq!(image(made), "shopkeeper/order:1.0.0");
+    assert_eq!((waking.handovers.get("alder-order"), waking.handovers.get("alder-cart")), (None, Some(&1)));
+}
+
+#[test]
+fn a_canary_that_waits_sleeps_and_wakes_with_the_pods_that_it_had() {
+    const CANARY: &str = "alder-order-canary";
+    let number = |hibernated: bool, change: &dyn Fn(&mut Objects<Live>)| {
+        let rollout = planned(SCALED, hibernated, change);
+        assert!(rollout.held.contains(CANARY), "it waits");
+        rollout.handovers.get(CANARY).copied()
+    };
+    let other = |live: &mut Objects<Live>| {
+        sleep(live);
+        stray(live, CANARY);
+    };
+    assert_eq!(number(true, &|_| ()), Some(0));
+    assert_eq!(number(false, &sleep), Some(2));
+    assert_eq!(number(false, &|_| ()), None, "what serves is left alone");
+    assert_eq!(number(false, &other), None, "it is not the one that is wanted");
 }
 
 #[test]

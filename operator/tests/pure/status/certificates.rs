@@ -15,7 +15,7 @@ use shopkeeper_operator::stores::Found;
 
 use super::events::{NONE, events};
 use super::{Scene, check, pod, scene};
-use crate::support::{MINIMAL, shop, valid_on, valid_with};
+use crate::support::{MINIMAL, certified, shop, valid_on, valid_with};
 
 const TYPE: &str = "CertificatesValid";
 const HOUR: i64 = 3600;
@@ -208,4 +208,18 @@ fn a_certificate_of_the_ingress_that_nobody_has_made_yet_is_waited_for_and_then_
     let (made, said) = told(DAY + 700, Some([authority.as_str(), "a key"]));
     check(&made, TYPE, "True", "Issued", "");
     assert_eq!(said, ["Normal Ready"]);
+}
+
+#[test]
+fn that_the_host_is_taken_is_told_and_not_the_certificate_that_nobody_makes_for_it() {
+    let mut scene = scene();
+    scene.shop.spec.host = Some("acorn.test".to_owned());
+    scene.shop.spec.ingress.tls = Some(TlsSpec { secret_name: Some("acorn-edge".to_owned()) });
+    let found = Found::dummy(&scene.shop);
+    scene.given = worries_about_given(&scene.shop, &found, at(scene.second));
+    let mut shop = valid_on(&scene.shop, certified(&scene.shop), &found);
+    shop.route.taken_by = Some("oak/elder".to_owned());
+    let status = scene.status_of(&shop, |_| {});
+    check(&status, TYPE, "False", "IngressCertificateMissing", "Secret acorn-edge");
+    check(&status, "Ready", "False", "HostTaken", "Shop oak/elder answers for acorn.test already");
 }

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
 use k8s_openapi::api::batch::v1::JobStatus;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateRunning, ContainerStatus, Pod, PodCondition};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt;
 use shopkeeper_operator::crd::{Phase, ShopStatus};
 use shopkeeper_operator::objects::{Applied, Objects};
 
 use super::{Scene, check, ended, pod, scene, waiting};
-use crate::support::{SCALED, done, shop, valid};
+use crate::support::{SCALED, done, job_status, shop, valid};
 
 /// No pod of a service is ready.
 pub(super) fn unready(objects: &mut Objects<Applied>, service: &str) {
@@ -160,16 +160,39 @@ fn pods_that_are_refused_are_told_in_the_words_of_who_refuses_them() {
 
 #[test]
 fn a_migration_for_which_no_pod_can_be_made_is_not_said_to_run() {
-    let status = |second| {
+    let status = |second, failed| {
         Scene { second, ..scene() }.status(|objects| {
-            let started = JobStatus { start_time: Some(at(0)), ..JobStatus::default() };
+            let started = JobStatus { start_time: Some(at(0)), failed, ..JobStatus::default() };
             objects.jobs[2].status = Some(started);
         })
     };
-    check(&status(2), "Migrated", "False", "MigrationsRunning", "running");
+    check(&status(2, None), "Migrated", "False", "MigrationsRunning", "running");
     let name = done::<Applied>(&valid(&scene().shop)).jobs[2].name_any();
-    check(&status(100), "Migrated", "False", "NoPod", &format!("kubectl describe job {name}"));
-    check(&status(100), "Stalled", "True", "NoPod", "");
+    check(&status(100, None), "Migrated", "False", "NoPod", &format!("kubectl describe job {name}"));
+    check(&status(100, None), "Stalled", "True", "NoPod", "");
+    check(&status(100, Some(1)), "Migrated", "False", "MigrationsRunning", "running");
+}
+
+/// A pod of product's migration, whose own name has only the beginning of that of its Job.
+fn cut(job: &str, state: ContainerState) -> Pod {
+    let mut pod = pod(&format!("{}vwxyz", &job[..58]), "product-migrate", state);
+    pod.metadata.owner_references = Some(vec![OwnerReference { name: job.to_owned(), ..OwnerReference::default() }]);
+    pod
+}
+
+#[test]
+fn the_pod_of_a_migration_is_found_in_a_shop_with_a_long_name() {
+    let mut shop = scene().shop;
+    shop.metadata.name = Some("a".repeat(36));
+    let job = done::<Applied>(&valid(&shop)).jobs[1].name_any();
+    let status = |state: ContainerState, told: JobStatus| {
+        let scene = Scene { shop: shop.clone(), second: 100, ..with_pods(vec![cut(&job, state)]) };
+        scene.status(|objects| objects.jobs[1].status = Some(told.clone()))
+    };
+    let started = JobStatus { start_time: Some(at(0)), ..JobStatus::default() };
+    check(&status(waiting("ContainerCreating", ""), started), "Migrated", "False", "MigrationsRunning", &job);
+    let failed = status(ended(1, "column price is missing"), job_status("Failed"));
+    check(&failed, "Migrated", "False", "MigrationFailed", "column price is missing");
 }
 
 #[test]
@@ -230,6 +253,20 @@ fn what_failed_before_a_correction_does_not_stall_it() {
     check_under_way(&status(&[failed.clone(), starts], 8, 1));
     let fails_too = made_from("after", 20, crashes);
     check(&status(&[failed, fails_too], 8, 1), "Stalled", "True", "CrashLoopBackOff", "cart 0/1");
+}
+
+#[test]
+fn why_new_pods_crash_is_told_also_when_one_of_before_is_made_anew_after_them() {
+    let shop = valid(&scene().shop);
+    let template = deployment(&mut done(&shop), "cart").spec.take().expect("a spec").template;
+    let metadata = template.metadata.expect("metadata");
+    let mut fails = made_from("after", 20, waiting("CrashLoopBackOff", ""));
+    fails.labels_mut().extend(metadata.labels.expect("labels"));
+    fails.metadata.annotations = metadata.annotations;
+    fails.spec = template.spec;
+    let replaced = made_from("before", 30, waiting("ContainerCreating", ""));
+    let status = with_pods(vec![fails, replaced]).status_of(&shop, |objects| unready(objects, "cart"));
+    check(&status, "Stalled", "True", "CrashLoopBackOff", "cart 0/1");
 }
 
 #[test]
