@@ -84,8 +84,10 @@ pub fn decide(mut wanted: ValidShop, shop: &Shop, facts: &Facts<'_>) -> (ValidSh
 fn unpromoted(before: Option<&CanaryStatus>, state: CanaryStatus) -> CanaryStatus {
     match before.filter(|before| before.phase == CanaryPhase::Progressing) {
         Some(before) if state.phase == CanaryPhase::Promoted => CanaryStatus {
+            phase: before.phase,
+            since: before.since.clone(),
             message: "good so far; it takes over when no rollout is taken back any more".to_owned(),
-            ..before.clone()
+            ..state
         },
         _ => state,
     }

@@ -3,7 +3,7 @@
 use futures::future::{join, join_all};
 use reqwest::Method;
 
-use crate::harness::{chaos::deep, member::Settings, shop::Shop};
+use crate::harness::{member::Settings, shop::Shop};
 
 const DATABASES: [&str; 4] = ["product", "order", "payment", "delivery"];
 
