@@ -81,5 +81,5 @@ async fn a_transaction_that_is_left_open_in_every_database_holds_up_nothing() {
     for transaction in left_open {
         transaction.rollback().await.unwrap();
     }
-    assert_eq!(shop.settles().await.orders.len(), rounds * 10);
+    assert_eq!(shop.settles().await.orders.len(), 150);
 }
