@@ -100,8 +100,9 @@ async fn what_is_wrong_with_the_certificate_of_the_ingress_is_told_whether_the_s
         let missing = "Secret acorn-edge, which spec.ingress.tls names, does not exist";
         ready(&scene, &spec()).await;
         scene.edit(&json!({"ingress": {"tls": {"secretName": "acorn-edge"}}})).await.expect("an edit");
-        scene.writes_of_a_reconcile().await;
+        let operator = scene.operate();
         let shop = scene.until_shop("Ready", "False", Some("IngressCertificateMissing")).await;
+        drop(operator);
         assert!(message(&shop, "Ready").contains(missing), "{shop:?}");
 
         let damaged = json!({
