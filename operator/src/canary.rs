@@ -10,7 +10,6 @@ mod state;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::json;
@@ -22,7 +21,7 @@ use crate::crd::{CanaryPhase, CanaryStatus, Shop};
 use crate::names;
 use crate::objects::{Applied, Live, Objects};
 use crate::rollback::stores_ready_since;
-use crate::rollout::{failed, is_of_canary, rolled_out, runs};
+use crate::rollout::{failed, image, is_leaving, is_of_canary, rolled_out, runs};
 use crate::status::{Problem, problems};
 use crate::validate::{Canary, Route, ValidService, ValidShop};
 
@@ -119,7 +118,7 @@ pub fn all_run(shop: &ValidShop, held: &BTreeSet<String>, applied: &Objects<Appl
 /// Whether pods of a service's canary are there. Of a node that is gone one may be listed for ever.
 fn has_pods(service: &str, facts: &Facts<'_>) -> bool {
     let component = names::canary(service);
-    let has_time = |pod: &Pod| pod.metadata.deletion_timestamp.as_ref().is_none_or(|end| end.0 > facts.now);
+    let has_time = |pod: &Pod| pod.metadata.deletion_timestamp.is_none() || is_leaving(pod, facts.now);
     let mut of_canary = facts.pods.iter().filter(|pod| pod.labels().get(names::COMPONENT_LABEL) == Some(&component));
     of_canary.any(|pod| runs(pod) && has_time(pod))
 }
@@ -191,8 +190,4 @@ fn seen<'a>(
         stores_ready_since: of.status.as_ref().and_then(stores_ready_since),
         measured: facts.measured.get(name),
     }
-}
-
-fn image(deployment: &Deployment) -> Option<&str> {
-    deployment.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_deref()
 }

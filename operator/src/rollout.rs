@@ -213,6 +213,11 @@ fn falling_asleep(
     Rollout { objects: desired, held, former_route: None, handovers, migrations: Vec::new() }
 }
 
+/// The image of a Deployment's pods.
+pub(crate) fn image(deployment: &Deployment) -> Option<&str> {
+    deployment.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_deref()
+}
+
 /// Whether a pod's containers have not all ended for good.
 #[must_use]
 pub fn runs(pod: &Pod) -> bool {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
-use super::is_among;
+use super::{image, is_among};
 use crate::build;
 use crate::names;
 use crate::validate::{ValidService, ValidShop};
@@ -41,7 +41,7 @@ pub(super) fn give_back(
         }
         let was_ready = shop.last_ready.as_ref().and_then(|last| last.images.get(service.service.name));
         match (found, was_ready) {
-            (Some(found), was_ready) if was_ready.is_none_or(|was| image(found) == Some(was)) => {
+            (Some(found), was_ready) if was_ready.is_none_or(|was| image(found) == Some(was.as_str())) => {
                 given_back.insert(name, service.replicas.least());
             }
             (_, Some(was_ready)) => made.push(service.with_image(was_ready)),
@@ -50,7 +50,7 @@ pub(super) fn give_back(
     }
     for canary in shop.canaries() {
         let name = names::component(&shop.name, &canary.component());
-        let is_it = |found: &&Deployment| found.name_any() == name && image(found) == Some(&canary.image);
+        let is_it = |found: &&Deployment| found.name_any() == name && image(found) == Some(canary.image.as_str());
         if live.iter().find(is_it).is_some_and(|found| replicas(found) == 0) && held.contains(&name) {
             given_back.insert(name, canary.replicas.least());
         }
@@ -64,8 +64,4 @@ pub(super) fn give_back(
 
 fn replicas(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
-}
-
-fn image(deployment: &Deployment) -> Option<&String> {
-    deployment.spec.as_ref()?.template.spec.as_ref()?.containers.first()?.image.as_ref()
 }
